@@ -1,0 +1,49 @@
+# `make demo` and `make test` need python3 (3.10 or newer) and make; all else is installed into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+LOCK := requirements.lock
+RUN := AIRFLOW_HOME=$(CURDIR)/build/airflow $(BIN)/python -m
+
+.PHONY: help demo test lint types format lock clean
+help:
+	@echo "make demo   a manifest of photographs becomes videos, against a Kling account on this machine"
+	@echo "make test   the tests, with branch coverage"
+	@echo "make lint   ruff: style and mistakes          make format  mend what can be mended"
+	@echo "make types  mypy, strict"
+	@echo "make lock   resolve the dependencies anew     make clean   remove all that these commands made"
+
+# Everything that runs here uses the versions of the lock.
+$(VENV)/installed: $(LOCK) pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 10) else 0'
+	@$(PYTHON) -m venv $(VENV) || { echo "The venv module of Python is needed (on Debian: apt-get install python3-venv)."; exit 1; }
+	@echo "Installing Airflow and the provider into $(VENV) …"
+	$(BIN)/python -m pip install --quiet "$$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' $(LOCK))"
+	$(UV) pip sync --quiet --python $(BIN)/python --compile-bytecode $(LOCK)
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(VENV)/installed
+	$(BIN)/python demo/run.py
+
+test: $(VENV)/installed
+	./tests/run.sh $(BIN)/python
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/installed
+	$(BIN)/mypy
+
+lock: $(VENV)/installed
+	$(UV) pip compile pyproject.toml --extra emulator --group dev --universal --python-version 3.10 \
+	  --generate-hashes --no-annotate --no-header --quiet --upgrade --output-file $(LOCK)
+
+clean:
+	rm -rf $(VENV) build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis

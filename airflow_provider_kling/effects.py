@@ -154,37 +154,7 @@ _SIGNATURES: tuple[tuple[str, frozenset[str]], ...] = (
     ("googleaccessid", frozenset({"signature", "expires"})),
     ("ossaccesskeyid", frozenset({"signature", "expires", "security-token"})),
     ("key-pair-id", frozenset({"signature", "expires", "policy"})),
-    (
-        "sig",
-        frozenset(
-            [
-                "sv",
-                "ss",
-                "srt",
-                "sr",
-                "sp",
-                "se",
-                "st",
-                "spr",
-                "sip",
-                "skoid",
-                "sktid",
-                "skt",
-                "ske",
-                "sks",
-                "skv",
-                "saoid",
-                "suoid",
-                "scid",
-                "sdd",
-                "rscc",
-                "rscd",
-                "rsce",
-                "rscl",
-                "rsct",
-            ]
-        ),
-    ),
+    ("sig", frozenset({"sv", "ss", "srt", "sr", "sp", "se", "st", "spr", "sip", "skoid", "sktid", "skt", "ske", "sks", "skv"})),
 )
 _SIGNATURE_PREFIXES = (
     "x-amz-",

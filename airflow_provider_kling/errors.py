@@ -19,7 +19,8 @@ KlingError
 │   └── KlingServerError        the server's own trouble (5000-5002)
 ├── KlingTaskFailed             the task ended as `failed`
 ├── KlingTimeoutError           the deadline passed; the task goes on at Kling
-└── KlingDownloadError          a video could not be loaded or stored
+├── KlingDownloadError          a video could not be loaded
+└── KlingStorageError           a file could not be written
 ```
 
 A caller asks `.retryable` (may the same call work later, with nobody doing anything?), `.outcome_unknown`
@@ -32,6 +33,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pendulum import DateTime
+
     from airflow_provider_kling.protocol import Task
 
 
@@ -91,7 +94,7 @@ class KlingApiError(KlingError):
     """The API answered with an error code.
 
     `message` is the API's own text, `advice` says what to do about it, `retry_after` is the number of seconds
-    that the server asked to wait, if it did.
+    that the server asked to wait, if it did, `server_time` what the server's clock said.
     """
 
     def __init__(
@@ -103,6 +106,7 @@ class KlingApiError(KlingError):
         request_id: str | None = None,
         advice: str = "",
         retry_after: float | None = None,
+        server_time: DateTime | None = None,
     ) -> None:
         self.message = message
         self.code = code
@@ -110,6 +114,7 @@ class KlingApiError(KlingError):
         self.request_id = request_id
         self.advice = advice
         self.retry_after = retry_after
+        self.server_time = server_time
         what = f"code {code}" if code is not None else f"HTTP {http_status}, without a code"
         where = f", request {request_id}" if request_id else ""
         super().__init__(f"Kling says: {message} ({what}{where})." + (f" {advice}" if advice else ""))
@@ -178,6 +183,16 @@ class KlingTimeoutError(KlingError):
 
 
 class KlingDownloadError(KlingError):
-    """A video could not be loaded or stored. The task is paid for and its result is still at Kling."""
+    """A video could not be loaded. The task is paid for and its result is still at Kling.
 
-    retryable = True
+    `expired` is true when its link is dead, so that the task is to be asked for a current one.
+    """
+
+    def __init__(self, message: str, *, expired: bool = False, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.expired = expired
+        self.retryable = retryable
+
+
+class KlingStorageError(KlingError):
+    """A file could not be written: no space, no permission, no such bucket."""

@@ -347,6 +347,10 @@ def check_id(any_id: str) -> str:
 
 def data_of(answer: Answer) -> Any:
     """`data` of a good answer; KlingApiError for an error code, KlingAnswerError for no answer of this API."""
+    if 300 <= answer.status < 400:
+        where = answer.headers.get("location", "nowhere")[:200]
+        advice = "API calls follow no redirect: set the host (base URL) of the connection to where the API is."
+        raise KlingRequestError(f"redirected to {where}", http_status=answer.status, advice=advice)
     try:
         document = json.loads(answer.body)
     except (ValueError, RecursionError):
@@ -373,6 +377,7 @@ def data_of(answer: Answer) -> Any:
         request_id=str(document["request_id"])[:200] if document.get("request_id") else None,
         advice=known.advice,
         retry_after=_retry_after(answer.headers),
+        server_time=_http_date(answer.headers.get("date", "")),
     )
 
 
@@ -400,14 +405,16 @@ def _kind_of(code: Code, message: str) -> type[KlingApiError]:
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds from Retry-After, which is a number or a date; a date counts from the answer's own Date."""
     text = headers.get("retry-after", "").strip()
-    if not text:
-        return None
+    if text.isascii() and text.isdigit() and len(text) < 10:
+        return float(text)
+    until, now = _http_date(text), _http_date(headers.get("date", ""))
+    return max(0.0, (until - now).total_seconds()) if until and now else None
+
+
+def _http_date(text: str) -> pendulum.DateTime | None:
     try:
-        if text.isascii() and text.isdigit():
-            return float(text)
-        until, now = parsedate_to_datetime(text), parsedate_to_datetime(headers.get("date", ""))
-        return max(0.0, (until - now).total_seconds())
-    except (ValueError, TypeError, OverflowError):
+        return pendulum.instance(parsedate_to_datetime(text)).in_timezone("UTC")
+    except (ValueError, TypeError, OverflowError, IndexError):
         return None
 
 

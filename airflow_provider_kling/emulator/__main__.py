@@ -1,0 +1,49 @@
+"""The command `python -m airflow_provider_kling.emulator`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import warnings
+
+from airflow_provider_kling.emulator.connection import connection
+from airflow_provider_kling.emulator.journal import Entry
+from airflow_provider_kling.emulator.server import serve
+from airflow_provider_kling.emulator.settings import Settings, parse
+
+
+def main() -> None:
+    """Serve until SIGINT or SIGTERM."""
+    settings = parse(sys.argv[1:], os.environ)
+    # Whoever chose a short secret for a test knows it.
+    warnings.filterwarnings("ignore", message="The HMAC key is", module="jwt")
+    try:
+        asyncio.run(_serve(settings))
+    except OSError as error:
+        sys.exit(f"Kling emulator: cannot listen on {settings.host} port {settings.port}: {error.strerror or error}")
+
+
+async def _serve(settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+    def ready(url: str) -> None:
+        sys.stdout.write(f"Kling emulator on {url}; AIRFLOW_CONN_KLING_DEFAULT='{connection(settings, url)}'\n")
+        sys.stdout.flush()
+
+    await serve(settings, stop=stop, ready=ready, log=_log if settings.log else None)
+
+
+def _log(entry: Entry) -> None:
+    about = " ".join(part for part in (entry.effect_scene, entry.external_task_id, entry.kling_task_id) if part)
+    code = "" if entry.code is None else f" code {entry.code}"
+    fault = f" (fault: {entry.fault})" if entry.fault else ""
+    # Not to stdout, whose first line other programs read, and perhaps nothing after it.
+    sys.stderr.write(f"{entry.n} {entry.method} {entry.path} → {entry.status or 'no answer'}{code} {about}{fault}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""For DAGs that map over a manifest: its rows for `expand_kwargs`, and what became of them as files.
+
+    rows = read_manifest("manifest.csv")                        # in a task; feeds .expand_kwargs(...)
+    write_results("manifest.csv", "output", outcomes_of(ti, "video.create", "video.wait"))   # in a last task
+
+`dags/kling_effects_mapped.py` shows both in their places.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_provider_kling.endings import CREATED_TASK, FAILED_RESULT
+from airflow_provider_kling.errors import KlingManifestError
+
+if TYPE_CHECKING:
+    from airflow_provider_kling.manifest import Manifest, Row
+
+log = logging.getLogger(__name__)
+
+INLINE = (
+    "an image stands in the manifest itself, as base64; mapped, it would be copied into Airflow's database. "
+    "Put it into a file, or use KlingEffectBatchOperator."
+)
+
+
+def read_manifest(manifest: str, *, strict: bool = False, on_bad_rows: Literal["raise", "skip"] = "raise") -> list[dict[str, Any]]:
+    """The rows of a manifest (path or URI) as arguments of KlingEffectOperator: `row_id, effect_scene, image, images`.
+
+    Relative image paths count from the manifest's folder. Raises KlingManifestError with all bad rows at once, or leaves
+    them out with `on_bad_rows="skip"`; also when there are more rows than Airflow maps. With `strict`, a scene that is
+    unknown or discontinued makes a row bad.
+    """
+    read = _read(manifest, strict=strict)
+    if on_bad_rows == "raise":
+        read.raise_for_problems()
+    for row in read.bad_rows:
+        log.warning("%s: %s", manifest, row.text)
+    _check_length(manifest, len(read.rows))
+    log.info("%s: %d rows, %d of them bad.", manifest, len(read.rows) + len(read.bad_rows), len(read.bad_rows))
+    return [_arguments(row) for row in read.rows]
+
+
+def outcomes_of(ti: Any, *task_ids: str) -> Iterator[Mapping[str, Any]]:
+    """What the mapped operators and sensors of these ids left about their rows, results and failures alike.
+
+    One call to Airflow for each id and kind. Rows are told apart by `row_id`, never by position: Airflow leaves out
+    what failed.
+    """
+    for task_id in task_ids:
+        for key in ("return_value", FAILED_RESULT, CREATED_TASK):
+            values = ti.xcom_pull(task_ids=task_id, key=key)
+            for value in values if isinstance(values, Iterable) and not isinstance(values, str | Mapping) else [values]:
+                if isinstance(value, Mapping) and value.get("row_id") is not None:
+                    yield value
+
+
+def write_results(manifest: str, output: str, outcomes: Iterable[Mapping[str, Any]], *, strict: bool = False) -> dict[str, Any]:
+    """Write `results.jsonl` and `report.html` into `output` (a folder or URI); return a summary with their paths.
+
+    Results have one line for each row of the manifest, in its order, whatever became of it.
+    """
+    from airflow_provider_kling.report import render_report
+    from airflow_provider_kling.results import join, summarize, to_jsonl
+    from airflow_provider_kling.storage import shown, storage_path, write_lines
+
+    lines = list(join(_read(manifest, strict=strict).all_rows, outcomes))
+    summary = summarize(lines)
+    folder = storage_path(output)
+    results, report = folder / "results.jsonl", folder / "report.html"
+    write_lines(results, (to_jsonl(line) for line in lines))
+    now = datetime.now(timezone.utc)
+    write_lines(report, render_report(lines, title=f"Kling effects: {manifest}", summary=summary, created_at=now))
+    log.info("%s. Results: %s, report: %s", summary.text, shown(results), shown(report))
+    for line in lines:
+        if line["error"]:
+            log.warning("Row %s, %s: %s", line["id"], line["status"], line["error"])
+    return {
+        "rows": summary.rows,
+        **{status: summary.counts.get(status, 0) for status in ("succeed", "failed", "invalid", "error")},
+        "units": str(summary.units),
+        "videos": summary.videos,
+        "results": shown(results),
+        "report": shown(report),
+    }
+
+
+def _read(manifest: str, *, strict: bool) -> Manifest:
+    from airflow_provider_kling.images import is_inline
+    from airflow_provider_kling.manifest import BadRow, read_rows, resolve_images
+    from airflow_provider_kling.storage import read_lines, shown, storage_path
+
+    path = storage_path(manifest)
+    read = read_rows(read_lines(path), name=manifest, strict=strict)
+    for warning in read.warnings:
+        log.warning("%s: %s", manifest, warning)
+    folder = shown(path.parent)
+    rows, bad = [], list(read.bad_rows)
+    for row in read.rows:
+        if any(map(is_inline, row.images)):
+            bad.append(BadRow(line=row.line, number=row.number, id=row.id, columns=row.columns, problems=(INLINE,)))
+        else:
+            rows.append(resolve_images(row, folder))
+    return replace(read, rows=tuple(rows), bad_rows=tuple(sorted(bad, key=lambda row: row.number)))
+
+
+def _arguments(row: Row) -> dict[str, Any]:
+    """All four keys in every row, as `expand_kwargs` over a task group wants them."""
+    single = len(row.images) == 1
+    return {
+        "row_id": row.id,
+        "effect_scene": row.effect_scene,
+        "image": row.images[0] if single else None,
+        "images": None if single else list(row.images),
+    }
+
+
+def _check_length(manifest: str, rows: int) -> None:
+    from airflow.providers.common.compat.sdk import conf
+
+    most = conf.getint("core", "max_map_length", fallback=1024)
+    if rows > most:
+        problem = (
+            f"{rows:,} rows are more than Airflow maps here ([core] max_map_length = {most:,}). "
+            "Use KlingEffectBatchOperator, which takes a manifest of any size in one Airflow task, or split the manifest."
+        )
+        raise KlingManifestError(manifest, [problem])

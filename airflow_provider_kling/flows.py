@@ -1,0 +1,316 @@
+"""What takes several calls: create without paying twice, wait until done, save. Decided here, done elsewhere.
+
+A flow is a generator of steps. Whoever drives it (`KlingHook`, sync or async) does each step, sends back what came of
+it or throws in the KlingError that came instead, and ends with the flow's return value:
+
+- a `Call` is sent to the API; a driver repeats reads over passing faults, and never repeats a create;
+- a `Pause` waits for so many seconds, and brings the time (Unix seconds) at which it ended;
+- a `Save` stores a video, unless it is there already, and brings the path.
+
+So each rule stands here once, for the worker and for the triggerer, and can be tested without a socket or a clock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from airflow_provider_kling.effects import EffectRequest
+from airflow_provider_kling.errors import (
+    KlingAnswerError,
+    KlingBusyError,
+    KlingConnectionError,
+    KlingDownloadError,
+    KlingError,
+    KlingRequestError,
+    KlingSlotsFullError,
+    KlingTaskExists,
+    KlingTaskNotFound,
+    KlingTimeoutError,
+)
+from airflow_provider_kling.protocol import Call, Task, create_call, get_call
+
+T = TypeVar("T")
+Say = Callable[[str], None]  # takes a sentence for the log
+
+CREATE_TRIES = 4  # sends of one create in one go, with a look-up between any two
+MOST_FAILED = 100  # failed tasks that one wish may leave behind
+SLOT_PAUSE = 1.0  # seconds before the first new try for a slot: the vendor advises at least 1
+LONGEST_SLOT_PAUSE = 15.0
+LOST_LOOKS = 3  # looks in a row that do not find a task, before it counts as lost
+LONGEST_TROUBLE_PAUSE = 60.0
+SAID_EVERY = 300.0  # seconds between two sentences that say nothing new
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Wait. Brings the time at which it ended, in Unix seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Save:
+    """Store the video of this link under this name, unless it is there. Brings its path."""
+
+    url: str
+    name: str
+
+
+Steps = Generator[Call[Any] | Pause | Save, Any, T]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """One wish for one video: what is asked for, and the external id it is known by, come what may."""
+
+    request: EffectRequest
+    external_id: str
+    callback_url: str | None = None
+
+    def external_ids(self) -> Iterator[str]:
+        """The id itself, and those that follow when the tasks of the earlier ones have failed."""
+        yield self.external_id
+        for number in range(2, MOST_FAILED + 1):
+            yield f"{self.external_id}-{number}"
+
+
+def wish_id(request: EffectRequest, *, dag_id: str, run_id: str, task_id: str, place: str | int, fresh: str | None = None) -> str:
+    """The external id of one wish: the same after a retry, a clear, a crash; another one for a changed request.
+
+    `place` is the manifest's row id or, without one, the map index. Another `fresh` makes another wish of the same.
+    """
+    identity = json.dumps([dag_id, run_id, task_id, str(place), request.fingerprint, fresh or ""], ensure_ascii=False)
+    return f"airflow-{hashlib.sha256(identity.encode()).hexdigest()[:40]}"
+
+
+def find(any_id: str) -> Steps[Task | None]:
+    """The task with this Kling task id or external id, if there is one."""
+    try:
+        task: Task = yield get_call(any_id)
+    except KlingTaskNotFound:
+        return None
+    return task
+
+
+def create(wish: Wish, *, look_first: bool, say: Say) -> Steps[Task]:
+    """The one task of this wish: found, or made. Never two, as long as an earlier one has not failed.
+
+    `look_first` is to be true whenever an earlier attempt may have come as far as a create. Raises KlingBusyError
+    while no slot is free; any error with `outcome_unknown` means that a task may exist under one of the wish's ids.
+    """
+    for external_id in wish.external_ids():
+        task, is_new = yield from _create_as(wish, external_id, look_first=look_first, say=say)
+        if is_new or not task.failed:
+            return task
+        reason = task.message or "no reason given"
+        say(
+            f"Kling task {task.kling_task_id} of an earlier attempt failed ({reason}); asking once more under the next external id."
+        )
+        look_first = True
+    raise KlingRequestError(
+        f"{MOST_FAILED} tasks of external id {wish.external_id} have failed",
+        http_status=400,
+        advice="Change the image or the scene.",
+    )
+
+
+def _create_as(wish: Wish, external_id: str, *, look_first: bool, say: Say) -> Steps[tuple[Task, bool]]:
+    """The task of this id, and whether this very attempt made it."""
+    if look_first and (found := (yield from find(external_id))):
+        say(_taken(external_id, found))
+        return found, False
+    sent = False
+    for number in range(1, CREATE_TRIES + 1):
+        try:
+            made: Task = yield create_call(wish.request, external_task_id=external_id, callback_url=wish.callback_url)
+        except KlingTaskExists as refused:
+            return (yield from _take(external_id, refused, say=say)), sent
+        except KlingError as error:
+            if error.outcome_unknown:
+                sent = True
+                say(f"The answer to the create is lost: {error} Looking for external id {external_id} before anything else.")
+                if found := (yield from _find_after_loss(external_id)):
+                    say(f"It was made all the same: Kling task {found.kling_task_id} ({found.status}).")
+                    return found, True
+            elif not isinstance(error, KlingConnectionError):
+                raise
+            if number == CREATE_TRIES:
+                raise
+            yield Pause(_jittered(2.0 ** (number - 1)))
+        else:
+            return made, True
+    raise AssertionError("unreachable")
+
+
+def _find_after_loss(external_id: str) -> Steps[Task | None]:
+    """Like `find`; where the look itself fails, the error says that a task may exist."""
+    try:
+        return (yield from find(external_id))
+    except KlingError as error:
+        error.outcome_unknown = True
+        raise
+
+
+def _take(external_id: str, refused: KlingTaskExists, *, say: Say) -> Steps[Task]:
+    found = yield from find(external_id)
+    if found is None:
+        raise KlingRequestError(
+            f"{refused.message}, yet no effect task has it",
+            code=refused.code,
+            http_status=refused.http_status,
+            request_id=refused.request_id,
+            advice="Another Kling product may use this id: choose another external_task_id.",
+        )
+    say(_taken(external_id, found))
+    return found
+
+
+def create_when_free(wish: Wish, *, look_first: bool, deadline: float, say: Say) -> Steps[Task]:
+    """The one task of this wish, made as soon as the account has a slot and the API is well.
+
+    Raises KlingTimeoutError when `deadline` (Unix seconds) comes first; what cannot pass by waiting, at once.
+    """
+    now = started = yield Pause(0)
+    pause, said = SLOT_PAUSE, -SAID_EVERY
+    while True:
+        try:
+            return (yield from create(wish, look_first=look_first, say=say))
+        except KlingError as error:
+            if not error.retryable:
+                raise
+            # A refusal for want of a slot answers a create, so the look before it has found nothing.
+            look_first = error.outcome_unknown or (look_first and not isinstance(error, KlingSlotsFullError))
+            if now >= deadline:
+                raise _no_slot(wish, error, waited=now - started, unknown=look_first) from error
+            if now - said >= SAID_EVERY:
+                said = now
+                why = "All slots of the account are taken" if isinstance(error, KlingSlotsFullError) else str(error).rstrip(".")
+                say(f"{why}: waiting, {_span(now - started)} so far, at most {_span(deadline - now)} more.")
+            longest = LONGEST_SLOT_PAUSE if isinstance(error, KlingBusyError) else LONGEST_TROUBLE_PAUSE
+            seconds = max(_jittered(pause), getattr(error, "retry_after", None) or 0.0)
+        pause = min(pause * 1.5, longest)
+        now = yield Pause(min(seconds, max(0.0, deadline - now)))
+
+
+def _no_slot(wish: Wish, error: KlingError, *, waited: float, unknown: bool) -> KlingTimeoutError:
+    fate = "Nothing was made, nothing was paid."
+    if unknown:
+        fate = f"A task may exist all the same: run this again to take it, or look for external id {wish.external_id}."
+    return KlingTimeoutError(f"No Kling task could be created in {_span(waited)}. {fate} Last answer: {error}")
+
+
+def look(any_id: str) -> Steps[Task]:
+    """The task of this id as it is now. Raises KlingTaskNotFound only after several looks in a row."""
+    for number in range(LOST_LOOKS):
+        if number:
+            yield Pause(_jittered(1.0))
+        if task := (yield from find(any_id)):
+            return task
+    raise _lost(any_id)
+
+
+def wait(kling_task_id: str, *, deadline: float, poll_interval: float, say: Say, first_look: float = 0.0) -> Steps[Task]:
+    """The task, once it is done: succeeded or failed. The first look is not before `first_look` (Unix seconds).
+
+    Passing faults are waited out. Raises KlingTimeoutError at `deadline` (Unix seconds), credentials and account
+    errors at once, KlingTaskNotFound after several looks in a row.
+    """
+    now = started = yield Pause(0)
+    if first_look > now:
+        now = yield Pause(first_look - now)
+    status, lost, trouble, seen = "", 0, 0, "nothing"
+    while True:
+        try:
+            task: Task = yield get_call(kling_task_id)
+        except KlingTaskNotFound:
+            lost += 1
+            if lost >= LOST_LOOKS:
+                raise _lost(kling_task_id) from None
+        except KlingError as error:
+            if not error.retryable:
+                say(f"Kling task {kling_task_id} goes on; once the trouble is mended, run this again to take its result.")
+                raise
+            trouble, seen = trouble + 1, str(error)
+            if trouble == 1:
+                say(f"Kling cannot be asked at the moment: {error} The task goes on; asking again.")
+        else:
+            if trouble:
+                say("Kling answers again.")
+            if task.status != status:
+                say(_change(task, waited=now - started))
+            lost, trouble, status, seen = 0, 0, task.status, task.status
+            if task.done:
+                return task
+        if now >= deadline:
+            raise KlingTimeoutError(
+                f"Kling task {kling_task_id} is not done after {_span(now - started)}; last seen: {seen}. "
+                "It goes on at Kling and will be charged: run this again to take its result without paying twice."
+            )
+        longest = max(poll_interval, LONGEST_TROUBLE_PAUSE)
+        seconds = _jittered(min(poll_interval * 2.0 ** max(0, trouble - 1), longest))
+        now = yield Pause(min(seconds, max(0.0, deadline - now)))
+
+
+def save(task: Task, *, say: Say) -> Steps[list[str]]:
+    """The paths of the task's videos, in their order. A dead link is renewed once by asking for the task again."""
+    paths: list[str] = []
+    for index, name in enumerate(file_names(task)):
+        try:
+            path = yield Save(url=task.videos[index].url, name=name)
+        except KlingDownloadError as error:
+            if not error.expired:
+                raise
+            say(f"The link of {name} is dead; asking Kling for a current one.")
+            renewed = yield from look(task.kling_task_id)
+            if len(renewed.videos) <= index:
+                raise KlingAnswerError(f"Kling task {task.kling_task_id} no longer names video {index + 1}.") from error
+            path = yield Save(url=renewed.videos[index].url, name=name)
+        paths.append(path)
+    return paths
+
+
+def file_names(task: Task) -> list[str]:
+    """What the files of a task's videos are called: the same each time, so that nothing is loaded twice."""
+    return [f"{task.kling_task_id}{f'_{number}' if number > 1 else ''}.mp4" for number in range(1, len(task.videos) + 1)]
+
+
+def _change(task: Task, *, waited: float) -> str:
+    after = f"after {_span(waited)}"
+    if task.succeeded:
+        cost = f", {task.units} units" if task.units else ""
+        return f"Kling task {task.kling_task_id} succeeded {after}{cost}."
+    if task.failed:
+        return f"Kling task {task.kling_task_id} failed {after}: {task.message or 'no reason given'}."
+    strange = "" if task.known_status else ", a status this version does not know; waiting on"
+    return f"Kling task {task.kling_task_id}: {task.status}{strange}."
+
+
+def _taken(external_id: str, task: Task) -> str:
+    return (
+        f"External id {external_id} is Kling task {task.kling_task_id} already ({task.status}): taking it, nothing is paid again."
+    )
+
+
+def _lost(any_id: str) -> KlingTaskNotFound:
+    return KlingTaskNotFound(
+        f"no task has the id {any_id}",
+        code=1201,
+        http_status=400,
+        advice="Check the id, and that the connection belongs to the account that made the task.",
+    )
+
+
+def _jittered(seconds: float) -> float:
+    return seconds * random.uniform(0.85, 1.15)  # noqa: S311 - it only keeps many waiters apart
+
+
+def _span(seconds: float) -> str:
+    """A span of time for a person: 42 s, 7 min, 3.5 h."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,78 @@
+"""What Airflow learns of this package: its connection type with the form for it, and where its classes are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Above the connection's standard fields, for Airflow 3.1 too (see KlingHook.get_ui_field_behaviour).
+UI_FIELD_BEHAVIOUR: dict[str, Any] = {
+    "hidden-fields": ["schema", "port"],
+    "relabeling": {"host": "Base URL", "login": "Access key (empty for an API key)", "password": "API key, or secret key"},
+    "placeholders": {
+        "host": "https://api-singapore.klingai.com",
+        "login": "only with a secret key",
+        "password": "from the Kling console",
+    },
+}
+
+CONN_FIELDS: dict[str, Any] = {
+    "max_concurrency": {
+        "label": "Slots to use",
+        "description": "At most so many tasks of this account at once. Empty: as many as the account turns out to have.",
+        "schema": {"type": ["integer", "null"], "minimum": 1},
+    },
+    "timeout": {
+        "label": "Timeout",
+        "description": "Seconds without a byte from the server after which a request counts as lost. Default: 60.",
+        "schema": {"type": ["number", "null"], "minimum": 1},
+    },
+    "verify": {
+        "label": "Verify TLS",
+        "description": "true, false, or the path of a CA bundle. Default: true.",
+        "schema": {"type": ["string", "null"]},
+    },
+    "proxies": {
+        "label": "Proxies",
+        "description": 'Where a proxy is needed: {"https": "http://proxy.example:3128"}.',
+        "schema": {"type": ["object", "null"]},
+    },
+    "webhook_secret": {
+        "label": "Webhook secret",
+        "description": "With which Kling signs its callbacks: whsec_…",
+        "schema": {"type": ["string", "null"], "format": "password"},
+    },
+}
+
+
+def get_provider_info() -> dict[str, Any]:
+    """The provider's metadata, as Airflow's provider_info schema wants it."""
+    from airflow_provider_kling import __version__
+
+    package = "airflow_provider_kling"
+    return {
+        "package-name": "airflow-provider-kling",
+        "name": "Kling AI",
+        "description": "Turns manifests of images into Kling AI effect videos, without paying twice.",
+        "versions": [__version__],
+        "integrations": [
+            {
+                "integration-name": "Kling AI",
+                "external-doc-url": "https://klingai.com/global/dev",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": [{"integration-name": "Kling AI", "python-modules": [f"{package}.hooks"]}],
+        "operators": [{"integration-name": "Kling AI", "python-modules": [f"{package}.operators"]}],
+        "sensors": [{"integration-name": "Kling AI", "python-modules": [f"{package}.sensors"]}],
+        "triggers": [{"integration-name": "Kling AI", "python-modules": [f"{package}.triggers"]}],
+        "extra-links": [f"{package}.links.KlingVideoLink"],
+        "connection-types": [
+            {
+                "connection-type": "kling",
+                "hook-class-name": f"{package}.hooks.KlingHook",
+                "hook-name": "Kling AI",
+                "ui-field-behaviour": UI_FIELD_BEHAVIOUR,
+                "conn-fields": CONN_FIELDS,
+            }
+        ],
+    }

@@ -1,0 +1,377 @@
+"""KlingHook: a Kling account, as an Airflow connection names it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import pendulum
+import tenacity
+from airflow.sdk import BaseHook
+from airflow.sdk.log import mask_secret
+
+from airflow_provider_kling import flows, storage
+from airflow_provider_kling.connection import KlingSettings
+from airflow_provider_kling.effects import EffectRequest
+from airflow_provider_kling.errors import (
+    KlingAuthError,
+    KlingError,
+    KlingTokenTimeError,
+)
+from airflow_provider_kling.flows import Pause, Save, Steps, Wish
+from airflow_provider_kling.get_provider_info import UI_FIELD_BEHAVIOUR
+from airflow_provider_kling.protocol import (
+    DEFAULT_PAGE_SIZE,
+    Call,
+    ResourcePack,
+    Task,
+    costs_call,
+    get_call,
+    list_call,
+)
+from airflow_provider_kling.transports import AiohttpTransport, RequestsTransport
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
+
+T = TypeVar("T")
+
+DEFAULT_CONN_ID = "kling_default"
+POLL_INTERVAL = 10.0  # seconds; tasks take minutes
+READ_TRIES = 5
+LONGEST_READ_PAUSE = 30.0  # seconds
+
+
+class KlingHook(BaseHook):
+    """Creates, finds and awaits Kling tasks, and saves their videos; each method has an async twin with an `a` in front.
+
+    Reads are repeated over passing faults, with growing, jittered pauses from `retry_wait` seconds, and as long as the
+    server asks for. A create is never repeated blindly: `flows.create` says how. All errors are of `errors.KlingError`.
+
+    The keys never leave this object but as bearer tokens to the API's own host.
+    """
+
+    conn_name_attr = "kling_conn_id"
+    default_conn_name = DEFAULT_CONN_ID
+    conn_type = "kling"
+    hook_name = "Kling AI"
+
+    def __init__(self, kling_conn_id: str = DEFAULT_CONN_ID, *, retry_wait: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.kling_conn_id = kling_conn_id
+        self.retry_wait = retry_wait
+        self._settings: KlingSettings | None = None
+        self._transport: RequestsTransport | None = None
+        self._async_transports: WeakKeyDictionary[asyncio.AbstractEventLoop, AiohttpTransport] = WeakKeyDictionary()
+        self._last_token = ""
+
+    # --- Tasks
+
+    def create_task(
+        self,
+        request: EffectRequest,
+        *,
+        external_task_id: str | None = None,
+        callback_url: str | None = None,
+        look_first: bool = False,
+    ) -> Task:
+        """Make the task of this request, once, and return it as it is then.
+
+        Without an `external_task_id` a random one is used, so that a lost answer still does not lead to a second task.
+        With `look_first` a task of that id is looked for before anything is sent. A task found under the id is
+        returned instead of a new one, unless it failed: then the next id (`…-2`) is used.
+        Raises KlingSlotsFullError or KlingBusyError when nothing was made because the account is busy.
+        """
+        return self.run(flows.create(_wish(request, external_task_id, callback_url), look_first=look_first, say=self.log.info))
+
+    async def acreate_task(
+        self,
+        request: EffectRequest,
+        *,
+        external_task_id: str | None = None,
+        callback_url: str | None = None,
+        look_first: bool = False,
+    ) -> Task:
+        return await self.arun(
+            flows.create(_wish(request, external_task_id, callback_url), look_first=look_first, say=self.log.info)
+        )
+
+    def get_task(self, any_id: str) -> Task:
+        """The task with this Kling task id or external id; KlingTaskNotFound if there is none."""
+        return self._send(get_call(any_id))
+
+    async def aget_task(self, any_id: str) -> Task:
+        return await self._asend(get_call(any_id))
+
+    def find_task(self, external_id: str) -> Task | None:
+        """The task with this external id, if there is one."""
+        return self.run(flows.find(external_id))
+
+    async def afind_task(self, external_id: str) -> Task | None:
+        return await self.arun(flows.find(external_id))
+
+    def list_tasks(self, page_num: int = 1, page_size: int = DEFAULT_PAGE_SIZE) -> list[Task]:
+        """One page of the account's tasks (1 to 1000, of 1 to 500), in no order that may be relied on."""
+        return self._send(list_call(page_num=page_num, page_size=page_size))
+
+    async def alist_tasks(self, page_num: int = 1, page_size: int = DEFAULT_PAGE_SIZE) -> list[Task]:
+        return await self._asend(list_call(page_num=page_num, page_size=page_size))
+
+    def wait_for_task(self, kling_task_id: str, *, timeout: float = 3600.0, poll_interval: float = POLL_INTERVAL) -> Task:
+        """The task, once it has succeeded or failed; KlingTimeoutError after `timeout` seconds."""
+        return self.run(flows.wait(kling_task_id, deadline=time.time() + timeout, poll_interval=poll_interval, say=self.log.info))
+
+    async def await_for_task(self, kling_task_id: str, *, timeout: float = 3600.0, poll_interval: float = POLL_INTERVAL) -> Task:
+        return await self.arun(
+            flows.wait(kling_task_id, deadline=time.time() + timeout, poll_interval=poll_interval, say=self.log.info)
+        )
+
+    def save_videos(self, task: Task, destination: str) -> list[str]:
+        """Store the videos of a succeeded task under this folder or URI; returns their paths, in order.
+
+        A file that is there already is not loaded again. Raises KlingDownloadError; a dead link is renewed first.
+        """
+        return self.run(flows.save(task, say=self.log.info), destination=destination)
+
+    async def asave_videos(self, task: Task, destination: str) -> list[str]:
+        return await self.arun(flows.save(task, say=self.log.info), destination=destination)
+
+    # --- Account
+
+    def get_resource_packs(
+        self, start: pendulum.DateTime | None = None, end: pendulum.DateTime | None = None, name: str | None = None
+    ) -> list[ResourcePack]:
+        """The account's resource packs of a span of time (default: the last year). At most one call per second."""
+        return self._send(_costs(start, end, name))
+
+    async def aget_resource_packs(
+        self, start: pendulum.DateTime | None = None, end: pendulum.DateTime | None = None, name: str | None = None
+    ) -> list[ResourcePack]:
+        return await self._asend(_costs(start, end, name))
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Whether the credentials work, and in words what is wrong if not. Reads one task of the list; spends nothing."""
+        try:
+            self._send(list_call(page_size=1), tries=1)
+            return True, f"Kling accepts the credentials at {self.settings.base_url}."
+        except KlingError as error:
+            return False, str(error)
+        finally:
+            self.close()
+
+    async def atest_connection(self) -> tuple[bool, str]:
+        try:
+            await self._asend(list_call(page_size=1), tries=1)
+            return True, f"Kling accepts the credentials at {(await self.asettings()).base_url}."
+        except KlingError as error:
+            return False, str(error)
+        finally:
+            await self.aclose()
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """The connection form of Airflow 3.1; from 3.2 on the provider's metadata makes it."""
+        return UI_FIELD_BEHAVIOUR
+
+    # --- Settings and sessions
+
+    @property
+    def settings(self) -> KlingSettings:
+        """The connection, read once. KlingInputError where it cannot work."""
+        if self._settings is None:
+            self._settings = KlingSettings.of(self.get_connection(self.kling_conn_id))
+        return self._settings
+
+    async def asettings(self) -> KlingSettings:
+        """The same, where an event loop must not be blocked."""
+        if self._settings is None:
+            from airflow.providers.common.compat.connection import get_async_connection
+
+            self._settings = KlingSettings.of(await get_async_connection(self.kling_conn_id, self))
+        return self._settings
+
+    def get_conn(self) -> RequestsTransport:
+        """The keep-alive sessions of this hook."""
+        if self._transport is None:
+            self._transport = RequestsTransport(self.settings)
+        return self._transport
+
+    def close(self) -> None:
+        """End the sessions. The hook can be used again."""
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+
+    async def aclose(self) -> None:
+        """End the sessions of this event loop."""
+        if transport := self._async_transports.pop(asyncio.get_running_loop(), None):
+            await transport.close()
+
+    def __enter__(self) -> KlingHook:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> KlingHook:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.aclose()
+
+    # --- Driving flows
+
+    def run(self, steps: Steps[T], *, destination: str = "") -> T:
+        """Do the steps of a flow, one after the other, and return what it comes to."""
+        step = next(steps, None)
+        try:
+            while True:
+                try:
+                    done = self._do(step, destination)
+                except KlingError as error:
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(done)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+    async def arun(self, steps: Steps[T], *, destination: str = "") -> T:
+        """The same on an event loop."""
+        step = next(steps, None)
+        try:
+            while True:
+                try:
+                    done = await self._ado(step, destination)
+                except KlingError as error:
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(done)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+    def _do(self, step: Call[Any] | Pause | Save | None, destination: str) -> Any:
+        match step:
+            case Call():
+                return self._send(step)
+            case Pause(seconds):
+                time.sleep(seconds)
+                return time.time()
+            case Save(url, name):
+                return self._save(url, storage.storage_path(destination) / name)
+        raise TypeError(f"not a step: {step!r}")
+
+    async def _ado(self, step: Call[Any] | Pause | Save | None, destination: str) -> Any:
+        match step:
+            case Call():
+                return await self._asend(step)
+            case Pause(seconds):
+                await asyncio.sleep(seconds)
+                return time.time()
+            case Save(url, name):
+                return await self._asave(url, storage.storage_path(destination) / name)
+        raise TypeError(f"not a step: {step!r}")
+
+    # --- One step
+
+    def _send(self, call: Call[T], *, tries: int = READ_TRIES) -> T:
+        transport = self.get_conn()
+        with _explained():
+            for attempt in tenacity.Retrying(**self._policy(tries if call.safe else 1)):
+                with attempt:
+                    return call.read(transport.send(call, self._token()))
+        raise AssertionError("unreachable")
+
+    async def _asend(self, call: Call[T], *, tries: int = READ_TRIES) -> T:
+        transport = await self._aget_conn()
+        with _explained():
+            async for attempt in tenacity.AsyncRetrying(**self._policy(tries if call.safe else 1)):
+                with attempt:
+                    return call.read(await transport.send(call, self._token()))
+        raise AssertionError("unreachable")
+
+    def _save(self, url: str, path: ObjectStoragePath) -> str:
+        if storage.is_there(path):
+            self.log.info("%s is there already.", path)
+            return storage.shown(path)
+        for attempt in tenacity.Retrying(**self._policy(READ_TRIES)):
+            with attempt, storage.writing_video(path) as file:
+                self.get_conn().fetch(url, file.write)
+        self.log.info("Saved %s.", path)
+        return storage.shown(path)
+
+    async def _asave(self, url: str, path: ObjectStoragePath) -> str:
+        if await asyncio.to_thread(storage.is_there, path):
+            return storage.shown(path)
+        transport = await self._aget_conn()
+        async for attempt in tenacity.AsyncRetrying(**self._policy(READ_TRIES)):
+            with attempt:
+                async with storage.awriting_video(path) as file:
+                    await transport.fetch(url, file.write)
+        self.log.info("Saved %s.", path)
+        return storage.shown(path)
+
+    def _policy(self, tries: int) -> dict[str, Any]:
+        """How often in all, and how long apart, one step is tried. A token's time is mended once on top of that."""
+        renewed = False
+
+        def again(state: tenacity.RetryCallState) -> bool:
+            nonlocal renewed
+            error = state.outcome.exception() if state.outcome else None
+            if isinstance(error, KlingTokenTimeError):
+                was, renewed = renewed, True
+                return not was and self.settings.credentials.forget()
+            return isinstance(error, KlingError) and error.retryable and state.attempt_number < tries
+
+        def pause(state: tenacity.RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome else None
+            if isinstance(error, KlingTokenTimeError):
+                return 0.0
+            return max(getattr(error, "retry_after", None) or 0.0, growing(state))
+
+        growing = tenacity.wait_random_exponential(multiplier=self.retry_wait, max=LONGEST_READ_PAUSE)
+        return {"retry": again, "wait": pause, "reraise": True}
+
+    def _token(self) -> str:
+        token = self.settings.credentials.token(time.time())
+        if token != self._last_token:
+            mask_secret(token)
+            self._last_token = token
+        return token
+
+    async def _aget_conn(self) -> AiohttpTransport:
+        settings = await self.asettings()
+        loop = asyncio.get_running_loop()
+        if loop not in self._async_transports:
+            self._async_transports[loop] = AiohttpTransport(settings)
+        return self._async_transports[loop]
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """A new token was refused as well: say how far the clocks are apart, as far as the answer tells."""
+    try:
+        yield
+    except KlingTokenTimeError as error:
+        advice = error.advice
+        if error.server_time is not None:
+            ahead = time.time() - error.server_time.timestamp()
+            side = "ahead of" if ahead > 0 else "behind"
+            clock = f"this machine's clock is {abs(ahead):.0f} s {side} the server's"
+            advice = f"A newly signed token was refused as well; {clock}. {advice}"
+        raise KlingAuthError(
+            error.message, code=error.code, http_status=error.http_status, request_id=error.request_id, advice=advice
+        ) from error
+
+
+def _wish(request: EffectRequest, external_task_id: str | None, callback_url: str | None) -> Wish:
+    return Wish(request=request, external_id=external_task_id or f"kling-{uuid.uuid4().hex}", callback_url=callback_url)
+
+
+def _costs(start: pendulum.DateTime | None, end: pendulum.DateTime | None, name: str | None) -> Call[list[ResourcePack]]:
+    end = end or pendulum.now("UTC")
+    return costs_call(start=start or end.subtract(years=1), end=end, name=name)

@@ -1,0 +1,24 @@
+"""The extra link from a task instance to its video."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperatorLink
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+
+
+class KlingVideoLink(BaseOperatorLink):
+    """Opens the first video of the result at Kling. The link works for 30 days after the task ended."""
+
+    name = "Open video"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
+        from airflow.sdk.bases.xcom import BaseXCom
+
+        match BaseXCom.get_value(ti_key=ti_key, key="return_value"):
+            case {"videos": [{"url": str(url)}, *_]}:
+                return url
+        return ""

@@ -1,0 +1,179 @@
+"""What waits in the triggerer: for a slot, and for a task to be done.
+
+A trigger's row in the database is plain text: ids, links and times only, never a key, a token or an image.
+Each trigger fires exactly one event: `{"task": …}`, `{"timeout": …}` or `{"error": …, "retryable": …}`, read by
+`endings.task_of`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_kling import flows
+from airflow_provider_kling.errors import KlingError, KlingTimeoutError
+
+if TYPE_CHECKING:
+    from airflow_provider_kling.hooks import KlingHook
+    from airflow_provider_kling.operators import KlingEffectOperator
+    from airflow_provider_kling.protocol import Task
+    from airflow_provider_kling.sensors import KlingTaskSensor
+
+# An event within about ten seconds of the deferral can make Airflow (3.3.2) fail the task with "state mismatch":
+# apache/airflow#67287, #72716. Tasks take minutes, so holding the first event back costs nothing.
+HOLD_BACK = 10.0  # seconds
+
+
+DEFER_GRACE = 300.0  # seconds past the deadline: a triggerer that does not run is no reason to wait forever
+
+
+def defer(
+    operator: KlingEffectOperator | KlingTaskSensor, trigger: type[_KlingTrigger], *, deadline: float, **kwargs: Any
+) -> NoReturn:
+    """Hand the waiting of an operator or sensor over to the triggerer, until `deadline` (Unix seconds)."""
+    now = time.time()
+    operator.defer(
+        trigger=trigger(kling_conn_id=operator.kling_conn_id, deadline=deadline, not_before=now + HOLD_BACK, **kwargs),
+        method_name="execute_complete",
+        timeout=timedelta(seconds=max(0.0, deadline - now) + DEFER_GRACE),
+    )
+    raise AssertionError("unreachable")
+
+
+class _KlingTrigger(BaseTrigger):
+    """Awaits a task with the account's shared hook, and says in one event how that ended.
+
+    `deadline` and `not_before` are Unix times in seconds, so that a restart of the triggerer changes neither.
+    """
+
+    def __init__(self, *, kling_conn_id: str, deadline: float, poll_interval: float, not_before: float) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.kling_conn_id = kling_conn_id
+        self.deadline = deadline
+        self.poll_interval = poll_interval
+        self.not_before = not_before
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return f"{type(self).__module__}.{type(self).__name__}", {
+            "kling_conn_id": self.kling_conn_id,
+            "deadline": self.deadline,
+            "poll_interval": self.poll_interval,
+            "not_before": self.not_before,
+        }
+
+    @abstractmethod
+    async def task(self, hook: KlingHook) -> Task:
+        """The task that this trigger waits for."""
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        from airflow_provider_kling.dispatcher import shared_hook
+
+        try:
+            async with shared_hook(self.kling_conn_id) as hook:
+                task = await self.task(hook)
+            event: dict[str, Any] = {"task": task.to_json()}
+        except KlingTimeoutError as error:
+            event = {"timeout": str(error)}
+        except KlingError as error:
+            event = {"error": str(error), "retryable": error.retryable}
+        await asyncio.sleep(self.held_until - time.time())
+        yield TriggerEvent(event)
+
+    @property
+    def held_until(self) -> float:
+        """When the event may be fired. `dag.test()` runs triggers outside of a triggerer, where nothing need be held."""
+        return self.not_before if self.task_instance is not None else 0.0
+
+    async def on_kill(self) -> None:
+        """Called since Airflow 3.3 when the task instance is cleared or marked while it is deferred."""
+        self.log.info("No longer waiting. Kling has no cancel: what was created goes on there and will be charged.")
+
+
+class KlingTaskTrigger(_KlingTrigger):
+    """Waits until a task is done."""
+
+    def __init__(self, *, kling_task_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.kling_task_id = kling_task_id
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        path, kwargs = super().serialize()
+        return path, {"kling_task_id": self.kling_task_id, **kwargs}
+
+    async def task(self, hook: KlingHook) -> Task:
+        return await hook.arun(
+            flows.wait(
+                self.kling_task_id,
+                deadline=self.deadline,
+                poll_interval=self.poll_interval,
+                first_look=self.held_until,
+                say=self.log.info,
+            )
+        )
+
+
+class KlingEffectTrigger(_KlingTrigger):
+    """Waits for a slot, creates the task and, with `wait_for_completion`, waits until it is done.
+
+    `images` are sources that the triggerer can read as the worker does: URLs, or URIs of an object store.
+    """
+
+    def __init__(
+        self,
+        *,
+        effect_scene: str,
+        images: Sequence[str],
+        external_id: str,
+        callback_url: str | None,
+        wait_for_completion: bool,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.effect_scene = effect_scene
+        self.images = list(images)
+        self.external_id = external_id
+        self.callback_url = callback_url
+        self.wait_for_completion = wait_for_completion
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        path, kwargs = super().serialize()
+        return path, {
+            "effect_scene": self.effect_scene,
+            "images": self.images,
+            "external_id": self.external_id,
+            "callback_url": self.callback_url,
+            "wait_for_completion": self.wait_for_completion,
+            **kwargs,
+        }
+
+    async def task(self, hook: KlingHook) -> Task:
+        # An earlier run of this trigger, here or in another triggerer, may have come as far as a create.
+        task = await hook.arun(
+            flows.create_when_free(await self._wish(), look_first=True, deadline=self.deadline, say=self.log.info)
+        )
+        self.log.info("Kling task %s: %s. Its external id is %s.", task.kling_task_id, task.status, task.external_task_id)
+        if task.done or not self.wait_for_completion:
+            return task
+        wait = flows.wait(
+            task.kling_task_id,
+            deadline=self.deadline,
+            poll_interval=self.poll_interval,
+            first_look=max(self.held_until, time.time() + self.poll_interval),
+            say=self.log.info,
+        )
+        return await hook.arun(wait)
+
+    async def _wish(self) -> flows.Wish:
+        from airflow_provider_kling.effects import EffectRequest
+        from airflow_provider_kling.images import load_image
+
+        images = [await asyncio.to_thread(load_image, source) for source in self.images]
+        return flows.Wish(
+            request=EffectRequest(self.effect_scene, images), external_id=self.external_id, callback_url=self.callback_url
+        )

@@ -1,0 +1,62 @@
+"""A manifest of images becomes effect videos, one mapped task group for each row.
+
+Run conf: `{"manifest": <path or URI>, "output": <folder or URI>}`. In `output` it leaves `results.jsonl` (one line for
+each row of the manifest, in its order), `videos/*.mp4` and `report.html`. A row that fails fails alone.
+For more rows than Airflow maps ([core] max_map_length, 1024 as delivered), use KlingEffectBatchOperator.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import Param, dag, get_current_context, task, task_group
+
+from airflow_provider_kling.fanout import outcomes_of, read_manifest, write_results
+from airflow_provider_kling.operators import KlingEffectOperator
+from airflow_provider_kling.sensors import KlingTaskSensor
+
+
+@dag(
+    schedule=None,
+    doc_md=__doc__,
+    tags=["kling"],
+    default_args={"retries": 2, "retry_delay": timedelta(seconds=30)},
+    params={
+        "manifest": Param("manifest.csv", type="string", description="CSV, JSON Lines or JSON: a path or URI"),
+        "output": Param("output", type="string", description="folder or URI for videos, results and report"),
+        "kling_conn_id": Param("kling_default", type="string", description="the connection of the Kling account"),
+    },
+)
+def kling_effects_mapped():
+    @task
+    def read(manifest: str) -> list[dict]:
+        return read_manifest(manifest, on_bad_rows="skip")
+
+    @task_group
+    def video(row_id, effect_scene, image, images):
+        create = KlingEffectOperator(
+            task_id="create",
+            row_id=row_id,
+            effect_scene=effect_scene,
+            image=image,
+            images=images,
+            kling_conn_id="{{ params.kling_conn_id }}",
+            deferrable=True,
+        )
+        KlingTaskSensor(
+            task_id="wait",
+            row_id=row_id,
+            kling_task_id=create.output,
+            save_to="{{ params.output }}/videos",
+            kling_conn_id="{{ params.kling_conn_id }}",
+            timeout=timedelta(hours=6),
+            deferrable=True,
+        )
+
+    @task(trigger_rule="all_done")
+    def collect(manifest: str, output: str) -> dict:
+        return write_results(manifest, output, outcomes_of(get_current_context()["ti"], "video.create", "video.wait"))
+
+    rows = read("{{ params.manifest }}")
+    video.expand_kwargs(rows) >> collect("{{ params.manifest }}", "{{ params.output }}")
+
+
+kling_effects_mapped()

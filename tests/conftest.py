@@ -1,0 +1,34 @@
+"""Airflow reads its configuration when it is imported, so this comes first: a home of its own, and no examples."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+os.environ.update(
+    AIRFLOW_HOME=tempfile.mkdtemp(prefix="airflow-home-"),
+    AIRFLOW__CORE__UNIT_TEST_MODE="True",
+    AIRFLOW__CORE__LOAD_EXAMPLES="False",
+    AIRFLOW__CORE__DAGS_FOLDER=tempfile.mkdtemp(prefix="airflow-dags-"),
+    AIRFLOW__USAGE_DATA_COLLECTION__ENABLED="False",
+)
+for name in [name for name in os.environ if name.startswith(("AIRFLOW_CONN_", "KLING_EMULATOR_"))]:
+    del os.environ[name]
+
+import pytest  # noqa: E402
+
+ROOT = Path(__file__).resolve().parent.parent
+PHOTOS = ROOT / "demo" / "images"
+
+
+@pytest.fixture
+def photo() -> str:
+    """The path of a real photograph that Kling would take."""
+    return str(PHOTOS / "grace_hopper.jpg")
+
+
+@pytest.fixture
+def kling(kling_emulator):
+    """A Kling account on this machine, which `kling_default` names."""
+    return kling_emulator

@@ -1,0 +1,168 @@
+"""The command, its flags and variables, and the pytest fixture."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import jwt
+import pytest
+import requests
+
+from airflow_provider_kling.emulator import KlingEmulator, Settings
+from airflow_provider_kling.emulator.settings import parse, to_arguments
+
+COMMAND = [sys.executable, "-m", "airflow_provider_kling.emulator"]
+
+
+@contextmanager
+def running(*flags: str, **variables: str) -> Iterator[tuple[subprocess.Popen[str], str, dict[str, object]]]:
+    """The command with its URL, and the connection that it told."""
+    environ = {**os.environ, **{f"KLING_EMULATOR_{name}": value for name, value in variables.items()}}
+    with subprocess.Popen([*COMMAND, *flags], env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        url, _, told = line.removeprefix("Kling emulator on ").partition("; AIRFLOW_CONN_KLING_DEFAULT=")
+        try:
+            yield process, url, json.loads(told.strip().strip("'"))
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_command_serves_on_a_free_port_until_it_is_told_to_end(number):
+    with running("--port", "0", "--slots", "3", "--log") as (process, url, told):
+        assert told == {"conn_type": "kling", "host": url, "password": "emulator-api-key"}
+        answer = requests.get(f"{url}/v1/videos/effects", headers={"Authorization": f"Bearer {told['password']}"}, timeout=30)
+        assert answer.json()["data"] == []
+        process.send_signal(number)
+        rest, errors = process.communicate(timeout=30)
+        assert process.returncode == 0
+        assert rest == ""
+        assert errors == "1 GET /v1/videos/effects → 200 code 0 \n"
+
+
+def test_command_takes_its_settings_from_the_environment():
+    with running(PORT="0", SLOTS="7", MANUAL_CLOCK="true", API_KEY="one,two", ACCESS_KEY="ak:short", DURATION="3") as (
+        process,
+        url,
+        told,
+    ):
+        assert told["password"] == "one"
+        settings = requests.get(f"{url}/_emulator/state", timeout=30).json()["settings"]
+        assert (settings["slots"], settings["manual_clock"], settings["duration"]) == (7, True, 3.0)
+        with pytest.warns(match="HMAC key"):
+            token = jwt.encode({"iss": "ak", "exp": 2**40, "nbf": 0}, "short", algorithm="HS256")
+        for bearer in ("two", token):
+            answer = requests.get(f"{url}/v1/videos/effects", headers={"Authorization": f"Bearer {bearer}"}, timeout=30)
+            assert answer.status_code == 200
+        process.terminate()
+        assert process.communicate(timeout=30) == ("", "")
+
+
+def test_command_says_that_its_port_is_taken():
+    with KlingEmulator() as kling:
+        port = kling.url.rpartition(":")[2]
+        ended = subprocess.run([*COMMAND, "--port", port], capture_output=True, text=True, timeout=30, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"Kling emulator: cannot listen on 127.0.0.1 port {port}")
+    assert "Traceback" not in ended.stderr
+
+
+def test_spawned_emulator_is_steered_like_another(monkeypatch):
+    monkeypatch.setenv("KLING_EMULATOR_SLOTS", "99")
+    with KlingEmulator.spawn(slots=2, manual_clock=True, risky_scene=("emoji", "squish"), video_duration=False) as kling:
+        settings = kling.state["settings"]
+        assert (settings["slots"], settings["manual_clock"], settings["video_duration"]) == (2, True, False)
+        assert settings["risky_scene"] == ["emoji", "squish"]
+        before = kling.state["now"]
+        assert kling.advance(60) == before + 60
+
+
+def test_flag_goes_before_its_variable():
+    settings = parse(
+        ["--port", "1", "--no-log", "--speed", "2"],
+        {"KLING_EMULATOR_PORT": "2", "KLING_EMULATOR_LOG": "1", "KLING_EMULATOR_SPEED": "3"},
+    )
+    assert (settings.port, settings.log, settings.speed) == (1, False, 2.0)
+
+
+def test_lists_are_repeated_or_separated_by_commas():
+    settings = parse(["--api-key", "a,b", "--api-key", "c", "--access-key", "ak:s:k"], {"KLING_EMULATOR_RISKY_SCENE": "x,y"})
+    assert settings.api_key == ("a", "b", "c")
+    assert settings.secrets == {"ak": "s:k"}
+    assert settings.risky_scene == ("x", "y")
+
+
+@pytest.mark.parametrize(
+    ("flags", "variables", "named"),
+    [
+        (["--slots", "many"], {}, "--slots"),
+        (["--list-order", "odd"], {}, "--list-order"),
+        (["--access-key", "no-secret"], {}, "access_key"),
+        ([], {"PORT": "x"}, "KLING_EMULATOR_PORT"),
+        ([], {"LOG": "maybe"}, "KLING_EMULATOR_LOG"),
+        ([], {"DURATION": "-1"}, "duration"),
+        ([], {"VIDEOS": "none"}, "videos"),
+    ],
+)
+def test_wrong_setting_ends_the_command_and_is_named(capsys, flags, variables, named):
+    with pytest.raises(SystemExit):
+        parse(flags, {f"KLING_EMULATOR_{name}": value for name, value in variables.items()})
+    assert named in capsys.readouterr().err
+
+
+def test_settings_survive_the_command_line():
+    settings = Settings(port=0, slots=9, api_key=("-a", "b"), log=True, video_duration=False, skew=-5, units="by-scene")
+    assert parse(to_arguments(settings), {}) == settings
+    assert to_arguments(Settings()) == []
+
+
+def test_help_names_every_flag(capsys):
+    with pytest.raises(SystemExit):
+        parse(["--help"], {})
+    text = capsys.readouterr().out
+    for flag in ("--manual-clock", "--webhook-secret", "--link-lifetime", "--fetch-images", "--public-url"):
+        assert flag in text
+
+
+# --- The fixture ---------------------------------------------------------------------------------------------------
+
+
+def test_fixture_makes_the_connection(kling_emulator):
+    told = json.loads(os.environ["AIRFLOW_CONN_KLING_DEFAULT"])
+    assert told["host"] == kling_emulator.url
+    assert kling_emulator.state["settings"]["duration"] == 0.2
+
+
+@pytest.mark.kling_emulator(slots=2, webhook_secret="whsec_dGVzdHNlY3JldHRlc3RzZWNyZXR0ZXN0c2VjcmV0MTI=")
+def test_marker_sets_the_fixture_up(kling_emulator):
+    assert kling_emulator.state["slots"]["limit"] == 2
+    told = json.loads(kling_emulator.connection("access_key"))
+    assert (told["login"], told["password"]) == (kling_emulator.access_key, kling_emulator.secret_key)
+    assert told["extra"]["webhook_secret"].startswith("whsec_")
+    with pytest.raises(ValueError, match="auth"):
+        kling_emulator.connection("password")
+
+
+def test_plugin_loads_nothing_heavy():
+    code = (
+        "import sys, pytest; before = set(sys.modules); import airflow_provider_kling.emulator.pytest_plugin;"
+        "print(sorted(name for name in set(sys.modules) - before if not name.startswith('airflow_provider_kling')))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    assert ended.stdout.strip() == "[]"
+
+
+def test_emulator_loads_neither_airflow_nor_pyav_to_start():
+    code = (
+        "import sys; from airflow_provider_kling.emulator import KlingEmulator\n"
+        "with KlingEmulator(): print([name for name in ('airflow', 'av', 'PIL', 'jwt') if name in sys.modules])"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    assert ended.stdout.strip() == "[]"

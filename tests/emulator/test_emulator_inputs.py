@@ -1,0 +1,151 @@
+"""Input images: what is refused at once, and what lets a task fail at its end."""
+
+from __future__ import annotations
+
+import base64
+import os
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+INVALID = (400, 1201)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_picture_in_base64_becomes_a_video(client, kling, picture, kind):
+    task_id = client.made(picture(kind=kind))
+    kling.finish()
+    assert client.task(task_id)["task_status"] == "succeed"
+
+
+def test_data_prefix_is_refused(client, kling, picture, error):
+    status, code, message = error(client.create("data:image/png;base64," + picture()))
+    assert (status, code) == INVALID
+    assert "prefix" in message
+    assert kling.ledger == []
+
+
+@pytest.mark.parametrize(
+    "image", ["/home/me/cat.png", "ftp://example.com/cat.png", "not base64!", base64.b64encode(b"some text").decode()]
+)
+def test_what_is_no_picture_is_refused(client, error, image):
+    assert error(client.create(image))[:2] == INVALID
+
+
+def test_other_formats_are_refused(client, picture, error):
+    assert "JPEG or PNG" in error(client.create(picture(kind="GIF")))[2]
+
+
+def test_half_a_picture_is_refused(client, picture, error):
+    data = base64.b64decode(picture(kind="JPEG", width=800, height=800))
+    assert error(client.create(base64.b64encode(data[: len(data) // 2]).decode()))[:2] == INVALID
+
+
+def test_picture_over_10_mb_is_refused(client, picture, error):
+    data = base64.b64decode(picture()) + os.urandom(10 * 2**20)
+    assert "10MB" in error(client.create(base64.b64encode(data).decode()))[2]
+
+
+def test_two_large_pictures_are_no_problem(client, picture):
+    data = base64.b64decode(picture())
+    large = base64.b64encode(data + bytes(10 * 2**20 - len(data))).decode()
+    client.made(large, large, scene="hug_pro")
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "message"),
+    [
+        (299, 400, "Image pixel is invalid"),
+        (400, 299, "Image pixel is invalid"),
+        (300, 751, "The resolution or aspect ratio of the input image is invalid."),
+        (751, 300, "The resolution or aspect ratio of the input image is invalid."),
+        (300, 750, ""),
+        (300, 300, ""),
+    ],
+)
+def test_shape_is_judged_at_the_end_of_the_task(client, kling, picture, width, height, message):
+    task_id = client.made(picture(width, height))
+    kling.advance(9)
+    assert client.task(task_id)["task_status"] == "processing"
+    kling.advance(1)
+    task = client.task(task_id)
+    assert task["task_status"] == ("failed" if message else "succeed")
+    assert task["task_status_msg"].startswith(message)
+    assert bool(task["task_result"]["videos"]) == (not message)
+
+
+@pytest.mark.kling_emulator(risky_scene=("emoji",))
+def test_risk_control_fails_a_scene_or_an_image_by_its_name(client, kling):
+    ids = [
+        client.made(scene="emoji"),
+        client.made("https://example.com/risk/cat-risky.png"),
+        client.made("https://example.com/risk/cat.png"),
+    ]
+    kling.finish()
+    assert [client.task(task_id)["task_status_msg"] for task_id in ids] == ["Failure to pass the risk control system"] * 2 + [""]
+
+
+def test_number_of_images_has_to_be_that_of_the_scene(client, kling, error):
+    cat, dog = "https://example.com/cat.png", "https://example.com/dog.png"
+    assert error(client.create(cat, scene="hug_pro")) == (400, 1201, "images size must be 2")
+    assert error(client.create(cat, dog, scene="pet_lion_pro"))[:2] == INVALID
+    assert error(client.create(cat, dog, cat, scene="hug_pro"))[:2] == INVALID
+    assert kling.ledger == []
+    client.made(cat, dog, scene="hug_pro")
+
+
+def test_unknown_scene_is_taken_unless_told_otherwise(client, kling, error):
+    client.made(scene="pet_unicorn")
+    client.made(scene="let’s_ride")
+    kling.configure(strict_scenes=True)
+    assert error(client.create(scene="pet_unicorn"))[:2] == INVALID
+    client.made(scene="let’s_ride")
+
+
+def test_ledger_tells_requests_apart_by_scene_and_images(client, kling, picture):
+    client.made(picture(color="red"))
+    client.made(picture(color="blue"))
+    client.made(picture(color="red"))
+    client.made(picture(color="red"), scene="squish")
+    marks = [line["fingerprint"] for line in kling.ledger]
+    assert marks[0] == marks[2]
+    assert len(set(marks)) == 3
+
+
+@pytest.fixture
+def host(picture):
+    """A web server with pictures of 400 x 400 and 200 x 200."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # noqa: N802 - http.server wants this name
+            sizes = {"/good.png": 400, "/small.png": 200}
+            self.send_response(200 if self.path in sizes else 404)
+            self.end_headers()
+            self.wfile.write(base64.b64decode(picture(sizes.get(self.path, 10), 400)))
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.kling_emulator(fetch_images=True)
+def test_urls_are_loaded_and_judged_when_asked_for(client, kling, host, error):
+    good, small = client.made(f"{host}/good.png"), client.made(f"{host}/small.png")
+    assert error(client.create(f"{host}/none.png")) == (400, 1201, "Image url can not be loaded")
+    assert error(client.create("http://127.0.0.1:1/x.png"))[:2] == INVALID
+    kling.finish()
+    assert client.task(good)["task_status"] == "succeed"
+    assert client.task(small)["task_status_msg"] == "Image pixel is invalid"
+
+
+def test_urls_are_not_loaded_otherwise(client, kling):
+    task_id = client.made("http://127.0.0.1:1/x.png")
+    kling.finish()
+    assert client.task(task_id)["task_status"] == "succeed"

@@ -1,0 +1,149 @@
+"""Runs operators through Airflow's real task runner, in this process and without a database.
+
+Only the Execution API, which a task talks to, is a fake; templating, XComs, deferral, rescheduling and resuming are
+Airflow's own. Triggers run in an event loop of their own, as under `dag.test()`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from airflow.sdk import DAG, BaseOperator
+from airflow.sdk.api.client import Client
+from airflow.sdk.api.datamodels._generated import TaskInstance
+from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor
+
+START = "2026-01-01T00:00:00Z"
+
+
+@dataclass
+class Run:
+    """What came of one run of a task on a worker."""
+
+    state: str
+    error: BaseException | None
+    patch: dict[str, Any]
+
+    @property
+    def trigger(self) -> tuple[str, dict[str, Any]]:
+        """The row that this run put into the trigger table: class path and arguments."""
+        return self.patch["classpath"], _plain(self.patch["trigger_kwargs"])
+
+
+@dataclass
+class FakeAirflow:
+    """One task instance's view of Airflow: it keeps the XComs from run to run."""
+
+    run_id: str = "scheduled__2026-01-01"
+    map_index: int = -1
+    try_number: int = 1
+    reschedules: int = 0
+    xcoms: dict[str, Any] = field(default_factory=dict)
+    rendered: dict[str, Any] = field(default_factory=dict)
+    _patch: dict[str, Any] = field(default_factory=dict)
+    _next: dict[str, Any] = field(default_factory=dict)
+
+    def run(self, operator: BaseOperator, *, event: Any = None) -> Run:
+        """One run on a worker: the start, or with an event the resumption."""
+        next_kwargs = {"event": event} if event is not None else None
+        self._next = {"next_method": "execute_complete", "next_kwargs": next_kwargs} if event is not None else {}
+        self._patch = {}
+        supervisor = type("Supervisor", (InProcessTestSupervisor,), {"_api_client": staticmethod(self._client)})
+        ti = TaskInstance(
+            id=uuid.uuid4(),
+            task_id=operator.task_id,
+            dag_id=operator.dag.dag_id,
+            run_id=self.run_id,
+            try_number=self.try_number,
+            map_index=self.map_index,
+            dag_version_id=uuid.uuid4(),
+        )
+        if operator.dag is None:
+            raise AssertionError("the operator is in no DAG")
+        result = supervisor.start(what=ti, task=operator)
+        return Run(state=str(getattr(result.state, "value", result.state)), error=result.error, patch=self._patch)
+
+    def finish(self, operator: BaseOperator) -> Run:
+        """Run, and resume after each trigger, until the task instance ends or is rescheduled."""
+        run = self.run(operator)
+        while run.state == "deferred":
+            run = self.run(operator, event=fire(run))
+        return run
+
+    @property
+    def result(self) -> Any:
+        """The task's return value."""
+        return self.xcoms.get("return_value")
+
+    def _client(self, dag: DAG | None = None) -> Client:
+        client = Client(base_url=None, token="", dry_run=True, transport=httpx.MockTransport(self._answer))
+        client.base_url = "http://execution-api/"
+        return client
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        body = json.loads(request.content) if request.content else None
+        if path.endswith("/run"):
+            run = {"dag_id": "d", "run_id": self.run_id, "run_type": "manual", "state": "running", "consumed_asset_events": []}
+            times = dict.fromkeys(("logical_date", "data_interval_start", "data_interval_end", "start_date", "run_after"), START)
+            dag_run = {**run, **times, "end_date": None, "partition_key": None}
+            context = {"dag_run": dag_run, "max_tries": 0, "should_retry": False, "task_reschedule_count": self.reschedules}
+            return httpx.Response(200, json={**context, **self._next})
+        if path.endswith("/state"):
+            self._patch = body
+            return httpx.Response(204)
+        if path.endswith("/rtif"):
+            self.rendered = body
+            return httpx.Response(201, json={"message": "ok"})
+        if "/xcoms/" in path:
+            return self._xcom(request.method, path.rsplit("/", 1)[-1], body)
+        if path.startswith("/task-reschedules/"):
+            return httpx.Response(200, json=START)
+        if path.startswith("/connections/"):
+            return httpx.Response(404, json={"detail": {"reason": "not_found", "message": "no such connection"}})
+        return httpx.Response(204)
+
+    def _xcom(self, method: str, key: str, body: Any) -> httpx.Response:
+        if method == "POST":
+            self.xcoms[key] = _plain(body)
+            return httpx.Response(201, json={"message": "ok"})
+        if method == "DELETE":
+            self.xcoms.pop(key, None)
+            return httpx.Response(200, json={"message": "ok"})
+        return httpx.Response(200, json={"key": key, "value": self.xcoms.get(key)})
+
+
+def fire(run: Run) -> Any:
+    """Run the trigger of a deferred task as the triggerer builds it, and bring its one event."""
+    path, kwargs = run.trigger
+    module, _, name = path.rpartition(".")
+    trigger = getattr(importlib.import_module(module), name)(**kwargs)
+    assert trigger.serialize() == (path, kwargs)
+
+    async def events() -> list[Any]:
+        return [event.payload async for event in trigger.run()]
+
+    (event,) = asyncio.run(events())
+    return json.loads(json.dumps(event))
+
+
+def _plain(value: Any) -> Any:
+    """What Airflow wrote down, read back."""
+    try:
+        from airflow.sdk.serde import deserialize
+    except ImportError:
+        from airflow.serialization.serde import deserialize
+    try:
+        from airflow.serialization.serialized_objects import BaseSerialization
+
+        if isinstance(value, dict) and value.get("__type") == "dict":
+            return BaseSerialization.deserialize(value)
+    except (KeyError, TypeError):
+        pass
+    return deserialize(value)

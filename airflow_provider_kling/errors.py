@@ -30,12 +30,15 @@ A caller asks `.retryable` (may the same call work later, with nobody doing anyt
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pendulum import DateTime
 
     from airflow_provider_kling.protocol import Task
+
+
+MOST_SHOWN = 50  # problems in the text of one error
 
 
 class KlingError(Exception):
@@ -46,6 +49,17 @@ class KlingError(Exception):
     code: int | None = None
     request_id: str | None = None
 
+    def __reduce__(self) -> Any:
+        """Errors travel between processes as they are, whatever their constructors take."""
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
+
+def _rebuilt(kind: type[KlingError], args: tuple[Any, ...], state: dict[str, Any]) -> KlingError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
 
 class KlingInputError(KlingError, ValueError):
     """What the user gave cannot work. Nothing was sent, nothing was spent."""
@@ -54,15 +68,18 @@ class KlingInputError(KlingError, ValueError):
 class KlingManifestError(KlingInputError):
     """Rows of a manifest that cannot work, all of them at once.
 
-    `problems` holds one sentence for each, with the line it stands in.
+    `problems` holds one sentence for each, with the line it stands in; the text shows the first 50.
     """
 
     def __init__(self, name: str, problems: Sequence[str]) -> None:
         self.name = name
         self.problems = tuple(problems)
-        count = len(self.problems)
-        head = f"{name}: {count} problem{'s' if count > 1 else ''}"
-        super().__init__("\n  - ".join([head, *self.problems]) if count > 1 else f"{name}: {self.problems[0]}")
+        shown = self.problems[:MOST_SHOWN]
+        if len(self.problems) == 1:
+            super().__init__(f"{name}: {self.problems[0]}")
+            return
+        more = [f"and {len(self.problems) - MOST_SHOWN:,} more"] if len(self.problems) > MOST_SHOWN else []
+        super().__init__("\n  - ".join([f"{name}: {len(self.problems):,} problems", *shown, *more]))
 
 
 class KlingConnectionError(KlingError):

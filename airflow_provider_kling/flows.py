@@ -37,6 +37,7 @@ from airflow_provider_kling.protocol import Call, Task, create_call, get_call
 T = TypeVar("T")
 Say = Callable[[str], None]  # takes a sentence for the log
 
+RETRY_WAIT = 1.0  # seconds before a create whose answer was lost is sent again, doubling from there
 CREATE_TRIES = 4  # sends of one create in one go, with a look-up between any two
 MOST_FAILED = 100  # failed tasks that one wish may leave behind
 SLOT_PAUSE = 1.0  # seconds before the first new try for a slot: the vendor advises at least 1
@@ -97,14 +98,14 @@ def find(any_id: str) -> Steps[Task | None]:
     return task
 
 
-def create(wish: Wish, *, look_first: bool, say: Say) -> Steps[Task]:
+def create(wish: Wish, *, look_first: bool, say: Say, retry_wait: float = RETRY_WAIT) -> Steps[Task]:
     """The one task of this wish: found, or made. Never two, as long as an earlier one has not failed.
 
     `look_first` is to be true whenever an earlier attempt may have come as far as a create. Raises KlingBusyError
     while no slot is free; any error with `outcome_unknown` means that a task may exist under one of the wish's ids.
     """
     for external_id in wish.external_ids():
-        task, is_new = yield from _create_as(wish, external_id, look_first=look_first, say=say)
+        task, is_new = yield from _create_as(wish, external_id, look_first=look_first, say=say, retry_wait=retry_wait)
         if is_new or not task.failed:
             return task
         reason = task.message or "no reason given"
@@ -119,7 +120,7 @@ def create(wish: Wish, *, look_first: bool, say: Say) -> Steps[Task]:
     )
 
 
-def _create_as(wish: Wish, external_id: str, *, look_first: bool, say: Say) -> Steps[tuple[Task, bool]]:
+def _create_as(wish: Wish, external_id: str, *, look_first: bool, say: Say, retry_wait: float) -> Steps[tuple[Task, bool]]:
     """The task of this id, and whether this very attempt made it."""
     if look_first and (found := (yield from find(external_id))):
         say(_taken(external_id, found))
@@ -141,7 +142,7 @@ def _create_as(wish: Wish, external_id: str, *, look_first: bool, say: Say) -> S
                 raise
             if number == CREATE_TRIES:
                 raise
-            yield Pause(_jittered(2.0 ** (number - 1)))
+            yield Pause(_jittered(retry_wait * 2.0 ** (number - 1)))
         else:
             return made, True
     raise AssertionError("unreachable")

@@ -61,7 +61,7 @@ class KlingHook(BaseHook):
     conn_type = "kling"
     hook_name = "Kling AI"
 
-    def __init__(self, kling_conn_id: str = DEFAULT_CONN_ID, *, retry_wait: float = 1.0, **kwargs: Any) -> None:
+    def __init__(self, kling_conn_id: str = DEFAULT_CONN_ID, *, retry_wait: float = flows.RETRY_WAIT, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.kling_conn_id = kling_conn_id
         self.retry_wait = retry_wait
@@ -87,7 +87,7 @@ class KlingHook(BaseHook):
         returned instead of a new one, unless it failed: then the next id (`…-2`) is used.
         Raises KlingSlotsFullError or KlingBusyError when nothing was made because the account is busy.
         """
-        return self.run(flows.create(_wish(request, external_task_id, callback_url), look_first=look_first, say=self.log.info))
+        return self.run(self._create(request, external_task_id, callback_url, look_first))
 
     async def acreate_task(
         self,
@@ -97,9 +97,7 @@ class KlingHook(BaseHook):
         callback_url: str | None = None,
         look_first: bool = False,
     ) -> Task:
-        return await self.arun(
-            flows.create(_wish(request, external_task_id, callback_url), look_first=look_first, say=self.log.info)
-        )
+        return await self.arun(self._create(request, external_task_id, callback_url, look_first))
 
     def get_task(self, any_id: str) -> Task:
         """The task with this Kling task id or external id; KlingTaskNotFound if there is none."""
@@ -276,6 +274,12 @@ class KlingHook(BaseHook):
                 return await self._asave(url, storage.storage_path(destination) / name)
         raise TypeError(f"not a step: {step!r}")
 
+    def _create(
+        self, request: EffectRequest, external_task_id: str | None, callback_url: str | None, look_first: bool
+    ) -> Steps[Task]:
+        wish = Wish(request=request, external_id=external_task_id or f"kling-{uuid.uuid4().hex}", callback_url=callback_url)
+        return flows.create(wish, look_first=look_first, say=self.log.info, retry_wait=self.retry_wait)
+
     # --- One step
 
     def _send(self, call: Call[T], *, tries: int = READ_TRIES) -> T:
@@ -366,10 +370,6 @@ def _explained() -> Iterator[None]:
         raise KlingAuthError(
             error.message, code=error.code, http_status=error.http_status, request_id=error.request_id, advice=advice
         ) from error
-
-
-def _wish(request: EffectRequest, external_task_id: str | None, callback_url: str | None) -> Wish:
-    return Wish(request=request, external_id=external_task_id or f"kling-{uuid.uuid4().hex}", callback_url=callback_url)
 
 
 def _costs(start: pendulum.DateTime | None, end: pendulum.DateTime | None, name: str | None) -> Call[list[ResourcePack]]:

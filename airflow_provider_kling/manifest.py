@@ -38,7 +38,7 @@ MAX_ID = 200  # characters
 MAX_SCENE = 100  # characters; the longest known name has 35
 MAX_CELL = 32 * 1024 * 1024  # characters: two images of 10 MB in base64, and some room
 MAX_DEPTH = 50  # levels of lists and objects in a JSON column
-MAX_SHOWN = 50  # problems in one error, and warnings in all
+MAX_WARNINGS = 50
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # and halves of surrogate pairs, which are no UTF-8
 _SOME_URL = "https://example.com/image.jpg"  # stands for any image where only their number counts
@@ -97,14 +97,8 @@ class Manifest:
 
     def raise_for_problems(self) -> None:
         """Raise one KlingManifestError that names all bad rows, the first 50 in its text, all in `.problems`."""
-        if not self.bad_rows:
-            return
-        problems = [row.text for row in self.bad_rows]
-        error = KlingManifestError(self.name, problems)
-        if len(problems) > MAX_SHOWN:
-            head = f"{self.name}: {len(problems):,} problems"
-            error.args = ("\n  - ".join([head, *problems[:MAX_SHOWN], f"and {len(problems) - MAX_SHOWN:,} more"]),)
-        raise error
+        if self.bad_rows:
+            raise KlingManifestError(self.name, [row.text for row in self.bad_rows])
 
 
 def parse_rows(
@@ -267,9 +261,9 @@ class _Checker:
 
     def _tell(self, warnings: Sequence[str]) -> None:
         for text in warnings:
-            if text not in self._warned and len(self._warned) <= MAX_SHOWN:
+            if text not in self._warned and len(self._warned) <= MAX_WARNINGS:
                 self._warned.add(text)
-                self._warn(text if len(self._warned) <= MAX_SHOWN else "There are more warnings of this kind.")
+                self._warn(text if len(self._warned) <= MAX_WARNINGS else "There are more warnings of this kind.")
 
 
 def _taken(text: str, number: str, first: int) -> str:

@@ -9,9 +9,11 @@ Sources: the vendor's page on video effects, its pages on authentication, error 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-from collections.abc import Callable, Collection, Mapping
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timezone
 from decimal import Decimal, InvalidOperation
@@ -487,7 +489,16 @@ def sign(access_key: str, secret_key: str, now: float) -> str:
     import jwt
 
     claims = {"iss": access_key, "exp": int(now) + TOKEN_LIFETIME, "nbf": int(now) - TOKEN_NOT_BEFORE}
-    return jwt.encode(claims, secret_key, algorithm="HS256", headers={"typ": "JWT"})
+    with _any_key_length():
+        return jwt.encode(claims, secret_key, algorithm="HS256", headers={"typ": "JWT"})
+
+
+@contextlib.contextmanager
+def _any_key_length() -> Iterator[None]:
+    """PyJWT warns of short HMAC keys; the length of a secret key is Kling's choice, not its owner's."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The HMAC key is")
+        yield
 
 
 def _header_text(text: str, what: str) -> str:
@@ -589,12 +600,10 @@ def authorize(header: str | None, *, api_keys: Collection[str], secrets: Mapping
     options: Any = {"verify_signature": False}
     try:
         issuer = jwt.decode(token, options=options).get("iss")
-        claims = jwt.decode(
-            token,
-            secrets.get(issuer, "") if isinstance(issuer, str) else "",
-            algorithms=["HS256"],
-            options={"require": ["iss", "exp", "nbf"], "verify_exp": False, "verify_nbf": False},
-        )
+        secret = secrets.get(issuer, "") if isinstance(issuer, str) else ""
+        options = {"require": ["iss", "exp", "nbf"], "verify_exp": False, "verify_nbf": False}
+        with _any_key_length():
+            claims = jwt.decode(token, secret, algorithms=["HS256"], options=options)
         not_before, expires = int(claims["nbf"]), int(claims["exp"])
     except (jwt.PyJWTError, ValueError, TypeError):
         raise Refusal(1002) from None

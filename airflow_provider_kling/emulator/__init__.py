@@ -21,7 +21,8 @@ What it does not imitate:
 - TLS. Point the connection's host to `http://…`.
 
 Where the vendor documents nothing, it takes the choice that is stricter to a client, or an option says which.
-It keeps everything in memory, and forgets it at its end.
+It keeps everything in memory, and forgets it at its end. Whoever reaches its port can steer it, so leave it on
+this machine, or in a network of its own.
 """
 
 from __future__ import annotations

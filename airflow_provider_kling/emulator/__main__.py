@@ -23,6 +23,8 @@ def main() -> None:
         asyncio.run(_serve(settings))
     except OSError as error:
         sys.exit(f"Kling emulator: cannot listen on {settings.host} port {settings.port}: {error.strerror or error}")
+    except ValueError as error:
+        sys.exit(f"Kling emulator: {error}")
 
 
 async def _serve(settings: Settings) -> None:
@@ -31,7 +33,8 @@ async def _serve(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
     def ready(url: str) -> None:
-        sys.stdout.write(f"Kling emulator on {url}; AIRFLOW_CONN_KLING_DEFAULT='{connection(settings, url)}'\n")
+        told = connection(settings, url, auth="api_key" if settings.api_key else "access_key")
+        sys.stdout.write(f"Kling emulator on {url}; AIRFLOW_CONN_KLING_DEFAULT='{told}'\n")
         sys.stdout.flush()
 
     await serve(settings, stop=stop, ready=ready, log=_log if settings.log else None)

@@ -46,12 +46,11 @@ class Emulator:
 
     def reset(self) -> None:
         """As after a start: no tasks, no faults, the first settings, an empty journal."""
-        self.settings = self._initial
+        self._apply(self._initial)
         self.clock = Clock(speed=self.settings.speed, manual=self.settings.manual_clock)
         self.account = Account(self.settings, now=self.clock.now())
         self.faults = Faults(seed=self.settings.seed)
         self.journal = Journal()
-        self._apply()
 
     def configure(self, changes: dict[str, Any]) -> None:
         """Other settings from now on. ValueError for those that only a new start can change."""
@@ -59,20 +58,20 @@ class Emulator:
         for name in changes:
             if name not in known or name in FIXED:
                 raise ValueError(f"{name!r} is no setting that can be changed; there are {', '.join(sorted(known - set(FIXED)))}.")
-        self.settings = dataclasses.replace(self.settings, **changes)
+        self._apply(dataclasses.replace(self.settings, **changes))
         self.account.settings = self.settings
         if "speed" in changes or "manual_clock" in changes:
             self.clock.set_speed(0.0 if self.settings.manual_clock else self.settings.speed)
-        self._apply()
 
     def now(self) -> float:
         """The account's time."""
         return self.clock.now()
 
-    def _apply(self) -> None:
+    def _apply(self, settings: Settings) -> None:
+        self.callbacks.sign_with(settings.webhook_secret)
+        self.settings = settings
         self.guard.forget()
-        self.callbacks.sign_with(self.settings.webhook_secret)
-        self.videos.always_clip = self.settings.videos == "clip"
+        self.videos.always_clip = settings.videos == "clip"
         self.callbacks.wake()
 
     # --- Input images ---------------------------------------------------------------------------------------

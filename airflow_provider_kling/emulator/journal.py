@@ -14,6 +14,7 @@ LENGTH = 200_000
 class Entry:
     """One request, or one callback that was sent (`kind` is `callback`, `path` its URL without a query).
 
+    Other kinds: create, get, list, costs, video, wrong_method (on a known path), nowhere (an unknown path).
     `time` is the account's, `id` what a query asked for, `code` the answer's error code (0: none, null: the answer
     had no code), `credential` the kind and the name of the accepted one, `authorization` whether such a header was
     there at all, `fault` what was done to it by order.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import base64
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
@@ -62,8 +63,12 @@ class Settings:
             object.__setattr__(self, option.name, _checked(option, getattr(self, option.name)))
         if not 0 <= self.jitter <= 1:
             raise ValueError(f"jitter is {self.jitter}; wanted is 0 to 1.")
+        if not self.api_key and not self.access_key:
+            raise ValueError("api_key and access_key are both empty; wanted is at least one credential.")
         if any(":" not in pair for pair in self.access_key):
             raise ValueError("access_key wants access key and secret key in one, as ak:sk.")
+        if self.webhook_secret and not _is_secret(self.webhook_secret):
+            raise ValueError("webhook_secret is not like whsec_<base64>.")
         if self.units != BY_SCENE and not _is_amount(self.units):
             raise ValueError(f"units is {self.units!r}; wanted is a decimal number or {BY_SCENE!r}.")
 
@@ -164,4 +169,11 @@ def _is_amount(text: str) -> bool:
     try:
         return Decimal(text).is_finite()
     except InvalidOperation:
+        return False
+
+
+def _is_secret(text: str) -> bool:
+    try:
+        return bool(base64.b64decode(text.removeprefix("whsec_"), validate=True))
+    except ValueError:
         return False

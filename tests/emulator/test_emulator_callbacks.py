@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import queue
 import threading
@@ -43,7 +44,7 @@ class Receiver:
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802 - http.server wants this name
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             self.send_response(receiver.put({name.lower(): value for name, value in self.headers.items()}, body))
             self.end_headers()
@@ -153,6 +154,14 @@ def test_nobody_listening_is_written_down_and_harms_nothing(client, kling):
 def test_secret_that_is_none_is_refused(kling, secret):
     with pytest.raises(ValueError, match="webhook_secret"):
         kling.configure(webhook_secret=secret)
+
+
+def test_secret_without_the_package_to_sign_with_is_refused(kling, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "standardwebhooks" else find(name, *rest))
+    with pytest.raises(ValueError, match="standardwebhooks"):
+        kling.configure(webhook_secret=SECRET)
+    assert kling.advance(1)
 
 
 @pytest.mark.parametrize(

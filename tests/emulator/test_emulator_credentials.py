@@ -8,8 +8,9 @@ from email.utils import parsedate_to_datetime
 import jwt
 import pytest
 
+from airflow_provider_kling.emulator import guard as guard_module
+from airflow_provider_kling.emulator.guard import Guard
 from airflow_provider_kling.emulator.settings import Settings
-from airflow_provider_kling.emulator.guard import REMEMBERED, Guard
 
 
 def token(kling, *, begin: float = -5, end: float = 1800, **changes: object) -> str:
@@ -119,9 +120,10 @@ def test_guard_looks_again_at_a_token_once_it_has_expired():
         guard.check(header, settings, now=50)
 
 
-def test_guard_remembers_only_so_many_headers():
-    settings = Settings(api_key=tuple(f"key{n}" for n in range(REMEMBERED + 5)))
+def test_guard_remembers_only_so_many_headers(monkeypatch):
+    monkeypatch.setattr(guard_module, "REMEMBERED", 3)
+    settings = Settings(api_key=tuple(f"key{number}" for number in range(10)))
     guard = Guard()
     for key in settings.api_key:
-        guard.check(f"Bearer {key}", settings, now=0)
-    assert len(guard._until) <= REMEMBERED
+        assert guard.check(f"Bearer {key}", settings, now=0).startswith("API key")
+    assert len(guard._until) <= 3

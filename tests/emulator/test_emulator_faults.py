@@ -15,6 +15,11 @@ def test_every_code_comes_with_its_status_and_text(client, kling, error, number)
     assert client.list().status_code == 200
 
 
+def test_code_may_be_written_as_text(client, kling, error):
+    kling.fault("1303", on="create", message="later")
+    assert error(client.create()) == (429, 1303, "later")
+
+
 def test_unknown_code_may_come_with_any_status_and_message(client, kling, error):
     kling.fault(1999, status=418, message="nobody has seen this")
     assert error(client.list()) == (418, 1999, "nobody has seen this")

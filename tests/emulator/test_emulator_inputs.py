@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -118,11 +119,14 @@ def host(picture):
     """A web server with pictures of 400 x 400 and 200 x 200."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - http.server wants this name
-            sizes = {"/good.png": 400, "/small.png": 200}
+        def do_GET(self) -> None:
+            sizes = {"/good.png": 400, "/small.png": 200, "/large.png": 400}
             self.send_response(200 if self.path in sizes else 404)
             self.end_headers()
             self.wfile.write(base64.b64decode(picture(sizes.get(self.path, 10), 400)))
+            if self.path == "/large.png":
+                with contextlib.suppress(OSError):  # nobody reads all of it
+                    self.wfile.write(bytes(40 * 2**20))
 
         def log_message(self, *args: object) -> None:
             pass
@@ -140,6 +144,7 @@ def test_urls_are_loaded_and_judged_when_asked_for(client, kling, host, error):
     good, small = client.made(f"{host}/good.png"), client.made(f"{host}/small.png")
     assert error(client.create(f"{host}/none.png")) == (400, 1201, "Image url can not be loaded")
     assert error(client.create("http://127.0.0.1:1/x.png"))[:2] == INVALID
+    assert "10MB" in error(client.create(f"{host}/large.png"))[2]
     kling.finish()
     assert client.task(good)["task_status"] == "succeed"
     assert client.task(small)["task_status_msg"] == "Image pixel is invalid"

@@ -11,7 +11,6 @@ from airflow_provider_kling.emulator import KlingEmulator
 from airflow_provider_kling.emulator.clock import Clock
 from airflow_provider_kling.emulator.journal import LENGTH, Journal
 
-
 # --- Tasks to come -------------------------------------------------------------------------------------------------
 
 
@@ -33,7 +32,7 @@ def test_next_task_can_take_another_time(client, kling):
     kling.plan(duration=100)
     ids = [client.made(), client.made()]
     kling.advance(10)
-    assert [client.task(task_id)["task_status"] for task_id in ids] == ["submitted", "succeed"]
+    assert [client.task(task_id)["task_status"] for task_id in ids] == ["processing", "succeed"]
 
 
 def test_task_can_be_made_never_to_end(client, kling):

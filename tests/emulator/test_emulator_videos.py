@@ -52,7 +52,7 @@ def test_every_scene_has_another_video_and_the_same_scene_the_same(client, kling
     kling.finish()
     squish, emoji, again = (load(client.video(task_id)["url"]).content for task_id in ids)
     assert squish == again != emoji
-    assert frames(squish)[20].to_ndarray().tobytes() != frames(emoji)[20].to_ndarray().tobytes()
+    assert frames(squish)[20].to_image().tobytes() != frames(emoji)[20].to_image().tobytes()
 
 
 def test_first_image_of_two_stands_left(client, kling, picture):

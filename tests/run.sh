@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# The tests with branch coverage, in this process and in those they start: tests/run.sh PYTHON [pytest's arguments]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+python=$1
+shift
+rm -f .coverage .coverage.*
+"$python" -m coverage run -m pytest -n "${TEST_PROCESSES:-2}" --dist loadgroup "$@"
+"$python" -m coverage combine --quiet
+"$python" -m coverage report

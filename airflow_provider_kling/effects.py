@@ -17,6 +17,11 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from airflow_provider_kling.errors import KlingInputError
 
+# The vendor's page on video effects: "file size: ≤10MB, dimensions: ≥300px, aspect ratio: 1:2.5 ~ 2.5:1".
+MAX_IMAGE_BYTES = 10 * 1024 * 1024
+MIN_IMAGE_SIDE = 300  # pixels
+MAX_IMAGE_RATIO = 2.5  # of the long side to the short one
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:

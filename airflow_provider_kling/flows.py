@@ -144,7 +144,8 @@ def _create_as(wish: Wish, external_id: str, *, look_first: bool, say: Say, retr
                 raise
             yield Pause(_jittered(retry_wait * 2.0 ** (number - 1)))
         else:
-            return made, True
+            # An answer to a create never says how a task ended, only whether.
+            return ((yield get_call(made.kling_task_id)) if made.done else made), True
     raise AssertionError("unreachable")
 
 

@@ -14,14 +14,9 @@ import stat
 from typing import Any, BinaryIO, NoReturn
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
-from airflow_provider_kling.effects import is_url, strip_signature
+from airflow_provider_kling.effects import MAX_IMAGE_BYTES, MAX_IMAGE_RATIO, MIN_IMAGE_SIDE, is_url, strip_signature
 from airflow_provider_kling.errors import KlingInputError
 
-# Kling's page on video effects, about `image`: "file size cannot exceed 10MB", "width and height dimensions shall not
-# be less than 300px", "aspect ratio should be between 1:2.5 ~ 2.5:1", ".jpg / .jpeg / .png".
-MAX_BYTES = 10 * 1024 * 1024
-MIN_SIDE = 300  # pixels
-MAX_RATIO = 2.5  # of the long side to the short one
 # What Pillow itself takes for a decompression bomb (PIL.Image.MAX_IMAGE_PIXELS): a quarter of 1 GiB over 3 bytes.
 MAX_PIXELS = 1024 * 1024 * 1024 // 4 // 3
 
@@ -66,7 +61,7 @@ def load_image(source: str) -> str:
 
 def check_image(data: bytes, *, label: str) -> None:
     """Raise KlingInputError, beginning with `label`, unless `data` is a whole JPEG or PNG within Kling's limits."""
-    if len(data) > MAX_BYTES:
+    if len(data) > MAX_IMAGE_BYTES:
         _refuse_size(label, len(data))
     kind = _kind_of(data)
     if kind not in ("JPEG", "PNG"):
@@ -166,7 +161,7 @@ def _decode(source: str, shown: str) -> bytes:
             return unquote_to_bytes(body)
         source = unquote(body)
     text = "".join(source.split()).rstrip("=")
-    if len(text) > (MAX_BYTES + 1) * 4 // 3 + 4:
+    if len(text) > (MAX_IMAGE_BYTES + 1) * 4 // 3 + 4:
         _refuse_size(shown, len(text) * 3 // 4)
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
@@ -186,10 +181,10 @@ def _read_file(source: str, shown: str) -> bytes:
             raise KlingInputError(f"{shown}: found a directory; wanted a {_WANTED} file.")
         if not stat.S_ISREG(facts.st_mode):
             raise KlingInputError(f"{shown}: found a device, pipe or socket; wanted a {_WANTED} file.")
-        if facts.st_size > MAX_BYTES:
+        if facts.st_size > MAX_IMAGE_BYTES:
             _refuse_size(shown, facts.st_size)
         with open(path, "rb") as file:
-            return file.read(MAX_BYTES + 1)
+            return file.read(MAX_IMAGE_BYTES + 1)
     except KlingInputError:
         raise
     except FileNotFoundError:
@@ -220,9 +215,9 @@ def _read_store(uri: str, scheme: str, shown: str) -> bytes:
 
 def _read_limited(file: BinaryIO, shown: str) -> bytes:
     size = getattr(file, "size", None)
-    if isinstance(size, int) and size > MAX_BYTES:
+    if isinstance(size, int) and size > MAX_IMAGE_BYTES:
         _refuse_size(shown, size)
-    return file.read(MAX_BYTES + 1)
+    return file.read(MAX_IMAGE_BYTES + 1)
 
 
 def _unknown_scheme(scheme: str, shown: str) -> str:
@@ -325,12 +320,12 @@ def _check_sides(width: int, height: int, label: str) -> None:
         raise KlingInputError(
             f"{label}: has {width:,} × {height:,} pixels; wanted are at most {MAX_PIXELS:,} in all (a decompression bomb?)."
         )
-    if min(width, height) < MIN_SIDE:
-        raise KlingInputError(f"{label}: has {width} × {height} pixels; wanted are at least {MIN_SIDE} on each side.")
-    if max(width, height) > MAX_RATIO * min(width, height):
+    if min(width, height) < MIN_IMAGE_SIDE:
+        raise KlingInputError(f"{label}: has {width} × {height} pixels; wanted are at least {MIN_IMAGE_SIDE} on each side.")
+    if max(width, height) > MAX_IMAGE_RATIO * min(width, height):
         raise KlingInputError(
             f"{label}: has {width} × {height} pixels, an aspect ratio of {_ratio(width, height)}; "
-            f"wanted is one between 1:{MAX_RATIO:g} and {MAX_RATIO:g}:1."
+            f"wanted is one between 1:{MAX_IMAGE_RATIO:g} and {MAX_IMAGE_RATIO:g}:1."
         )
 
 
@@ -339,4 +334,4 @@ def _ratio(width: int, height: int) -> str:
 
 
 def _refuse_size(label: str, size: int) -> NoReturn:
-    raise KlingInputError(f"{label}: has {size:,} bytes; wanted are at most {MAX_BYTES:,} (10 MB).")
+    raise KlingInputError(f"{label}: has {size:,} bytes; wanted are at most {MAX_IMAGE_BYTES:,} (10 MB).")

@@ -600,15 +600,14 @@ def authorize(header: str | None, *, api_keys: Collection[str], secrets: Mapping
     options: Any = {"verify_signature": False}
     try:
         issuer = jwt.decode(token, options=options).get("iss")
-        secret = secrets.get(issuer, "") if isinstance(issuer, str) else ""
+        if not isinstance(issuer, str) or issuer not in secrets:
+            raise Refusal(1002)
         options = {"require": ["iss", "exp", "nbf"], "verify_exp": False, "verify_nbf": False}
         with _any_key_length():
-            claims = jwt.decode(token, secret, algorithms=["HS256"], options=options)
+            claims = jwt.decode(token, secrets[issuer], algorithms=["HS256"], options=options)
         not_before, expires = int(claims["nbf"]), int(claims["exp"])
     except (jwt.PyJWTError, ValueError, TypeError):
         raise Refusal(1002) from None
-    if issuer not in secrets:
-        raise Refusal(1002)
     if now < not_before:
         raise Refusal(1003)
     if now >= expires:

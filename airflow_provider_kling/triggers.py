@@ -68,7 +68,7 @@ class _KlingTrigger(BaseTrigger):
         }
 
     @abstractmethod
-    async def task(self, hook: KlingHook) -> Task:
+    async def awaited(self, hook: KlingHook) -> Task:
         """The task that this trigger waits for."""
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -76,7 +76,7 @@ class _KlingTrigger(BaseTrigger):
 
         try:
             async with shared_hook(self.kling_conn_id) as hook:
-                task = await self.task(hook)
+                task = await self.awaited(hook)
             event: dict[str, Any] = {"task": task.to_json()}
         except KlingTimeoutError as error:
             event = {"timeout": str(error)}
@@ -106,7 +106,7 @@ class KlingTaskTrigger(_KlingTrigger):
         path, kwargs = super().serialize()
         return path, {"kling_task_id": self.kling_task_id, **kwargs}
 
-    async def task(self, hook: KlingHook) -> Task:
+    async def awaited(self, hook: KlingHook) -> Task:
         return await hook.arun(
             flows.wait(
                 self.kling_task_id,
@@ -152,7 +152,7 @@ class KlingEffectTrigger(_KlingTrigger):
             **kwargs,
         }
 
-    async def task(self, hook: KlingHook) -> Task:
+    async def awaited(self, hook: KlingHook) -> Task:
         # An earlier run of this trigger, here or in another triggerer, may have come as far as a create.
         task = await hook.arun(
             flows.create_when_free(await self._wish(), look_first=True, deadline=self.deadline, say=self.log.info)

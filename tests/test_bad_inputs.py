@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from airflow_provider_kling.effects import EffectRequest, scenes
+from airflow_provider_kling.effects import MAX_IMAGE_BYTES, EffectRequest, scenes
 from airflow_provider_kling.errors import KlingInputError, KlingManifestError
-from airflow_provider_kling.images import MAX_BYTES, load_image
+from airflow_provider_kling.images import load_image
 from airflow_provider_kling.manifest import read_rows
 
 URL = "https://example.com/a.jpg"
@@ -148,8 +148,8 @@ def test_a_bad_scene_gets_one_sentence(scene: str, images: list[str], sentence: 
             id="decompression bomb",
         ),
         pytest.param(
-            image() + bytes(MAX_BYTES),
-            f"has {len(image()) + MAX_BYTES:,} bytes; wanted are at most 10,485,760 (10 MB).",
+            image() + bytes(MAX_IMAGE_BYTES),
+            f"has {len(image()) + MAX_IMAGE_BYTES:,} bytes; wanted are at most 10,485,760 (10 MB).",
             id="large file",
         ),
     ],

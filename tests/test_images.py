@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from airflow_provider_kling.effects import EffectRequest
+from airflow_provider_kling.effects import MAX_IMAGE_BYTES, EffectRequest
 from airflow_provider_kling.errors import KlingInputError
-from airflow_provider_kling.images import MAX_BYTES, check_image, holds_image, is_inline, is_portable, label, load_image
+from airflow_provider_kling.images import check_image, holds_image, is_inline, is_portable, label, load_image
 
 PHOTOS = Path(__file__).parent.parent / "demo" / "images"
 CHINA = PHOTOS / "china.jpg"
@@ -80,7 +80,7 @@ def test_an_object_store_is_read_through_airflow() -> None:
     store = MemoryFileSystem()
     attach("memory", fs=store)
     store.pipe("/bucket/china.jpg", CHINA.read_bytes())
-    store.pipe("/bucket/large.jpg", CHINA.read_bytes() + bytes(MAX_BYTES))
+    store.pipe("/bucket/large.jpg", CHINA.read_bytes() + bytes(MAX_IMAGE_BYTES))
     assert load_image("memory://bucket/china.jpg") == RAW
     with pytest.raises(KlingInputError, match=r"^memory://bucket/large\.jpg: has 10,682,413 bytes; wanted are at most"):
         load_image("memory://bucket/large.jpg")

@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 
-from airflow_provider_kling.effects import is_url
+from airflow_provider_kling.effects import MAX_IMAGE_BYTES, is_url
 from airflow_provider_kling.emulator import inputs
 from airflow_provider_kling.emulator.account import Account
 from airflow_provider_kling.emulator.callbacks import Callbacks, Notice, shown_url
@@ -156,7 +156,7 @@ async def _fetch(url: str) -> bytes:
             data = bytearray()
             async for part in response.content.iter_chunked(2**16):
                 data += part
-                if len(data) > inputs.MAX_BYTES:
+                if len(data) > MAX_IMAGE_BYTES:
                     break
             return bytes(data)
     except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError):

@@ -7,14 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from airflow_provider_kling.effects import EffectRequest, decode_base64, scenes
+from airflow_provider_kling.effects import MAX_IMAGE_BYTES, MAX_IMAGE_RATIO, MIN_IMAGE_SIDE, EffectRequest, decode_base64, scenes
 from airflow_provider_kling.emulator.pictures import drawn_key, thumbnail
 from airflow_provider_kling.errors import KlingInputError
 from airflow_provider_kling.protocol import CreateBody, Refusal
-
-MAX_BYTES = 10 * 1024 * 1024
-MIN_SIDE = 300  # pixels
-MAX_RATIO = 2.5
 
 BAD_PIXELS = "Image pixel is invalid"
 BAD_RATIO = (
@@ -73,13 +69,13 @@ def of_text(text: str) -> Picture:
 
 def of_bytes(data: bytes) -> Picture:
     """An image as it stands in a file. Slow; belongs into a thread."""
-    if len(data) > MAX_BYTES:
+    if len(data) > MAX_IMAGE_BYTES:
         raise Refusal(1201, "Image size must not exceed 10MB")
     small, (width, height) = thumbnail(data)
     flaw = ""
-    if min(width, height) < MIN_SIDE:
+    if min(width, height) < MIN_IMAGE_SIDE:
         flaw = BAD_PIXELS
-    elif max(width, height) > MAX_RATIO * min(width, height):
+    elif max(width, height) > MAX_IMAGE_RATIO * min(width, height):
         flaw = BAD_RATIO
     return Picture(key=hashlib.sha256(data).hexdigest(), flaw=flaw, data=small)
 

@@ -64,6 +64,7 @@ def write_results(manifest: str, output: str, outcomes: Iterable[Mapping[str, An
 
     Results have one line for each row of the manifest, in its order, whatever became of it.
     """
+    from airflow_provider_kling.images import label
     from airflow_provider_kling.report import render_report
     from airflow_provider_kling.results import join, summarize, to_jsonl
     from airflow_provider_kling.storage import shown, storage_path, write_lines
@@ -74,7 +75,8 @@ def write_results(manifest: str, output: str, outcomes: Iterable[Mapping[str, An
     results, report = folder / "results.jsonl", folder / "report.html"
     write_lines(results, (to_jsonl(line) for line in lines))
     now = datetime.now(timezone.utc)
-    write_lines(report, render_report(lines, title=f"Kling effects: {manifest}", summary=summary, created_at=now))
+    title = f"Kling effects: {label(manifest)}"
+    write_lines(report, render_report(lines, title=title, summary=summary, created_at=now, output=shown(folder)))
     log.info("%s. Results: %s, report: %s", summary.text, shown(results), shown(report))
     for line in lines:
         if line["error"]:

@@ -1,0 +1,145 @@
+"""The DAGs as a user runs them: `airflow dags test`, against the emulator, with what they leave behind."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import pytest
+from conftest import PHOTOS, ROOT
+
+
+class Airflow:
+    """An Airflow home of its own, and its command line."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.dags = ROOT / "dags"
+        self("db", "migrate")
+
+    def __call__(self, *arguments: str) -> str:
+        environment = os.environ | {
+            "AIRFLOW_HOME": str(self.home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags),
+            "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home}/airflow.db",
+        }
+        run = subprocess.run(
+            [sys.executable, "-m", "airflow", *arguments],
+            env=environment,
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert run.returncode == 0, (run.stdout + run.stderr)[-6000:]
+        return run.stdout + run.stderr
+
+    def tries(self, dag_id: str) -> list[tuple[str, str, int]]:
+        """Task, state and number of tries of each task instance in the database."""
+        with sqlite3.connect(self.home / "airflow.db") as database:
+            query = "select task_id, state, try_number from task_instance where dag_id = ? order by task_id, map_index"
+            return database.execute(query, (dag_id,)).fetchall()
+
+
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory):
+    return Airflow(tmp_path_factory.mktemp("airflow"))
+
+
+def results(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "results.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.kling_emulator(slots=5, duration=1, videos="clip")
+def test_forty_rows_over_five_slots_end_with_forty_results_and_no_failed_try(airflow, kling, tmp_path, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_KLING_DEFAULT", kling.connection("access_key"))
+    rows = [
+        json.dumps({"id": f"r{number}", "effect_scene": "squish", "image": f"https://example.com/{number}.jpg"})
+        for number in range(40)
+    ]
+    (tmp_path / "forty.jsonl").write_text("\n".join(rows))
+    conf = {"manifest": str(tmp_path / "forty.jsonl"), "output": str(tmp_path / "out")}
+    log = airflow("dags", "test", "kling_effects_mapped", "--conf", json.dumps(conf))
+
+    assert [line["id"] for line in results(tmp_path / "out")] == [f"r{number}" for number in range(40)]
+    assert {line["status"] for line in results(tmp_path / "out")} == {"succeed"}
+    assert len(list((tmp_path / "out" / "videos").glob("*.mp4"))) == 40
+    assert len(kling.ledger) == 40
+    assert kling.state["answers"]["create 1303"] > 0
+    assert max(used for _, used in kling.slot_use) == 5
+    tries = airflow.tries("kling_effects_mapped")
+    assert len(tries) == 82
+    assert {(state, number) for _, state, number in tries} == {("success", 1)}
+    assert kling.secret_key not in log
+
+
+def test_the_packaged_manifest_with_its_photographs_and_its_bad_row(airflow, kling, tmp_path):
+    kling.configure(slots=30)
+    conf = {"manifest": str(ROOT / "demo" / "manifest.csv"), "output": str(tmp_path)}
+    airflow("dags", "test", "kling_effects_mapped", "--conf", json.dumps(conf))
+    lines = results(tmp_path)
+    assert {line["status"] for line in lines} == {"succeed", "invalid"}
+    (bad,) = [line for line in lines if line["status"] == "invalid"]
+    assert "takes two images, the first stands left; found one image" in bad["error"]
+    assert bad["title"] == "A hug needs two: this row is refused"
+    for line in lines:
+        for video in line["videos"] or ():
+            with av.open(io.BytesIO(Path(video["path"]).read_bytes())) as film:
+                assert sum(1 for _ in film.decode(video=0)) > 0
+    report = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert report.count("<video") == len(lines) - 1
+    assert "found one image" in report
+
+
+def test_rows_that_fail_fail_alone_and_have_a_word_each(airflow, kling, tmp_path):
+    import PIL.Image
+
+    PIL.Image.new("RGB", (200, 200)).save(tmp_path / "small.png")
+    (tmp_path / "text.jpg").write_text("no image")
+    manifest = [
+        {"id": "good", "effect_scene": "squish", "image": str(PHOTOS / "china.jpg")},
+        {"id": "risky", "effect_scene": "squish", "image": "https://example.com/risk.jpg"},
+        {"id": "small", "effect_scene": "squish", "image": "small.png"},
+        {"id": "text", "effect_scene": "squish", "image": "text.jpg"},
+        {"id": "gone", "effect_scene": "squish", "image": "gone.jpg"},
+        {"id": "few", "effect_scene": "hug_pro", "image": "small.png"},
+    ]
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    conf = {"manifest": str(tmp_path / "manifest.json"), "output": str(tmp_path / "out")}
+    airflow("dags", "test", "kling_effects_mapped", "--conf", json.dumps(conf))
+    words = {line["id"]: (line["status"], line["error"]) for line in results(tmp_path / "out")}
+    assert {name: status for name, (status, _) in words.items()} == {
+        "good": "succeed",
+        "risky": "failed",
+        "small": "invalid",
+        "text": "invalid",
+        "gone": "invalid",
+        "few": "invalid",
+    }
+    assert "Failure to pass the risk control system" in words["risky"][1]
+    assert "small.png" in words["small"][1]
+    assert len(kling.ledger) == 2
+
+
+def test_the_smallest_dag(airflow, kling, tmp_path):
+    conf = {"image": "https://example.com/a.jpg", "save_to": str(tmp_path)}
+    airflow("dags", "test", "kling_effect", "--conf", json.dumps(conf))
+    assert len(list(tmp_path.glob("*.mp4"))) == 1
+
+
+def test_the_dag_of_the_readme(airflow, kling, tmp_path, monkeypatch):
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[:1]
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "readme.py").write_text(code)
+    monkeypatch.setattr(airflow, "dags", tmp_path / "dags")
+    (dag_id,) = re.findall(r"def (\w+)\(\):", code)
+    airflow("dags", "test", dag_id, "--conf", json.dumps({"save_to": str(tmp_path / "videos")}))
+    assert len(list((tmp_path / "videos").glob("*.mp4"))) == 1

@@ -4,7 +4,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 LOCK := requirements.lock
-RUN := AIRFLOW_HOME=$(CURDIR)/build/airflow $(BIN)/python -m
 
 .PHONY: help demo test lint types format lock clean
 help:
@@ -41,9 +40,14 @@ format: $(VENV)/installed
 types: $(VENV)/installed
 	$(BIN)/mypy
 
+COMPILE = $(UV) pip compile pyproject.toml --extra emulator --group dev --universal --python-version 3.10 \
+  --generate-hashes --no-annotate --no-header --quiet --upgrade
+
 lock: $(VENV)/installed
-	$(UV) pip compile pyproject.toml --extra emulator --group dev --universal --python-version 3.10 \
-	  --generate-hashes --no-annotate --no-header --quiet --upgrade --output-file $(LOCK)
+	$(COMPILE) --output-file $(LOCK)
+	for version in 3.1 3.2; do \
+	  echo "apache-airflow==$$version.*" | $(COMPILE) --constraint - --output-file .ci/airflow-$$version.lock; \
+	done
 
 clean:
 	rm -rf $(VENV) build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis

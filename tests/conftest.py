@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from pathlib import Path
 
 os.environ.update(
     AIRFLOW_HOME=tempfile.mkdtemp(prefix="airflow-home-"),
@@ -17,9 +16,7 @@ for name in [name for name in os.environ if name.startswith(("AIRFLOW_CONN_", "K
     del os.environ[name]
 
 import pytest  # noqa: E402
-
-ROOT = Path(__file__).resolve().parent.parent
-PHOTOS = ROOT / "demo" / "images"
+from places import PHOTOS  # noqa: E402
 
 
 @pytest.fixture

@@ -16,8 +16,18 @@ from typing import Any
 import httpx
 from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.api.client import Client
-from airflow.sdk.api.datamodels._generated import TaskInstance
+from airflow.sdk.api.datamodels._generated import DagRun, TaskInstance
 from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor
+from airflow.serialization.serialized_objects import BaseSerialization
+
+try:
+    from airflow.sdk.serde import deserialize
+
+    SERDE_IN_SDK = True
+except ImportError:  # before Airflow 3.2
+    from airflow.serialization.serde import deserialize
+
+    SERDE_IN_SDK = False
 
 START = "2026-01-01T00:00:00Z"
 
@@ -51,7 +61,7 @@ class FakeAirflow:
 
     def run(self, operator: BaseOperator, *, event: Any = None) -> Run:
         """One run on a worker: the start, or with an event the resumption."""
-        next_kwargs = {"event": event} if event is not None else None
+        next_kwargs = _written({"event": event}) if event is not None else None
         self._next = {"next_method": "execute_complete", "next_kwargs": next_kwargs} if event is not None else {}
         self._patch = {}
         supervisor = type("Supervisor", (InProcessTestSupervisor,), {"_api_client": staticmethod(self._client)})
@@ -92,7 +102,8 @@ class FakeAirflow:
         if path.endswith("/run"):
             run = {"dag_id": "d", "run_id": self.run_id, "run_type": "manual", "state": "running", "consumed_asset_events": []}
             times = dict.fromkeys(("logical_date", "data_interval_start", "data_interval_end", "start_date", "run_after"), START)
-            dag_run = {**run, **times, "end_date": None, "partition_key": None}
+            facts = {**run, **times, "end_date": None, "partition_key": None}
+            dag_run = {name: value for name, value in facts.items() if name in DagRun.model_fields}  # by Airflow's version
             context = {"dag_run": dag_run, "max_tries": 0, "should_retry": False, "task_reschedule_count": self.reschedules}
             return httpx.Response(200, json={**context, **self._next})
         if path.endswith("/state"):
@@ -135,15 +146,11 @@ def fire(run: Run) -> Any:
 
 def _plain(value: Any) -> Any:
     """What Airflow wrote down, read back."""
-    try:
-        from airflow.sdk.serde import deserialize
-    except ImportError:
-        from airflow.serialization.serde import deserialize
-    try:
-        from airflow.serialization.serialized_objects import BaseSerialization
-
-        if isinstance(value, dict) and value.get("__type") == "dict":
-            return BaseSerialization.deserialize(value)
-    except (KeyError, TypeError):
-        pass
+    if isinstance(value, dict) and "__type" in value:
+        return BaseSerialization.deserialize(value)
     return deserialize(value)
+
+
+def _written(value: Any) -> Any:
+    """What Airflow's server gives a task that resumes: as it is since 3.2, encoded before."""
+    return value if SERDE_IN_SDK else BaseSerialization.serialize(value)

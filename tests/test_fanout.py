@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import PHOTOS
+from places import PHOTOS
 
 from airflow_provider_kling.errors import KlingInputError, KlingManifestError
 from airflow_provider_kling.fanout import outcomes_of, read_manifest, write_results

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from places import ROOT
 
 from airflow_provider_kling import __version__
 from airflow_provider_kling.get_provider_info import get_provider_info

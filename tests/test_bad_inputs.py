@@ -4,21 +4,45 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 import struct
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
+from airflow_provider_kling import protocol
+from airflow_provider_kling.connection import KlingSettings
 from airflow_provider_kling.effects import MAX_IMAGE_BYTES, EffectRequest, scenes
-from airflow_provider_kling.errors import KlingInputError, KlingManifestError
+from airflow_provider_kling.endings import seconds
+from airflow_provider_kling.errors import KlingAnswerError, KlingInputError, KlingManifestError
 from airflow_provider_kling.images import load_image
 from airflow_provider_kling.manifest import read_rows
+from airflow_provider_kling.storage import storage_path
 
 URL = "https://example.com/a.jpg"
+
+
+@dataclass
+class Connection:
+    """A connection as Airflow has it."""
+
+    conn_id: str = "kling_default"
+    login: str | None = None
+    password: str | None = None
+    host: str | None = None
+    schema: str | None = None
+    port: int | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def extra_dejson(self) -> dict[str, Any]:
+        return self.extra
 
 
 def image(width: int = 400, height: int = 400, format: str = "JPEG", **options: object) -> bytes:
@@ -537,7 +561,161 @@ def test_a_bad_manifest_gets_one_sentence(name: str, data: bytes, sentence: str)
 # --- Credentials, ids, base URLs -------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("connection", "sentence"),
+    [
+        pytest.param({}, "password is empty; wanted is an API key, or login and password", id="no credentials"),
+        pytest.param({"login": "ak"}, "password is empty; wanted is the secret key of its access key.", id="no secret key"),
+        pytest.param({"password": "key\n"}, "API key (the connection's password) is not a plain word", id="line end"),
+        pytest.param({"password": "kéy"}, "API key (the connection's password) is not a plain word", id="no ASCII"),
+        pytest.param({"login": " ak", "password": "sk"}, "access key (the connection's login) is not a plain word", id="blank"),
+        pytest.param({"login": "ak", "password": "s\tk"}, "secret key (the connection's password) is not a plain word", id="tab"),
+        pytest.param({"password": "k", "host": "ftp://a.example"}, "host has the scheme 'ftp'; wanted is http or https.", id="ftp"),
+        pytest.param({"password": "k", "host": "https://"}, "host is 'https://'; wanted is a base URL like https://", id="no host"),
+        pytest.param({"password": "k", "host": "https://a b"}, "host is 'https://a b'; wanted is a base URL", id="blank in host"),
+        pytest.param({"password": "k", "host": "https://a:port"}, "host is 'https://a:port'; wanted is a base URL", id="bad port"),
+        pytest.param({"password": "k", "host": "https://[::1"}, "host is 'https://[::1'; wanted is a base URL", id="open bracket"),
+        pytest.param({"password": "k", "host": "https://a/?x=1"}, "host holds more than scheme, name, port and path", id="query"),
+        pytest.param(
+            {"password": "k", "host": "https://u:p@a"}, "host holds more than scheme, name, port and path", id="user in host"
+        ),
+        pytest.param({"password": "k", "extra": {"timeout": "soon"}}, "extra timeout is 'soon'; wanted is a number", id="timeout"),
+        pytest.param(
+            {"password": "k", "extra": {"timeout": 0}}, "extra timeout is 0; wanted is a number of seconds", id="timeout 0"
+        ),
+        pytest.param({"password": "k", "extra": {"timeout": True}}, "extra timeout is True; wanted is a number", id="timeout true"),
+        pytest.param(
+            {"password": "k", "extra": {"verify": 3}}, "extra verify is 3; wanted is true, false, or the path", id="verify"
+        ),
+        pytest.param({"password": "k", "extra": {"proxies": "proxy:3128"}}, "extra proxies is not as wanted: a URL", id="proxy"),
+        pytest.param(
+            {"password": "k", "extra": {"proxies": {"https": 1}}}, "extra proxies is not as wanted: a URL", id="proxy number"
+        ),
+        pytest.param(
+            {"password": "k", "extra": {"max_concurrency": 0}}, "max_concurrency is 0; wanted is a whole number", id="slots 0"
+        ),
+        pytest.param(
+            {"password": "k", "extra": {"max_concurrency": 1.5}}, "max_concurrency is 1.5; wanted is a whole", id="slots 1.5"
+        ),
+        pytest.param(
+            {"password": "k", "extra": {"max_concurrency": "x"}}, "max_concurrency is 'x'; wanted is a whole", id="slots x"
+        ),
+        pytest.param(
+            {"password": "k", "extra": {"webhook_secret": "abc"}}, "webhook_secret is not as wanted: it starts", id="webhook"
+        ),
+    ],
+)
+def test_a_bad_connection_gets_one_clear_sentence(connection: dict[str, Any], sentence: str) -> None:
+    said = _must_fail(lambda: KlingSettings.of(Connection(**connection)))
+    assert said.startswith("Connection 'kling_default': ")
+    assert sentence in said
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("connection", "url"),
+    [
+        ({}, "https://api-singapore.klingai.com"),
+        ({"host": "http://127.0.0.1:8900"}, "http://127.0.0.1:8900"),
+        ({"host": "http://127.0.0.1:8900/"}, "http://127.0.0.1:8900"),
+        ({"host": "api-beijing.klingai.com"}, "https://api-beijing.klingai.com"),
+        ({"host": "127.0.0.1", "schema": "http", "port": 8900}, "http://127.0.0.1:8900"),
+        ({"host": "https://gateway.example:8443/kling/"}, "https://gateway.example:8443/kling"),
+        ({"host": "http://[::1]:8900"}, "http://[::1]:8900"),
+    ],
+)
+def test_a_base_url_may_be_written_in_many_ways(connection: dict[str, Any], url: str) -> None:
+    assert KlingSettings.of(Connection(password="k", **connection)).base_url == url
+
+
+def test_the_extras_of_a_connection_arrive() -> None:
+    extra = {"timeout": "5", "verify": "no", "proxies": "http://p:1", "max_concurrency": "3", "webhook_secret": "whsec_x"}
+    settings = KlingSettings.of(Connection(password="k", extra=extra))
+    assert (settings.timeout, settings.verify, settings.max_concurrency) == (5.0, False, 3)
+    assert settings.proxies == {"http": "http://p:1", "https": "http://p:1"}
+    assert "whsec" not in repr(settings)
+    assert KlingSettings.of(Connection(password="k", extra={"verify": "/etc/ca.pem"})).verify == "/etc/ca.pem"
+
+
+@pytest.mark.parametrize(
+    ("any_id", "sentence"),
+    [
+        pytest.param("", "A task id is ''; wanted is the id of a Kling task, or an external id.", id="empty"),
+        pytest.param(" 7", "A task id is ' 7'; wanted is the id of a Kling task", id="blank"),
+        pytest.param("..", "A task id is '..'; wanted is the id of a Kling task", id="dots"),
+        pytest.param("a\nb", "A task id is 'a\\nb'; wanted is the id of a Kling task", id="line end"),
+        pytest.param(831922345719271433, "A task id is 831922345719271433; wanted is a text: a number loses digits", id="number"),
+        pytest.param(8.3e17, "A task id is 8.3e+17; wanted is a text", id="float"),
+        pytest.param(None, "A task id is None; wanted is a text", id="none"),
+        pytest.param("x" * 257, "A task id has 257 characters; wanted are at most 256.", id="long"),
+    ],
+)
+def test_a_bad_id_gets_one_clear_sentence(any_id: Any, sentence: str) -> None:
+    assert sentence in _must_fail(lambda: protocol.get_call(any_id))
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        pytest.param(lambda: protocol.list_call(page_num=0), "page_num is 0; the API takes 1 to 1000.", id="page 0"),
+        pytest.param(lambda: protocol.list_call(page_num=1001), "page_num is 1001; the API takes 1 to 1000.", id="page 1001"),
+        pytest.param(lambda: protocol.list_call(page_size=501), "page_size is 501; the API takes 1 to 500.", id="page of 501"),
+        pytest.param(lambda: seconds(0, "timeout"), "timeout is 0; wanted is a positive number of seconds", id="no time"),
+        pytest.param(lambda: seconds("5", "timeout"), "timeout is '5'; wanted is a positive number of seconds", id="time as text"),
+        pytest.param(lambda: storage_path(""), "A path is ''; wanted is a path, or a URI", id="no path"),
+        pytest.param(lambda: storage_path("s3://b/k"), "install airflow-provider-kling[s3]", id="s3 without its provider"),
+        pytest.param(lambda: storage_path("foo://b/k"), "foo://b/k cannot be reached: no provider that is installed", id="foo"),
+    ],
+)
+def test_a_bad_argument_gets_one_clear_sentence(call: Callable[[], object], sentence: str) -> None:
+    assert sentence in _must_fail(call)
+
+
 # --- Answers ---------------------------------------------------------------------------------------------------
+
+
+TASK = {"task_id": "1", "task_status": "submitted"}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "sentence"),
+    [
+        pytest.param(502, b"<html>Bad Gateway</html>", "HTTP 502 brought '<html>Bad Gateway</html>' instead of JSON", id="html"),
+        pytest.param(200, b"", "HTTP 200 brought an empty body instead of JSON", id="empty"),
+        pytest.param(200, b'{"code": 0, "data": {"task', "instead of JSON", id="half"),
+        pytest.param(200, b"[]", "HTTP 200 brought [] instead of an object.", id="list"),
+        pytest.param(200, b"{}", "HTTP 200 brought an object without a code", id="no code"),
+        pytest.param(200, b'{"code": true}', "HTTP 200 brought an object without a code", id="code is true"),
+        pytest.param(200, {"code": 0}, "An answer holds None where a task is expected.", id="no data"),
+        pytest.param(200, {"code": 0, "data": []}, "An answer holds [] where a task is expected.", id="data is a list"),
+        pytest.param(200, {"code": 0, "data": {"task_status": "submitted"}}, "An answer has no task_id", id="no id"),
+        pytest.param(200, {"code": 0, "data": {"task_id": "1"}}, "An answer has no task_status", id="no status"),
+        pytest.param(200, {"code": 0, "data": TASK | {"task_id": 1.5}}, "task_id is 1.5, not a text.", id="id is a float"),
+        pytest.param(200, {"code": 0, "data": TASK | {"task_info": "x"}}, "holds 'x' where task_info is expected", id="info"),
+        pytest.param(
+            200, {"code": 0, "data": TASK | {"task_result": {"videos": 1}}}, "videos of a task is 1, not a list.", id="videos"
+        ),
+        pytest.param(200, {"code": 0, "data": TASK | {"task_result": {"videos": [{}]}}}, "An answer has no url", id="no url"),
+        pytest.param(200, {"code": 0, "data": TASK | {"created_at": "noon"}}, "created_at is 'noon', not a number.", id="time"),
+        pytest.param(200, {"code": 0, "data": TASK | {"created_at": 1e40}}, "created_at is 1e+40, not a time", id="far time"),
+        pytest.param(
+            200, {"code": 0, "data": TASK | {"final_unit_deduction": "many"}}, "final_unit_deduction is 'many'", id="units"
+        ),
+        pytest.param(
+            200,
+            {"code": 0, "data": {"task_id": "1", "task_status": "succeed", "task_result": {"videos": []}}},
+            "Task '1' has succeeded, but its answer holds no video.",
+            id="success without a video",
+        ),
+    ],
+)
+def test_a_bad_answer_gets_one_clear_sentence(status: int, body: Any, sentence: str) -> None:
+    answer = protocol.Answer(status=status, body=body if isinstance(body, bytes) else json.dumps(body).encode())
+    with pytest.raises(KlingAnswerError) as caught:
+        protocol.get_call("1").read(answer)
+    assert sentence in str(caught.value)
+    assert caught.value.retryable
+    assert caught.value.http_status == status
 
 
 def _must_fail(call: Callable[[], object]) -> str:

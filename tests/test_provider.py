@@ -20,9 +20,12 @@ PACKAGE = ROOT / "airflow_provider_kling"
 def test_airflow_finds_the_provider_and_its_connection_type():
     from airflow.providers_manager import ProvidersManager
 
-    manager = ProvidersManager()
-    assert manager.providers["airflow-provider-kling"].version == __version__
-    hook = manager.hooks["kling"]
+    assert ProvidersManager().providers["airflow-provider-kling"].version == __version__
+    try:
+        from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime as Hooks
+    except ImportError:  # before Airflow 3.2
+        Hooks = ProvidersManager  # noqa: N806
+    hook = Hooks().hooks["kling"]
     assert hook is not None
     assert (hook.hook_name, hook.connection_id_attribute_name) == ("Kling AI", "kling_conn_id")
     assert hook.connection_testable

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from airflow_provider_kling.errors import KlingInputError
+from airflow_provider_kling.errors import KlingInputError, KlingSettingsError
 from airflow_provider_kling.protocol import DEFAULT_BASE_URL, AccessKey, ApiKey, Credentials
 
 DEFAULT_TIMEOUT = 60.0  # seconds without a byte from the server
@@ -47,15 +47,15 @@ class KlingSettings:
 
     @classmethod
     def of(cls, connection: AirflowConnection) -> KlingSettings:
-        """The settings of this connection; KlingInputError names the field that is wrong, and what is wanted."""
+        """The settings of this connection; KlingSettingsError names the field that is wrong, and what is wanted."""
         where = f"Connection {connection.conn_id!r}"
         extra = connection.extra_dejson
         if not isinstance(extra, Mapping):
-            raise KlingInputError(f"{where}: extra is {type(extra).__name__}; wanted is a JSON object.")
+            raise KlingSettingsError(f"{where}: extra is {type(extra).__name__}; wanted is a JSON object.")
         try:
             credentials = _credentials(connection)
         except KlingInputError as error:
-            raise KlingInputError(f"{where}: {error}") from None
+            raise KlingSettingsError(f"{where}: {error}") from None
         return cls(
             base_url=_base_url(connection, where),
             credentials=credentials,
@@ -93,11 +93,11 @@ def _base_url(connection: AirflowConnection, where: str) -> str:
     except ValueError:
         port, name = None, None
     if not name or any(character.isspace() for character in url):
-        raise KlingInputError(f"{where}: host is {host!r}; wanted is a base URL like {DEFAULT_BASE_URL}.")
+        raise KlingSettingsError(f"{where}: host is {host!r}; wanted is a base URL like {DEFAULT_BASE_URL}.")
     if parts.scheme not in ("http", "https"):
-        raise KlingInputError(f"{where}: host has the scheme {parts.scheme!r}; wanted is http or https.")
+        raise KlingSettingsError(f"{where}: host has the scheme {parts.scheme!r}; wanted is http or https.")
     if parts.query or parts.fragment or "@" in parts.netloc:
-        raise KlingInputError(
+        raise KlingSettingsError(
             f"{where}: host holds more than scheme, name, port and path; wanted is a base URL like {DEFAULT_BASE_URL}."
         )
     authority = f"[{name}]" if ":" in name else name
@@ -114,7 +114,7 @@ def _timeout(value: Any, where: str) -> float:
     except (TypeError, ValueError):
         seconds = -1.0
     if isinstance(value, bool) or not 0 < seconds < 86400:
-        raise KlingInputError(f"{where}: extra timeout is {value!r}; wanted is a number of seconds, like 60.")
+        raise KlingSettingsError(f"{where}: extra timeout is {value!r}; wanted is a number of seconds, like 60.")
     return seconds
 
 
@@ -126,7 +126,7 @@ def _verify(value: Any, where: str) -> bool | str:
     if isinstance(value, str):
         words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
         return words.get(value.strip().lower(), value)
-    raise KlingInputError(f"{where}: extra verify is {value!r}; wanted is true, false, or the path of a CA bundle.")
+    raise KlingSettingsError(f"{where}: extra verify is {value!r}; wanted is true, false, or the path of a CA bundle.")
 
 
 def _proxies(value: Any, where: str) -> dict[str, str]:
@@ -135,7 +135,7 @@ def _proxies(value: Any, where: str) -> dict[str, str]:
     if isinstance(value, str):
         value = {"http": value, "https": value}
     if not isinstance(value, Mapping) or not all(isinstance(url, str) and "://" in url for url in value.values()):
-        raise KlingInputError(
+        raise KlingSettingsError(
             f'{where}: extra proxies is not as wanted: a URL, or an object like {{"https": "http://proxy:3128"}}.'
         )
     return dict(value)
@@ -149,7 +149,7 @@ def _max_concurrency(value: Any, where: str) -> int | None:
     except (TypeError, ValueError):
         number = 0
     if isinstance(value, bool) or number < 1 or number != float(value):
-        raise KlingInputError(f"{where}: extra max_concurrency is {value!r}; wanted is a whole number from 1.")
+        raise KlingSettingsError(f"{where}: extra max_concurrency is {value!r}; wanted is a whole number from 1.")
     return number
 
 
@@ -157,7 +157,7 @@ def _webhook_secret(value: Any, where: str) -> str | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str) or not value.startswith("whsec_"):
-        raise KlingInputError(
+        raise KlingSettingsError(
             f"{where}: extra webhook_secret is not as wanted: it starts with whsec_, as Kling's console shows it."
         )
     return value

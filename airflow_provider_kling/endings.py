@@ -58,7 +58,6 @@ def finish(
 
     paths = hook.save_videos(task, save_to) if save_to and task.succeeded else []
     result = result_of(task, effect_scene=effect_scene, paths=paths)
-    hook.log.info("Kling task %s: %d video(s), %s units.", task.kling_task_id, len(task.videos), task.units or "unknown")
     return result if row_id is None else {**result, "row_id": row_id}
 
 
@@ -71,8 +70,8 @@ def task_of(event: Any) -> Task:
             return Task.from_json(data)
         case {"timeout": str(message)}:
             raise KlingTimeoutError(message)
-        case {"error": str(message), "retryable": bool(retryable)}:
-            error = KlingError(message)
+        case {"error": str(message), "retryable": bool(retryable), "invalid": bool(invalid)}:
+            error = KlingInputError(message) if invalid else KlingError(message)
             error.retryable = retryable
             raise error
         case _:

@@ -3,7 +3,8 @@
 ```
 KlingError
 ├── KlingInputError             what the user gave cannot work; nothing was sent
-│   └── KlingManifestError      … one or several rows of a manifest
+│   ├── KlingManifestError      … one or several rows of a manifest
+│   └── KlingSettingsError      … the Airflow connection
 ├── KlingConnectionError        no whole answer came
 ├── KlingAnswerError            something came, but it is not an answer of the API
 ├── KlingApiError               the API answered with an error code
@@ -80,6 +81,10 @@ class KlingManifestError(KlingInputError):
             return
         more = [f"and {len(self.problems) - MOST_SHOWN:,} more"] if len(self.problems) > MOST_SHOWN else []
         super().__init__("\n  - ".join([f"{name}: {len(self.problems):,} problems", *shown, *more]))
+
+
+class KlingSettingsError(KlingInputError):
+    """The Airflow connection cannot work, whatever the row."""
 
 
 class KlingConnectionError(KlingError):

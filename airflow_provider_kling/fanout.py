@@ -28,20 +28,22 @@ INLINE = (
 )
 
 
-def read_manifest(manifest: str, *, strict: bool = False, on_bad_rows: Literal["raise", "skip"] = "raise") -> list[dict[str, Any]]:
+def read_manifest(
+    manifest: str, *, format: str | None = None, strict: bool = False, on_bad_rows: Literal["raise", "skip"] = "raise"
+) -> list[dict[str, Any]]:
     """The rows of a manifest (path or URI) as arguments of KlingEffectOperator: `row_id, effect_scene, image, images`.
 
-    Relative image paths count from the manifest's folder. Raises KlingManifestError with all bad rows at once, or leaves
-    them out with `on_bad_rows="skip"`; also when there are more rows than Airflow maps. With `strict`, a scene that is
-    unknown or discontinued makes a row bad.
+    The file's suffix tells its format, unless `format` (csv, jsonl, json) does. Relative image paths count from the
+    manifest's folder. Raises KlingManifestError with all bad rows at once, or leaves them out with `on_bad_rows="skip"`;
+    also when there are more rows than Airflow maps. With `strict`, a scene that is unknown or discontinued makes a row bad.
     """
-    read = _read(manifest, strict=strict)
+    read = _read(manifest, format=format, strict=strict)
     if on_bad_rows == "raise":
         read.raise_for_problems()
     for row in read.bad_rows:
-        log.warning("%s: %s", manifest, row.text)
-    _check_length(manifest, len(read.rows))
-    log.info("%s: %d rows, %d of them bad.", manifest, len(read.rows) + len(read.bad_rows), len(read.bad_rows))
+        log.warning("%s: %s", read.name, row.text)
+    _check_length(read.name, len(read.rows))
+    log.info("%s: %d rows, %d of them bad.", read.name, len(read.rows) + len(read.bad_rows), len(read.bad_rows))
     return [_arguments(row) for row in read.rows]
 
 
@@ -59,7 +61,9 @@ def outcomes_of(ti: Any, *task_ids: str) -> Iterator[Mapping[str, Any]]:
                     yield value
 
 
-def write_results(manifest: str, output: str, outcomes: Iterable[Mapping[str, Any]], *, strict: bool = False) -> dict[str, Any]:
+def write_results(
+    manifest: str, output: str, outcomes: Iterable[Mapping[str, Any]], *, format: str | None = None, strict: bool = False
+) -> dict[str, Any]:
     """Write `results.jsonl` and `report.html` into `output` (a folder or URI); return a summary with their paths.
 
     Results have one line for each row of the manifest, in its order, whatever became of it.
@@ -67,16 +71,16 @@ def write_results(manifest: str, output: str, outcomes: Iterable[Mapping[str, An
     from airflow_provider_kling.images import label
     from airflow_provider_kling.report import render_report
     from airflow_provider_kling.results import join, summarize, to_jsonl
-    from airflow_provider_kling.storage import shown, storage_path, write_lines
+    from airflow_provider_kling.storage import shown, storage_path, write_text
 
-    lines = list(join(_read(manifest, strict=strict).all_rows, outcomes))
+    lines = list(join(_read(manifest, format=format, strict=strict).all_rows, outcomes))
     summary = summarize(lines)
     folder = storage_path(output)
     results, report = folder / "results.jsonl", folder / "report.html"
-    write_lines(results, (to_jsonl(line) for line in lines))
+    write_text(results, (f"{to_jsonl(line)}\n" for line in lines))
     now = datetime.now(timezone.utc)
     title = f"Kling effects: {label(manifest)}"
-    write_lines(report, render_report(lines, title=title, summary=summary, created_at=now, output=shown(folder)))
+    write_text(report, render_report(lines, title=title, summary=summary, created_at=now, output=shown(folder)))
     log.info("%s. Results: %s, report: %s", summary.text, shown(results), shown(report))
     for line in lines:
         if line["error"]:
@@ -91,15 +95,15 @@ def write_results(manifest: str, output: str, outcomes: Iterable[Mapping[str, An
     }
 
 
-def _read(manifest: str, *, strict: bool) -> Manifest:
+def _read(manifest: str, *, format: str | None, strict: bool) -> Manifest:
     from airflow_provider_kling.images import is_inline
     from airflow_provider_kling.manifest import BadRow, read_rows, resolve_images
     from airflow_provider_kling.storage import read_lines, shown, storage_path
 
     path = storage_path(manifest)
-    read = read_rows(read_lines(path), name=manifest, strict=strict)
+    read = read_rows(read_lines(path), name=manifest, format=format, strict=strict)
     for warning in read.warnings:
-        log.warning("%s: %s", manifest, warning)
+        log.warning("%s: %s", read.name, warning)
     folder = shown(path.parent)
     rows, bad = [], list(read.bad_rows)
     for row in read.rows:

@@ -32,7 +32,7 @@ from airflow_provider_kling.errors import (
     KlingTaskNotFound,
     KlingTimeoutError,
 )
-from airflow_provider_kling.protocol import Call, Task, create_call, get_call
+from airflow_provider_kling.protocol import NOT_FOUND_ADVICE, Call, Task, create_call, get_call
 
 T = TypeVar("T")
 Say = Callable[[str], None]  # takes a sentence for the log
@@ -192,7 +192,7 @@ def create_when_free(wish: Wish, *, look_first: bool, deadline: float, say: Say)
             if now - said >= SAID_EVERY:
                 said = now
                 why = "All slots of the account are taken" if isinstance(error, KlingSlotsFullError) else str(error).rstrip(".")
-                say(f"{why}: waiting, {_span(now - started)} so far, at most {_span(deadline - now)} more.")
+                say(f"{why}: waiting, {span(now - started)} so far, at most {span(deadline - now)} more.")
             longest = LONGEST_SLOT_PAUSE if isinstance(error, KlingBusyError) else LONGEST_TROUBLE_PAUSE
             seconds = max(_jittered(pause), getattr(error, "retry_after", None) or 0.0)
         pause = min(pause * 1.5, longest)
@@ -203,7 +203,7 @@ def _no_slot(wish: Wish, error: KlingError, *, waited: float, unknown: bool) -> 
     fate = "Nothing was made, nothing was paid."
     if unknown:
         fate = f"A task may exist all the same: run this again to take it, or look for external id {wish.external_id}."
-    return KlingTimeoutError(f"No Kling task could be created in {_span(waited)}. {fate} Last answer: {error}")
+    return KlingTimeoutError(f"No Kling task could be created in {span(waited)}. {fate} Last answer: {error}")
 
 
 def look(any_id: str) -> Steps[Task]:
@@ -244,13 +244,13 @@ def wait(kling_task_id: str, *, deadline: float, poll_interval: float, say: Say,
             if trouble:
                 say("Kling answers again.")
             if task.status != status:
-                say(_change(task, waited=now - started))
+                say(told(task))
             lost, trouble, status, seen = 0, 0, task.status, task.status
             if task.done:
                 return task
         if now >= deadline:
             raise KlingTimeoutError(
-                f"Kling task {kling_task_id} is not done after {_span(now - started)}; last seen: {seen}. "
+                f"Kling task {kling_task_id} is not done after {span(now - started)}; last seen: {seen}. "
                 "It goes on at Kling and will be charged: run this again to take its result without paying twice."
             )
         longest = max(poll_interval, LONGEST_TROUBLE_PAUSE)
@@ -263,17 +263,27 @@ def save(task: Task, *, say: Say) -> Steps[list[str]]:
     paths: list[str] = []
     for index, name in enumerate(file_names(task)):
         try:
-            path = yield Save(url=task.videos[index].url, name=name)
+            paths.append((yield from _save_one(task, index, name, say=say)))
         except KlingDownloadError as error:
-            if not error.expired:
-                raise
-            say(f"The link of {name} is dead; asking Kling for a current one.")
-            renewed = yield from look(task.kling_task_id)
-            if len(renewed.videos) <= index:
-                raise KlingAnswerError(f"Kling task {task.kling_task_id} no longer names video {index + 1}.") from error
-            path = yield Save(url=renewed.videos[index].url, name=name)
-        paths.append(path)
+            raise KlingDownloadError(
+                f"{name} could not be loaded: {error} Kling task {task.kling_task_id} is paid for: run this again to load it.",
+                retryable=True,
+            ) from error
     return paths
+
+
+def _save_one(task: Task, index: int, name: str, *, say: Say) -> Steps[str]:
+    try:
+        path: str = yield Save(url=task.videos[index].url, name=name)
+    except KlingDownloadError as error:
+        if not error.expired:
+            raise
+        say(f"The link of {name} is dead; asking Kling for a current one.")
+        renewed = yield from look(task.kling_task_id)
+        if len(renewed.videos) <= index:
+            raise KlingAnswerError(f"Kling task {task.kling_task_id} no longer names video {index + 1}.") from error
+        path = yield Save(url=renewed.videos[index].url, name=name)
+    return path
 
 
 def file_names(task: Task) -> list[str]:
@@ -281,13 +291,14 @@ def file_names(task: Task) -> list[str]:
     return [f"{task.kling_task_id}{f'_{number}' if number > 1 else ''}.mp4" for number in range(1, len(task.videos) + 1)]
 
 
-def _change(task: Task, *, waited: float) -> str:
-    after = f"after {_span(waited)}"
+def told(task: Task) -> str:
+    """The state of a task as a sentence for the log."""
+    took = f" after {span((task.updated_at - task.created_at).total_seconds())}" if task.updated_at and task.created_at else ""
     if task.succeeded:
-        cost = f", {task.units} units" if task.units else ""
-        return f"Kling task {task.kling_task_id} succeeded {after}{cost}."
+        cost = f"; it cost {task.units} units" if task.units else ""
+        return f"Kling task {task.kling_task_id} succeeded{took}{cost}."
     if task.failed:
-        return f"Kling task {task.kling_task_id} failed {after}: {task.message or 'no reason given'}."
+        return f"Kling task {task.kling_task_id} failed{took}: {task.message or 'no reason given'}."
     strange = "" if task.known_status else ", a status this version does not know; waiting on"
     return f"Kling task {task.kling_task_id}: {task.status}{strange}."
 
@@ -303,7 +314,7 @@ def _lost(any_id: str) -> KlingTaskNotFound:
         f"no task has the id {any_id}",
         code=1201,
         http_status=400,
-        advice="Check the id, and that the connection belongs to the account that made the task.",
+        advice=NOT_FOUND_ADVICE,
     )
 
 
@@ -311,7 +322,7 @@ def _jittered(seconds: float) -> float:
     return seconds * random.uniform(0.85, 1.15)  # noqa: S311 - it only keeps many waiters apart
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
     """A span of time for a person: 42 s, 7 min, 3.5 h."""
     if seconds < 120:
         return f"{seconds:.0f} s"

@@ -7,10 +7,10 @@ from typing import Any
 # Above the connection's standard fields, for Airflow 3.1 too (see KlingHook.get_ui_field_behaviour).
 UI_FIELD_BEHAVIOUR: dict[str, Any] = {
     "hidden-fields": ["schema", "port"],
-    "relabeling": {"host": "Base URL", "login": "Access key (empty for an API key)", "password": "API key, or secret key"},
+    "relabeling": {"host": "Base URL", "login": "Access key", "password": "API key / secret key"},
     "placeholders": {
         "host": "https://api-singapore.klingai.com",
-        "login": "only with a secret key",
+        "login": "empty for an API key",
         "password": "from the Kling console",
     },
 }
@@ -18,7 +18,7 @@ UI_FIELD_BEHAVIOUR: dict[str, Any] = {
 CONN_FIELDS: dict[str, Any] = {
     "max_concurrency": {
         "label": "Slots to use",
-        "description": "At most so many tasks of this account at once. Empty: as many as the account turns out to have.",
+        "description": "The most tasks to run at once with this account. Empty: as many as it has slots.",
         "schema": {"type": ["integer", "null"], "minimum": 1},
     },
     "timeout": {

@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import pendulum
 import tenacity
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
@@ -19,17 +20,22 @@ from airflow_provider_kling import flows, storage
 from airflow_provider_kling.connection import KlingSettings
 from airflow_provider_kling.effects import EffectRequest
 from airflow_provider_kling.errors import (
+    KlingAnswerError,
     KlingAuthError,
     KlingError,
+    KlingSettingsError,
+    KlingSlotsFullError,
     KlingTokenTimeError,
 )
 from airflow_provider_kling.flows import Pause, Save, Steps, Wish
 from airflow_provider_kling.get_provider_info import UI_FIELD_BEHAVIOUR
 from airflow_provider_kling.protocol import (
     DEFAULT_PAGE_SIZE,
+    MAX_PAGE_SIZE,
     Call,
     ResourcePack,
     Task,
+    callback_task,
     costs_call,
     get_call,
     list_call,
@@ -139,6 +145,18 @@ class KlingHook(BaseHook):
     async def asave_videos(self, task: Task, destination: str) -> list[str]:
         return await self.arun(flows.save(task, say=self.log.info), destination=destination)
 
+    def read_callback(self, body: bytes, headers: Mapping[str, str]) -> Task:
+        """The task in a callback that Kling posted, its signature proved with the connection's `webhook_secret`.
+
+        Raises KlingSettingsError without a secret, KlingAnswerError for a signature that is wrong or older than five
+        minutes, and for a body that is no task. Callbacks come repeated, late and in disorder: ask for the task before
+        money or files depend on it.
+        """
+        return _proved(self.settings, body, headers)
+
+    async def aread_callback(self, body: bytes, headers: Mapping[str, str]) -> Task:
+        return _proved(await self.asettings(), body, headers)
+
     # --- Account
 
     def get_resource_packs(
@@ -182,7 +200,8 @@ class KlingHook(BaseHook):
     def settings(self) -> KlingSettings:
         """The connection, read once. KlingInputError where it cannot work."""
         if self._settings is None:
-            self._settings = KlingSettings.of(self.get_connection(self.kling_conn_id))
+            with self._defined():
+                self._settings = KlingSettings.of(self.get_connection(self.kling_conn_id))
         return self._settings
 
     async def asettings(self) -> KlingSettings:
@@ -190,7 +209,8 @@ class KlingHook(BaseHook):
         if self._settings is None:
             from airflow.providers.common.compat.connection import get_async_connection
 
-            self._settings = KlingSettings.of(await get_async_connection(self.kling_conn_id, self))
+            with self._defined():
+                self._settings = KlingSettings.of(await get_async_connection(self.kling_conn_id, self))
         return self._settings
 
     def get_conn(self) -> RequestsTransport:
@@ -255,6 +275,8 @@ class KlingHook(BaseHook):
     def _do(self, step: Call[Any] | Pause | Save | None, destination: str) -> Any:
         match step:
             case Call():
+                if not step.safe and self.settings.max_concurrency:
+                    self._check_room(self._send(list_call(page_size=MAX_PAGE_SIZE)))
                 return self._send(step)
             case Pause(seconds):
                 time.sleep(seconds)
@@ -266,6 +288,8 @@ class KlingHook(BaseHook):
     async def _ado(self, step: Call[Any] | Pause | Save | None, destination: str) -> Any:
         match step:
             case Call():
+                if not step.safe and (await self.asettings()).max_concurrency:
+                    self._check_room(await self._asend(list_call(page_size=MAX_PAGE_SIZE)))
                 return await self._asend(step)
             case Pause(seconds):
                 await asyncio.sleep(seconds)
@@ -280,11 +304,20 @@ class KlingHook(BaseHook):
         wish = Wish(request=request, external_id=external_task_id or f"kling-{uuid.uuid4().hex}", callback_url=callback_url)
         return flows.create(wish, look_first=look_first, say=self.log.info, retry_wait=self.retry_wait)
 
+    def _check_room(self, tasks: list[Task]) -> None:
+        """Refuse a create where the account's tasks already fill `max_concurrency`, as Kling refuses one without a slot.
+
+        It counts before it creates: of several processes that do so in the same moment, each may come to one more.
+        """
+        most, running = self.settings.max_concurrency, sum(not task.done for task in tasks)
+        if most is not None and running >= most:
+            raise KlingSlotsFullError(f"{running} tasks are running, and the connection's max_concurrency is {most}", code=1303)
+
     # --- One step
 
     def _send(self, call: Call[T], *, tries: int = READ_TRIES) -> T:
         transport = self.get_conn()
-        with _explained():
+        with self._explained():
             for attempt in tenacity.Retrying(**self._policy(tries if call.safe else 1)):
                 with attempt:
                     return call.read(transport.send(call, self._token()))
@@ -292,7 +325,7 @@ class KlingHook(BaseHook):
 
     async def _asend(self, call: Call[T], *, tries: int = READ_TRIES) -> T:
         transport = await self._aget_conn()
-        with _explained():
+        with self._explained():
             async for attempt in tenacity.AsyncRetrying(**self._policy(tries if call.safe else 1)):
                 with attempt:
                     return call.read(await transport.send(call, self._token()))
@@ -300,12 +333,12 @@ class KlingHook(BaseHook):
 
     def _save(self, url: str, path: ObjectStoragePath) -> str:
         if storage.is_there(path):
-            self.log.info("%s is there already.", path)
+            self.log.info("%s is there already.", storage.shown(path))
             return storage.shown(path)
         for attempt in tenacity.Retrying(**self._policy(READ_TRIES)):
             with attempt, storage.writing_video(path) as file:
                 self.get_conn().fetch(url, file.write)
-        self.log.info("Saved %s.", path)
+        self.log.info("Saved %s.", storage.shown(path))
         return storage.shown(path)
 
     async def _asave(self, url: str, path: ObjectStoragePath) -> str:
@@ -316,7 +349,7 @@ class KlingHook(BaseHook):
             with attempt:
                 async with storage.awriting_video(path) as file:
                     await transport.fetch(url, file.write)
-        self.log.info("Saved %s.", path)
+        self.log.info("Saved %s.", storage.shown(path))
         return storage.shown(path)
 
     def _policy(self, tries: int) -> dict[str, Any]:
@@ -347,6 +380,30 @@ class KlingHook(BaseHook):
             self._last_token = token
         return token
 
+    @contextlib.contextmanager
+    def _defined(self) -> Iterator[None]:
+        """A connection that is nowhere defined is an error of ours too, with a word for the row."""
+        try:
+            yield
+        except AirflowNotFoundException as error:
+            raise KlingSettingsError(f"Connection {self.kling_conn_id!r} is not defined; wanted is one of type kling.") from error
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """A new token was refused as well: say how far the clocks are apart, as far as the answer tells."""
+        try:
+            yield
+        except KlingTokenTimeError as error:
+            advice = error.advice
+            if error.server_time is not None and self.settings.credentials.forget():
+                ahead = time.time() - error.server_time.timestamp()
+                side = "ahead of" if ahead > 0 else "behind"
+                clock = f"this machine's clock is {abs(ahead):.0f} s {side} the server's"
+                advice = f"A newly signed token was refused as well; {clock}. {advice}"
+            raise KlingAuthError(
+                error.message, code=error.code, http_status=error.http_status, request_id=error.request_id, advice=advice
+            ) from error
+
     async def _aget_conn(self) -> AiohttpTransport:
         settings = await self.asettings()
         loop = asyncio.get_running_loop()
@@ -355,21 +412,18 @@ class KlingHook(BaseHook):
         return self._async_transports[loop]
 
 
-@contextlib.contextmanager
-def _explained() -> Iterator[None]:
-    """A new token was refused as well: say how far the clocks are apart, as far as the answer tells."""
+def _proved(settings: KlingSettings, body: bytes, headers: Mapping[str, str]) -> Task:
+    if not settings.webhook_secret:
+        raise KlingSettingsError("The connection has no webhook_secret; wanted is the one that Kling signs callbacks with.")
     try:
-        yield
-    except KlingTokenTimeError as error:
-        advice = error.advice
-        if error.server_time is not None:
-            ahead = time.time() - error.server_time.timestamp()
-            side = "ahead of" if ahead > 0 else "behind"
-            clock = f"this machine's clock is {abs(ahead):.0f} s {side} the server's"
-            advice = f"A newly signed token was refused as well; {clock}. {advice}"
-        raise KlingAuthError(
-            error.message, code=error.code, http_status=error.http_status, request_id=error.request_id, advice=advice
-        ) from error
+        from standardwebhooks import Webhook, WebhookVerificationError
+    except ImportError as error:
+        raise KlingSettingsError("Reading callbacks needs standardwebhooks: install airflow-provider-kling[webhooks].") from error
+    try:
+        Webhook(settings.webhook_secret).verify(body, dict(headers), json_parse=False)
+    except (WebhookVerificationError, ValueError) as error:
+        raise KlingAnswerError(f"A callback is not signed as it should be: {error}.") from error
+    return callback_task(body)
 
 
 def _costs(start: pendulum.DateTime | None, end: pendulum.DateTime | None, name: str | None) -> Call[list[ResourcePack]]:

@@ -16,9 +16,5 @@ class KlingVideoLink(BaseOperatorLink):
     name = "Open video"
 
     def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
-        from airflow.sdk.bases.xcom import BaseXCom
-
-        match BaseXCom.get_value(ti_key=ti_key, key="return_value"):
-            case {"videos": [{"url": str(url)}, *_]}:
-                return url
-        return ""
+        # Airflow asks on the worker whenever a task instance has left it, and keeps the answer for the UI.
+        return getattr(operator, "video_url", "")

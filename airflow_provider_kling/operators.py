@@ -39,7 +39,7 @@ class KlingEffectOperator(BaseOperator):
     """Creates a Kling task for one effect video, once, whatever is retried, cleared or killed.
 
     Returns the Kling task id or, with `wait_for_completion`, the result (plain JSON, see the docs). The ids of the
-    task are in the XCom `kling_task` as soon as it exists.
+    task are in the XCom `kling_task` as soon as a worker knows of it.
 
     :param effect_scene: the scene, like `pet_lion_pro`. Templated.
     :param image: the image of a single-image scene: a URL, a path, a URI of an object store, or base64. Templated.
@@ -110,6 +110,7 @@ class KlingEffectOperator(BaseOperator):
         self.fresh = fresh
         self.strict = strict
         self.deferrable = deferrable
+        self.video_url = ""  # for KlingVideoLink
         self._inline: dict[str, str] = {}
         self._hide_inline_images()
 
@@ -127,7 +128,7 @@ class KlingEffectOperator(BaseOperator):
             wish = self._wish(context)
             deadline = self._deadline(context, now)
             look_first = earlier_attempt(context)
-            self.log.info("Asking Kling for %s, external id %s.", self._asked(), wish.external_id)
+            self.log.info("External id %s: asking Kling for %s", wish.external_id, self._asked())
             if self.deferrable:
                 try:
                     task = hook.run(flows.create(wish, look_first=look_first, say=self.log.info))
@@ -138,7 +139,8 @@ class KlingEffectOperator(BaseOperator):
             else:
                 task = hook.run(flows.create_when_free(wish, look_first=look_first, deadline=deadline, say=self.log.info))
             word.task = task
-            self._created(context, task)
+            self.log.info("%s", flows.told(task))
+            self._know(context, task)
             if not self.wait_for_completion:
                 return task.kling_task_id
             if not task.done and self.deferrable:
@@ -158,7 +160,7 @@ class KlingEffectOperator(BaseOperator):
         """Called when a trigger has fired: the task exists, and is done if that was to be waited for."""
         with worded(context, row_id=self.row_id, effect_scene=self.effect_scene) as word, self._hook() as hook:
             word.task = task = task_of(event)
-            self._created(context, task)
+            self._know(context, task)
             return self._finish(hook, task) if self.wait_for_completion else task.kling_task_id
 
     def on_kill(self) -> None:
@@ -220,20 +222,21 @@ class KlingEffectOperator(BaseOperator):
 
     def _wait_for_slot(self, wish: Wish, deadline: float, error: Exception) -> NoReturn:
         """Give the worker back until there is a slot."""
-        from airflow_provider_kling.errors import KlingTimeoutError
+        from airflow_provider_kling.errors import KlingSlotsFullError, KlingTimeoutError
         from airflow_provider_kling.images import is_portable
 
         now = time.time()
         if now >= deadline:
             raise KlingTimeoutError(f"No Kling task could be created until the timeout. Last answer: {error}") from error
+        why = "All slots of the account are taken." if isinstance(error, KlingSlotsFullError) else str(error)
         sources = self._sources()
         if not all(is_portable(source) for source in sources):
             pause = random.uniform(RESCHEDULE_AFTER, 2 * RESCHEDULE_AFTER)  # noqa: S311 - only keeps many apart
-            self.log.info("%s Only this worker can read the image: trying again in %.0f s, without a retry.", error, pause)
+            self.log.info("%s Trying again in %.0f s, without a retry; only workers can read this image.", why, pause)
             raise AirflowRescheduleException(datetime.now(timezone.utc) + timedelta(seconds=pause))
         from airflow_provider_kling.triggers import KlingEffectTrigger, defer
 
-        self.log.info("%s Waiting in the triggerer for a slot.", error)
+        self.log.info("%s", why)
         defer(
             self,
             KlingEffectTrigger,
@@ -253,12 +256,13 @@ class KlingEffectOperator(BaseOperator):
         poll_interval = seconds(self.poll_interval, "poll_interval")
         defer(self, KlingTaskTrigger, deadline=deadline, poll_interval=poll_interval, kling_task_id=task.kling_task_id)
 
-    def _created(self, context: Context, task: Task) -> None:
-        self.log.info("Kling task %s: %s. Its external id is %s.", task.kling_task_id, task.status, task.external_task_id)
+    def _know(self, context: Context, task: Task) -> None:
         context["ti"].xcom_push(key=CREATED_TASK, value=created_word(task, row_id=self.row_id))
 
     def _finish(self, hook: KlingHook, task: Task) -> dict[str, Any]:
-        return finish(hook, task, save_to=self.save_to, effect_scene=self.effect_scene, row_id=self.row_id)
+        result = finish(hook, task, save_to=self.save_to, effect_scene=self.effect_scene, row_id=self.row_id)
+        self.video_url = task.videos[0].url
+        return result
 
     def _hook(self) -> KlingHook:
         from airflow_provider_kling.hooks import KlingHook

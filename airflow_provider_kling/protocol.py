@@ -72,7 +72,7 @@ class Code:
         return self.error.retryable
 
 
-_KEYS = "Check the keys of the Airflow connection: password alone is an API key; login and password are access and secret key."
+_KEYS = "Check the keys of the Airflow connection: an API key alone, or an access key (login) with its secret key (password)."
 _CLOCK = "Check this machine's clock against real time (NTP), then the access and secret key."
 
 # Decide by the code, never by the HTTP status: 429 stands for five different things.
@@ -336,6 +336,14 @@ def costs_call(*, start: pendulum.DateTime, end: pendulum.DateTime, name: str | 
     return Call(method="GET", path=COSTS_PATH, params=params, parse=_packs)
 
 
+def callback_task(body: bytes) -> Task:
+    """The task in a callback's body, which has no envelope; KlingAnswerError for anything else."""
+    try:
+        return Task.from_json(json.loads(body))
+    except (ValueError, RecursionError):
+        raise KlingAnswerError(f"A callback holds {_excerpt(body)} instead of JSON.") from None
+
+
 def check_id(any_id: str) -> str:
     """The id, when it can stand in a path; KlingInputError otherwise."""
     if not isinstance(any_id, str):
@@ -372,12 +380,13 @@ def data_of(answer: Answer) -> Any:
         return document.get("data")
     known = _code_for(code, answer.status)
     message = str(document.get("message") or known.meaning or "no message")[:1000]
-    raise _kind_of(known, message)(
+    kind, advice = _kind_of(known, message)
+    raise kind(
         message,
         code=code,
         http_status=answer.status,
         request_id=str(document["request_id"])[:200] if document.get("request_id") else None,
-        advice=known.advice,
+        advice=advice,
         retry_after=_retry_after(answer.headers),
         server_time=_http_date(answer.headers.get("date", "")),
     )
@@ -393,15 +402,19 @@ def _answer_without_code(status: int, document: Mapping[str, Any]) -> KlingApiEr
     )
 
 
-def _kind_of(code: Code, message: str) -> type[KlingApiError]:
-    """1201 says several things; only its text tells them apart."""
+NOT_FOUND_ADVICE = "Check the id, and that the connection belongs to the account that made the task."
+EXISTS_ADVICE = "Look that task up by its external id, or choose another one."
+
+
+def _kind_of(code: Code, message: str) -> tuple[type[KlingApiError], str]:
+    """The error and its advice. 1201 says several things; only its text tells them apart."""
     if code.number in (1200, 1201):
         lowered = message.lower()
         if "already exist" in lowered and "external_task_id" in lowered:
-            return KlingTaskExists
+            return KlingTaskExists, EXISTS_ADVICE
         if "not found" in lowered and "task" in lowered:
-            return KlingTaskNotFound
-    return code.error
+            return KlingTaskNotFound, NOT_FOUND_ADVICE
+    return code.error, code.advice
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
@@ -507,6 +520,16 @@ def _header_text(text: str, what: str) -> str:
             f"The {what} is {'empty' if not text else 'not a plain word'}: check for lost or stray characters, like a line end."
         )
     return text
+
+
+def issuer_of(token: str) -> str | None:
+    """The access key that a JWT names, unproved."""
+    import jwt
+
+    try:
+        return str(jwt.decode(token, options={"verify_signature": False})["iss"])
+    except (jwt.PyJWTError, KeyError):
+        return None
 
 
 # --- The server's end: requests and refusals -------------------------------------------------------------------

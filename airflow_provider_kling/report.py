@@ -8,7 +8,7 @@ import json
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -51,7 +51,18 @@ def _template() -> Template:
     from jinja2 import Environment, StrictUndefined
 
     text = importlib.resources.files(__package__).joinpath("report.html.j2").read_text(encoding="utf-8")
-    return Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined).from_string(text)
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+    environment.filters.update(when=_when, basename=posixpath.basename)
+    return environment.from_string(text)
+
+
+def _when(time: datetime | str) -> str:
+    """A time for a person, to the minute: `2026-01-01 00:00 UTC`; a text that is no time stays as it is."""
+    try:
+        known = time if isinstance(time, datetime) else datetime.fromisoformat(time.replace("Z", "+00:00"))
+        return f"{known.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
+    except (AttributeError, ValueError, OverflowError):
+        return str(time)
 
 
 def _rows(lines: Iterable[Mapping[str, Any]], output: str) -> Iterator[dict[str, Any]]:

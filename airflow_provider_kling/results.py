@@ -13,7 +13,7 @@ from typing import Any
 
 import pendulum
 
-from airflow_provider_kling.errors import KlingAnswerError, KlingError, KlingInputError, KlingTaskFailed
+from airflow_provider_kling.errors import KlingAnswerError, KlingError, KlingInputError, KlingSettingsError, KlingTaskFailed
 from airflow_provider_kling.manifest import RESULT_COLUMNS, BadRow, Row
 from airflow_provider_kling.protocol import FAILED, SUCCEED, Task, Video, is_input_fault
 
@@ -64,7 +64,7 @@ def error_result(
     the task is kept, its videos included: they are paid for.
     """
     task = error.task if task is None and isinstance(error, KlingTaskFailed) else task
-    kinds = ((KlingTaskFailed, FAILED), (KlingInputError, INVALID))
+    kinds = ((KlingTaskFailed, FAILED), (KlingSettingsError, ERROR), (KlingInputError, INVALID))
     status = next((status for kind, status in kinds if isinstance(error, kind)), ERROR)
     facts = _facts(task, effect_scene, ()) if task else {**dict.fromkeys(RESULT_COLUMNS), "effect_scene": effect_scene}
     return {"row_id": row_id, **facts, "videos": facts["videos"] or None, "status": status, "error": readable(error)}
@@ -210,7 +210,12 @@ def _settled(outcome: Mapping[str, Any] | None) -> dict[str, Any]:
     elif status == FAILED:
         text = text or f"The Kling task failed: {_one_line(str(facts.get('message') or 'no reason was given'))}."
     elif status not in STATUSES:
-        text = text or f"Its outcome has the status {str(status)[:60]!r}, which is no end."
+        unended = (
+            f"Its outcome has the status {str(status)[:60]!r}, which is no end."
+            if status
+            else "Its end was not awaited, or left no word."
+        )
+        text = text or unended
         status = ERROR
     return {**facts, "status": status, "error": _with_task(status, text or "No reason was given.", facts)}
 

@@ -62,6 +62,7 @@ class KlingTaskSensor(BaseSensorOperator):
         self.kling_conn_id = kling_conn_id
         self.row_id = row_id
         self.deferrable = deferrable
+        self.video_url = ""  # for KlingVideoLink
 
     def execute(self, context: Context) -> Any:
         if not self.deferrable:
@@ -87,9 +88,7 @@ class KlingTaskSensor(BaseSensorOperator):
                 self.log.warning("Kling cannot be asked at the moment: %s The task goes on; asking again.", error)
                 return False
             word.task = task
-            self.log.info("Kling task %s: %s.", task.kling_task_id, task.status)
-            if not task.known_status:
-                self.log.warning("Status %r is unknown to this version: waiting on.", task.status)
+            self.log.info("%s", flows.told(task))
             if not task.done:
                 return False
             return PokeReturnValue(is_done=True, xcom_value=self._finish(hook, task))
@@ -107,7 +106,6 @@ class KlingTaskSensor(BaseSensorOperator):
         from airflow_provider_kling.triggers import KlingTaskTrigger, defer
 
         timeout = seconds(self.timeout, "timeout")
-        self.log.info("Waiting in the triggerer for Kling task %s, at most %s.", self.kling_task_id, timedelta(seconds=timeout))
         defer(
             self,
             KlingTaskTrigger,
@@ -117,7 +115,9 @@ class KlingTaskSensor(BaseSensorOperator):
         )
 
     def _finish(self, hook: KlingHook, task: Task) -> dict[str, Any]:
-        return finish(hook, task, save_to=self.save_to, row_id=self.row_id)
+        result = finish(hook, task, save_to=self.save_to, row_id=self.row_id)
+        self.video_url = task.videos[0].url
+        return result
 
     def _hook(self) -> KlingHook:
         from airflow_provider_kling.hooks import KlingHook

@@ -97,12 +97,11 @@ async def awriting_video(path: ObjectStoragePath) -> AsyncIterator[IO[bytes]]:
     await asyncio.to_thread(manager.__exit__, None, None, None)
 
 
-def write_lines(path: ObjectStoragePath, lines: Iterable[str]) -> None:
-    """Write these lines, UTF-8, as one file that appears when it is whole."""
+def write_text(path: ObjectStoragePath, parts: Iterable[str]) -> None:
+    """Write these parts of a text, UTF-8, as one file that appears when it is whole."""
     with writing(path) as file:
-        for line in lines:
-            file.write(line.encode())
-            file.write(b"\n")
+        for part in parts:
+            file.write(part.encode())
 
 
 def read_lines(path: ObjectStoragePath) -> Iterator[bytes]:

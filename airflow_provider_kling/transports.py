@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import ssl
+import urllib.request
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -19,7 +21,7 @@ from requests.adapters import HTTPAdapter
 
 from airflow_provider_kling import __version__
 from airflow_provider_kling.connection import CONNECT_TIMEOUT, KlingSettings
-from airflow_provider_kling.errors import KlingConnectionError, KlingDownloadError
+from airflow_provider_kling.errors import KlingConnectionError, KlingDownloadError, KlingSettingsError
 from airflow_provider_kling.protocol import Answer, Call
 
 USER_AGENT = f"airflow-provider-kling/{__version__}"
@@ -41,7 +43,8 @@ class RequestsTransport:
     def _session(self) -> requests.Session:
         session = requests.Session()
         session.headers.update({"User-Agent": USER_AGENT})
-        session.proxies.update(self._settings.proxies)
+        session.trust_env = False  # the environment is read in `_proxy` and `_ca_bundle`, as aiohttp needs it anyway
+        session.verify = _ca_bundle(self._settings) or self._settings.verify
         for scheme in ("https://", "http://"):
             session.mount(scheme, HTTPAdapter(pool_connections=4, pool_maxsize=POOL_SIZE))
         return session
@@ -56,7 +59,7 @@ class RequestsTransport:
                 headers={"Content-Type": "application/json"},
                 auth=_Bearer(token),
                 timeout=(CONNECT_TIMEOUT, self._settings.timeout),
-                verify=self._settings.verify,
+                proxies=_proxies(self._settings, self._settings.base_url),
                 allow_redirects=False,
                 stream=True,
             ) as response:
@@ -73,7 +76,7 @@ class RequestsTransport:
         """Write what is behind this link; KlingDownloadError for anything but the whole of it."""
         try:
             with self._videos.get(
-                url, auth=_no_auth, timeout=(CONNECT_TIMEOUT, self._settings.timeout), verify=self._settings.verify, stream=True
+                url, proxies=_proxies(self._settings, url), timeout=(CONNECT_TIMEOUT, self._settings.timeout), stream=True
             ) as response:
                 check_video(url, response.status_code, response.headers.get("Content-Type", ""))
                 for chunk in response.iter_content(CHUNK):
@@ -91,7 +94,7 @@ class AiohttpTransport:
 
     def __init__(self, settings: KlingSettings) -> None:
         self._settings = settings
-        connector = aiohttp.TCPConnector(limit=POOL_SIZE, ssl=_ssl(settings.verify))
+        connector = aiohttp.TCPConnector(limit=POOL_SIZE, ssl=_ssl(settings))
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=settings.timeout)
         self._session = aiohttp.ClientSession(
             connector=connector, timeout=timeout, headers={"User-Agent": USER_AGENT}, cookie_jar=aiohttp.DummyCookieJar()
@@ -106,7 +109,7 @@ class AiohttpTransport:
                 _exact(url),
                 data=_payload(call),
                 headers={"Content-Type": "application/json", "Authorization": f"Bearer {token}"},
-                proxy=self._proxy(url),
+                proxy=_proxy(self._settings, url),
                 allow_redirects=False,
             ) as response:
                 body = bytearray()
@@ -119,7 +122,7 @@ class AiohttpTransport:
     async def fetch(self, url: str, write: Callable[[bytes], object]) -> None:
         """Write what is behind this link; KlingDownloadError for anything but the whole of it."""
         try:
-            async with self._session.get(_exact(url), proxy=self._proxy(url)) as response:
+            async with self._session.get(_exact(url), proxy=_proxy(self._settings, url)) as response:
                 check_video(url, response.status, response.headers.get("Content-Type", ""))
                 async for chunk in response.content.iter_chunked(CHUNK):
                     write(chunk)
@@ -128,9 +131,6 @@ class AiohttpTransport:
 
     async def close(self) -> None:
         await self._session.close()
-
-    def _proxy(self, url: str) -> str | None:
-        return self._settings.proxies.get(urlsplit(url).scheme)
 
 
 class _Bearer(requests.auth.AuthBase):
@@ -142,10 +142,6 @@ class _Bearer(requests.auth.AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = f"Bearer {self._token}"
         return request
-
-
-def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
 
 
 def check_video(url: str, status: int, content_type: str) -> None:
@@ -182,8 +178,36 @@ def _payload(call: Call[Any]) -> bytes | None:
     return None if call.body is None else json.dumps(call.body, ensure_ascii=False).encode()
 
 
-def _ssl(verify: bool | str) -> ssl.SSLContext | bool:
-    return verify if isinstance(verify, bool) else ssl.create_default_context(cafile=verify)
+def _proxy(settings: KlingSettings, url: str) -> str | None:
+    """The proxy for a URL: the connection's, or the one that the environment names (HTTPS_PROXY, NO_PROXY)."""
+    parts = urlsplit(url)
+    if settings.proxies:
+        return settings.proxies.get(parts.scheme)
+    return None if urllib.request.proxy_bypass(parts.netloc) else urllib.request.getproxies().get(parts.scheme)
+
+
+def _proxies(settings: KlingSettings, url: str) -> dict[str, str]:
+    proxy = _proxy(settings, url)
+    return {"http": proxy, "https": proxy} if proxy else {}
+
+
+def _ca_bundle(settings: KlingSettings) -> str | None:
+    """The file of certificates to check against: the connection's, or the one that the environment names."""
+    path = settings.verify if isinstance(settings.verify, str) else None
+    if path and not os.path.exists(path):
+        raise KlingSettingsError(
+            f"The connection's verify is {path!r}, which does not exist here; wanted is true, false, or a CA bundle."
+        )
+    environment = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE")
+    return path or (environment if settings.verify else None)
+
+
+def _ssl(settings: KlingSettings) -> ssl.SSLContext | bool:
+    path = _ca_bundle(settings)
+    if path:
+        folder = os.path.isdir(path)
+        return ssl.create_default_context(cafile=None if folder else path, capath=path if folder else None)
+    return bool(settings.verify)
 
 
 def _never_sent(error: BaseException) -> bool:
@@ -198,7 +222,9 @@ def _never_sent(error: BaseException) -> bool:
 
 def _lost(settings: KlingSettings, error: BaseException, *, sent: bool) -> KlingConnectionError:
     what = "no whole answer came from" if sent else "no connection to"
-    return KlingConnectionError(f"{what[0].upper()}{what[1:]} {settings.base_url}: {_reason(error)}.", sent=sent)
+    reason = _reason(error)
+    hint = " It seems to speak plain HTTP: begin the base URL with http://." if "WRONG_VERSION_NUMBER" in reason else ""
+    return KlingConnectionError(f"{what[0].upper()}{what[1:]} {settings.base_url}: {reason}.{hint}", sent=sent)
 
 
 def _reason(error: BaseException) -> str:

@@ -1,7 +1,7 @@
 """What waits in the triggerer: for a slot, and for a task to be done.
 
 A trigger's row in the database is plain text: ids, links and times only, never a key, a token or an image.
-Each trigger fires exactly one event: `{"task": …}`, `{"timeout": …}` or `{"error": …, "retryable": …}`, read by
+Each trigger fires exactly one event: `{"task": …}`, `{"timeout": …}` or `{"error": …, "retryable": …, "invalid": …}`, read by
 `endings.task_of`.
 """
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_kling import flows
-from airflow_provider_kling.errors import KlingError, KlingTimeoutError
+from airflow_provider_kling.errors import KlingError, KlingInputError, KlingTimeoutError
 
 if TYPE_CHECKING:
     from airflow_provider_kling.hooks import KlingHook
@@ -38,6 +38,7 @@ def defer(
 ) -> NoReturn:
     """Hand the waiting of an operator or sensor over to the triggerer, until `deadline` (Unix seconds)."""
     now = time.time()
+    operator.log.info("Waiting in the triggerer, at most %s.", flows.span(deadline - now))
     operator.defer(
         trigger=trigger(kling_conn_id=operator.kling_conn_id, deadline=deadline, not_before=now + HOLD_BACK, **kwargs),
         method_name="execute_complete",
@@ -81,7 +82,7 @@ class _KlingTrigger(BaseTrigger):
         except KlingTimeoutError as error:
             event = {"timeout": str(error)}
         except KlingError as error:
-            event = {"error": str(error), "retryable": error.retryable}
+            event = {"error": str(error), "retryable": error.retryable, "invalid": isinstance(error, KlingInputError)}
         await asyncio.sleep(self.held_until - time.time())
         yield TriggerEvent(event)
 

@@ -1,15 +1,25 @@
 """One image becomes one effect video: the smallest DAG with Kling."""
 
-from airflow.sdk import dag
+from airflow.sdk import Param, dag
 
 from airflow_provider_kling.operators import KlingEffectOperator
 
 
-@dag(schedule=None, params={"image": "https://example.com/portrait.jpg", "save_to": "/tmp/kling"})  # noqa: S108
+@dag(
+    schedule=None,
+    doc_md=__doc__,
+    tags=["kling"],
+    default_args={"retries": 2},
+    params={
+        "effect_scene": Param("pet_lion_pro", type="string", description="Name of the scene"),
+        "image": Param("https://example.com/portrait.jpg", type="string", description="URL, path, or URI of an object store"),
+        "save_to": Param("output/videos", type="string", description="Folder or URI for the video"),
+    },
+)
 def kling_effect():
     KlingEffectOperator(
         task_id="video",
-        effect_scene="pet_lion_pro",
+        effect_scene="{{ params.effect_scene }}",
         image="{{ params.image }}",
         wait_for_completion=True,
         deferrable=True,

@@ -21,8 +21,8 @@ from airflow_provider_kling.sensors import KlingTaskSensor
     default_args={"retries": 2, "retry_delay": timedelta(seconds=30)},
     params={
         "manifest": Param("manifest.csv", type="string", description="CSV, JSON Lines or JSON: a path or URI"),
-        "output": Param("output", type="string", description="folder or URI for videos, results and report"),
-        "kling_conn_id": Param("kling_default", type="string", description="the connection of the Kling account"),
+        "output": Param("output", type="string", description="Folder or URI for videos, results and report"),
+        "kling_conn_id": Param("kling_default", type="string", description="The connection of the Kling account"),
     },
 )
 def kling_effects_mapped():
@@ -34,6 +34,7 @@ def kling_effects_mapped():
     def video(row_id, effect_scene, image, images):
         create = KlingEffectOperator(
             task_id="create",
+            map_index_template="{{ task.row_id }}",
             row_id=row_id,
             effect_scene=effect_scene,
             image=image,
@@ -43,6 +44,7 @@ def kling_effects_mapped():
         )
         KlingTaskSensor(
             task_id="wait",
+            map_index_template="{{ task.row_id }}",
             row_id=row_id,
             kling_task_id=create.output,
             save_to="{{ params.output }}/videos",
@@ -51,7 +53,7 @@ def kling_effects_mapped():
             deferrable=True,
         )
 
-    @task(trigger_rule="all_done")
+    @task(trigger_rule="all_done", multiple_outputs=False)
     def collect(manifest: str, output: str) -> dict:
         return write_results(manifest, output, outcomes_of(get_current_context()["ti"], "video.create", "video.wait"))
 

@@ -164,12 +164,13 @@ def test_the_first_look_is_not_before_its_time():
 def test_looks_are_a_poll_interval_apart_and_further_in_trouble():
     driver = Driver(task(), AWAY, AWAY, AWAY, task("succeed"))
     wait(driver)
-    assert [round(pause / 10) for pause in driver.pauses[1:]] == [1, 1, 2, 4]
+    for pause, wanted in zip(driver.pauses[1:], [10, 10, 20, 40], strict=True):
+        assert 0.85 * wanted <= pause <= 1.15 * wanted
     assert [text.split(":")[0] for text in driver.said] == [
         "Kling task 7",
         "Kling cannot be asked at the moment",
         "Kling answers again.",
-        "Kling task 7 succeeded after " + driver.said[-1].split("after ")[1],
+        "Kling task 7 succeeded.",
     ]
 
 

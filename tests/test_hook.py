@@ -59,6 +59,7 @@ def test_every_public_method_has_its_async_twin_with_the_same_arguments():
         "wait_for_task",
         "save_videos",
         "get_resource_packs",
+        "read_callback",
         "test_connection",
     ]
     for name in names:
@@ -473,3 +474,130 @@ def test_no_key_token_or_image_is_in_a_log_or_an_error(kling, monkeypatch, photo
     told = caplog.text + str(caught.value) + repr(request) + repr(hook.settings)
     for secret in (kling.secret_key, token, image[:60]):
         assert secret not in told
+
+
+def test_a_proxy_of_the_environment_is_used_and_the_connections_comes_before_it(monkeypatch):
+    for mode in ("sync", "async"):
+        for own in (False, True):
+            proxy = Proxy()
+            proxy.start()
+            monkeypatch.setenv("http_proxy", "http://127.0.0.1:1" if own else proxy.url)
+            extra = {"proxies": {"http": proxy.url}} if own else {}
+            connection = {"conn_type": "kling", "password": "k", "host": "http://kling.invalid", "extra": extra}
+            monkeypatch.setenv("AIRFLOW_CONN_KLING_DEFAULT", json.dumps(connection))
+            caller = Caller(mode)
+            assert caller.list_tasks() == []
+            caller.hook.close()
+            proxy.join(timeout=10)
+            assert len(proxy.lines) == 1
+
+
+def test_no_proxy_of_the_environment_is_used_for_a_host_it_leaves_out(hook, kling, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert hook.list_tasks() == []
+
+
+def test_settings_that_cannot_work_are_told_by_the_connection_test(hook, kling, monkeypatch):
+    wrong = json.loads(kling.connection()) | {"extra": {"verify": "/no/such/bundle.pem"}}
+    monkeypatch.setenv("AIRFLOW_CONN_KLING_DEFAULT", json.dumps(wrong))
+    ok, text = hook.test_connection()
+    assert not ok
+    assert "verify is '/no/such/bundle.pem', which does not exist here" in text
+
+
+def test_a_connection_that_is_not_defined_is_told(monkeypatch):
+    from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
+    class Nowhere(KlingHook):
+        """A hook in an Airflow that knows no connections."""
+
+        @classmethod
+        def get_connection(cls, conn_id):
+            raise AirflowNotFoundException(f"The conn_id `{conn_id}` isn't defined")
+
+        @classmethod
+        async def aget_connection(cls, conn_id):
+            return cls.get_connection(conn_id)
+
+    for result in (Nowhere("other").test_connection(), asyncio.run(Nowhere("other").atest_connection())):
+        assert result == (False, "Connection 'other' is not defined; wanted is one of type kling.")
+
+
+def test_plain_http_behind_https_is_recognized(kling, monkeypatch):
+    wrong = json.loads(kling.connection()) | {"host": kling.url.replace("http:", "https:")}
+    monkeypatch.setenv("AIRFLOW_CONN_KLING_DEFAULT", json.dumps(wrong))
+    for mode in ("sync", "async"):
+        ok, text = Caller(mode).test_connection()
+        assert not ok
+        assert "begin the base URL with http://" in text
+
+
+@pytest.mark.kling_emulator(slots=10, duration=600)
+def test_max_concurrency_keeps_below_the_accounts_slots(hook, kling, monkeypatch):
+    fewer = json.loads(kling.connection()) | {"extra": {"max_concurrency": 2}}
+    monkeypatch.setenv("AIRFLOW_CONN_KLING_DEFAULT", json.dumps(fewer))
+    first = hook.create_task(REQUEST)
+    hook.create_task(REQUEST)
+    with pytest.raises(errors.KlingSlotsFullError, match="2 tasks are running, and the connection's max_concurrency is 2"):
+        hook.create_task(REQUEST)
+    kling.finish(first.kling_task_id)
+    hook.create_task(REQUEST)
+    assert len(kling.ledger) == 3
+    assert kling.state["answers"].get("create 1303", 0) == 0
+
+
+# --- Callbacks
+
+
+WEBHOOK_SECRET = "whsec_dGVzdHNlY3JldHRlc3RzZWNyZXR0ZXN0c2VjcmV0MTI="
+
+
+class Receiver(threading.Thread):
+    """Takes one callback as it comes over the wire."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        from http.server import BaseHTTPRequestHandler, HTTPServer
+
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                receiver.callbacks.append((body, dict(self.headers)))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.callbacks: list = []
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/cb"
+
+    def run(self) -> None:
+        with self.server:
+            self.server.handle_request()
+
+
+@pytest.mark.kling_emulator(webhook_secret=WEBHOOK_SECRET, duration=600)
+def test_a_callback_is_read_when_its_signature_is_right(hook, kling, monkeypatch):
+    connection = json.loads(kling.connection()) | {"extra": {"webhook_secret": WEBHOOK_SECRET}}
+    monkeypatch.setenv("AIRFLOW_CONN_KLING_DEFAULT", json.dumps(connection))
+    receiver = Receiver()
+    receiver.start()
+    made = hook.create_task(REQUEST, external_task_id="wish", callback_url=receiver.url)
+    receiver.join(timeout=20)
+    ((body, headers),) = receiver.callbacks
+    task = hook.read_callback(body, headers)
+    assert (task.kling_task_id, task.external_task_id) == (made.kling_task_id, "wish")
+    with pytest.raises(errors.KlingAnswerError, match="not signed as it should be"):
+        hook.read_callback(body + b" ", headers)
+    with pytest.raises(errors.KlingAnswerError, match="not signed as it should be"):
+        hook.read_callback(body, {**headers, "webhook-signature": "nonsense"})
+
+
+def test_a_callback_without_a_secret_is_refused(hook, kling):
+    with pytest.raises(errors.KlingSettingsError, match="no webhook_secret"):
+        hook.read_callback(b"{}", {})

@@ -281,6 +281,22 @@ def test_an_event_of_another_shape_is_an_error(airflow, kling):
         assert run.state == "failed", event
 
 
+@pytest.mark.kling_emulator(slots=0)
+def test_an_input_error_in_the_triggerer_is_still_an_invalid_row(airflow, kling):
+    run = airflow.run(operator(deferrable=True, row_id="r"))
+    _, kwargs = run.trigger
+    event = asyncio.run(anext(aiter(KlingEffectTrigger(**{**kwargs, "images": ["foo://bucket/a.jpg"]}).run()))).payload
+    assert airflow.run(operator(deferrable=True, row_id="r"), event=event).state == "failed"
+    assert airflow.xcoms["failed_result"]["status"] == "invalid"
+
+
+def test_a_missing_connection_is_an_error_of_the_row_not_its_fault(airflow, monkeypatch):
+    monkeypatch.delenv("AIRFLOW_CONN_KLING_DEFAULT", raising=False)
+    assert airflow.run(operator(row_id="r")).state == "failed"
+    assert airflow.xcoms["failed_result"]["status"] == "error"
+    assert "is not defined" in airflow.xcoms["failed_result"]["error"]
+
+
 # --- Secrets
 
 

@@ -215,7 +215,7 @@ def test_of_several_outcomes_the_best_counts() -> None:
         ),
         (
             {"row_id": "a", "kling_task_id": "831"},
-            "Its outcome has the status 'None', which is no end. Its task still is at Kling, under the id 831.",
+            "Its end was not awaited, or left no word. Its task still is at Kling, under the id 831.",
         ),
         ({"row_id": "a", "status": ["succeed"]}, "Its outcome has the status \"['succeed']\", which is no end."),
         (

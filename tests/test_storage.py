@@ -56,7 +56,7 @@ def test_of_a_failed_write_nothing_stays(place):
 
 
 def test_an_old_file_stays_until_the_new_one_is_whole(place):
-    storage.write_lines(place / "a", ["old"])
+    storage.write_text(place / "a", ["o", "ld\n"])
     with pytest.raises(RuntimeError):
         break_off(storage.writing(place / "a"))
     assert (place / "a").read_bytes() == b"old\n"
@@ -93,7 +93,7 @@ def test_videos_are_saved_into_a_store(kling, place):
 
 
 def test_lines_are_read_from_where_they_were_written(place):
-    storage.write_lines(place / "a", ["ä", "b"])
+    storage.write_text(place / "a", ["ä\n", "b\n"])
     assert list(storage.read_lines(place / "a")) == ["ä\n".encode(), b"b\n"]
     with pytest.raises(KlingInputError, match="does not exist"):
         list(storage.read_lines(place / "b"))
@@ -110,7 +110,7 @@ def test_files_have_the_rights_that_the_umask_leaves(tmp_path):
 
     before = os.umask(0o027)
     try:
-        storage.write_lines(storage.storage_path(str(tmp_path / "a")), [])
+        storage.write_text(storage.storage_path(str(tmp_path / "a")), [])
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640

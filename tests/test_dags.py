@@ -135,6 +135,7 @@ def test_the_smallest_dag(airflow, kling, tmp_path):
     assert len(list(tmp_path.glob("*.mp4"))) == 1
 
 
+@pytest.mark.kling_emulator(duration=0)
 def test_the_dag_of_the_readme(airflow, kling, tmp_path, monkeypatch):
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[:1]
     (tmp_path / "dags").mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -156,8 +157,10 @@ def _max_concurrency(value: Any, where: str) -> int | None:
 def _webhook_secret(value: Any, where: str) -> str | None:
     if value is None or value == "":
         return None
-    if not isinstance(value, str) or not value.startswith("whsec_"):
-        raise KlingSettingsError(
-            f"{where}: extra webhook_secret is not as wanted: it starts with whsec_, as Kling's console shows it."
-        )
-    return value
+    try:
+        key = base64.b64decode(value.removeprefix("whsec_"), validate=True)
+    except (AttributeError, TypeError, ValueError):
+        key = b""
+    if not key or not value.startswith("whsec_"):
+        raise KlingSettingsError(f"{where}: extra webhook_secret is not as wanted: whsec_ and base64, as Kling's console shows it.")
+    return str(value)

@@ -129,6 +129,7 @@ class KlingApiError(KlingError):
         advice: str = "",
         retry_after: float | None = None,
         server_time: DateTime | None = None,
+        speaker: str = "Kling",
     ) -> None:
         self.message = message
         self.code = code
@@ -139,7 +140,7 @@ class KlingApiError(KlingError):
         self.server_time = server_time
         what = f"code {code}" if code is not None else f"HTTP {http_status}, without a code"
         where = f", request {request_id}" if request_id else ""
-        super().__init__(f"Kling says: {message} ({what}{where})." + (f" {advice}" if advice else ""))
+        super().__init__(f"{speaker} says: {message} ({what}{where})." + (f" {advice}" if advice else ""))
 
 
 class KlingAuthError(KlingApiError):

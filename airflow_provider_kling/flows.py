@@ -5,6 +5,7 @@ it or throws in the KlingError that came instead, and ends with the flow's retur
 
 - a `Call` is sent to the API; a driver repeats reads over passing faults, and never repeats a create;
 - a `Pause` waits for so many seconds, and brings the time (Unix seconds) at which it ended;
+- a `Room` sees whether the connection's `max_concurrency` leaves room for one more task;
 - a `Save` stores a video, unless it is there already, and brings the path.
 
 So each rule stands here once, for the worker and for the triggerer, and can be tested without a socket or a clock.
@@ -62,7 +63,13 @@ class Save:
     name: str
 
 
-Steps = Generator[Call[Any] | Pause | Save, Any, T]
+@dataclass(frozen=True)
+class Room:
+    """See whether the user lets one more task run. Brings nothing; KlingSlotsFullError if not."""
+
+
+Step = Call[Any] | Pause | Save | Room
+Steps = Generator[Step, Any, T]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +134,7 @@ def _create_as(wish: Wish, external_id: str, *, look_first: bool, say: Say, retr
         return found, False
     sent = False
     for number in range(1, CREATE_TRIES + 1):
+        yield from _room(sent=sent)
         try:
             made: Task = yield create_call(wish.request, external_task_id=external_id, callback_url=wish.callback_url)
         except KlingTaskExists as refused:
@@ -147,6 +155,15 @@ def _create_as(wish: Wish, external_id: str, *, look_first: bool, say: Say, retr
             # An answer to a create never says how a task ended, only whether.
             return ((yield get_call(made.kling_task_id)) if made.done else made), True
     raise AssertionError("unreachable")
+
+
+def _room(*, sent: bool) -> Steps[None]:
+    """A fault of this look leaves the fate of the wish as it was."""
+    try:
+        yield Room()
+    except KlingError as error:
+        error.outcome_unknown = sent
+        raise
 
 
 def _find_after_loss(external_id: str) -> Steps[Task | None]:
@@ -216,8 +233,12 @@ def look(any_id: str) -> Steps[Task]:
     raise _lost(any_id)
 
 
-def wait(kling_task_id: str, *, deadline: float, poll_interval: float, say: Say, first_look: float = 0.0) -> Steps[Task]:
+def wait(
+    kling_task_id: str, *, deadline: float, poll_interval: float, say: Say, first_look: float = 0.0, status: str = ""
+) -> Steps[Task]:
     """The task, once it is done: succeeded or failed. The first look is not before `first_look` (Unix seconds).
+
+    `status` is the last one that was told; each other one is said.
 
     Passing faults are waited out. Raises KlingTimeoutError at `deadline` (Unix seconds), credentials and account
     errors at once, KlingTaskNotFound after several looks in a row.
@@ -225,7 +246,7 @@ def wait(kling_task_id: str, *, deadline: float, poll_interval: float, say: Say,
     now = started = yield Pause(0)
     if first_look > now:
         now = yield Pause(first_look - now)
-    status, lost, trouble, seen = "", 0, 0, "nothing"
+    lost, trouble, seen = 0, 0, "nothing"
     while True:
         try:
             task: Task = yield get_call(kling_task_id)
@@ -267,6 +288,7 @@ def save(task: Task, *, say: Say) -> Steps[list[str]]:
         except KlingDownloadError as error:
             raise KlingDownloadError(
                 f"{name} could not be loaded: {error} Kling task {task.kling_task_id} is paid for: run this again to load it.",
+                expired=error.expired,
                 retryable=True,
             ) from error
     return paths

@@ -27,7 +27,7 @@ from airflow_provider_kling.errors import (
     KlingSlotsFullError,
     KlingTokenTimeError,
 )
-from airflow_provider_kling.flows import Pause, Save, Steps, Wish
+from airflow_provider_kling.flows import Pause, Room, Save, Step, Steps, Wish
 from airflow_provider_kling.get_provider_info import UI_FIELD_BEHAVIOUR
 from airflow_provider_kling.protocol import (
     DEFAULT_PAGE_SIZE,
@@ -152,10 +152,10 @@ class KlingHook(BaseHook):
         minutes, and for a body that is no task. Callbacks come repeated, late and in disorder: ask for the task before
         money or files depend on it.
         """
-        return _proved(self.settings, body, headers)
+        return _proved(self.settings, self.kling_conn_id, body, headers)
 
     async def aread_callback(self, body: bytes, headers: Mapping[str, str]) -> Task:
-        return _proved(await self.asettings(), body, headers)
+        return _proved(await self.asettings(), self.kling_conn_id, body, headers)
 
     # --- Account
 
@@ -272,12 +272,14 @@ class KlingHook(BaseHook):
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
 
-    def _do(self, step: Call[Any] | Pause | Save | None, destination: str) -> Any:
+    def _do(self, step: Step | None, destination: str) -> Any:
         match step:
             case Call():
-                if not step.safe and self.settings.max_concurrency:
-                    self._check_room(self._send(list_call(page_size=MAX_PAGE_SIZE)))
                 return self._send(step)
+            case Room():
+                if self.settings.max_concurrency:
+                    self._check_room(self._send(list_call(page_size=MAX_PAGE_SIZE)))
+                return None
             case Pause(seconds):
                 time.sleep(seconds)
                 return time.time()
@@ -285,12 +287,14 @@ class KlingHook(BaseHook):
                 return self._save(url, storage.storage_path(destination) / name)
         raise TypeError(f"not a step: {step!r}")
 
-    async def _ado(self, step: Call[Any] | Pause | Save | None, destination: str) -> Any:
+    async def _ado(self, step: Step | None, destination: str) -> Any:
         match step:
             case Call():
-                if not step.safe and (await self.asettings()).max_concurrency:
-                    self._check_room(await self._asend(list_call(page_size=MAX_PAGE_SIZE)))
                 return await self._asend(step)
+            case Room():
+                if (await self.asettings()).max_concurrency:
+                    self._check_room(await self._asend(list_call(page_size=MAX_PAGE_SIZE)))
+                return None
             case Pause(seconds):
                 await asyncio.sleep(seconds)
                 return time.time()
@@ -311,7 +315,8 @@ class KlingHook(BaseHook):
         """
         most, running = self.settings.max_concurrency, sum(not task.done for task in tasks)
         if most is not None and running >= most:
-            raise KlingSlotsFullError(f"{running} tasks are running, and the connection's max_concurrency is {most}", code=1303)
+            message = f"max_concurrency is {most}, and {running} tasks are running"
+            raise KlingSlotsFullError(message, code=1303, speaker=f"Connection {self.kling_conn_id}")
 
     # --- One step
 
@@ -412,9 +417,11 @@ class KlingHook(BaseHook):
         return self._async_transports[loop]
 
 
-def _proved(settings: KlingSettings, body: bytes, headers: Mapping[str, str]) -> Task:
+def _proved(settings: KlingSettings, conn_id: str, body: bytes, headers: Mapping[str, str]) -> Task:
     if not settings.webhook_secret:
-        raise KlingSettingsError("The connection has no webhook_secret; wanted is the one that Kling signs callbacks with.")
+        raise KlingSettingsError(
+            f"Connection {conn_id!r} has no webhook_secret; wanted is the one that Kling signs callbacks with."
+        )
     try:
         from standardwebhooks import Webhook, WebhookVerificationError
     except ImportError as error:
@@ -422,7 +429,9 @@ def _proved(settings: KlingSettings, body: bytes, headers: Mapping[str, str]) ->
     try:
         Webhook(settings.webhook_secret).verify(body, dict(headers), json_parse=False)
     except (WebhookVerificationError, ValueError) as error:
-        raise KlingAnswerError(f"A callback is not signed as it should be: {error}.") from error
+        refused = KlingAnswerError(f"A callback is not signed as it should be: {error}.")
+        refused.retryable = False
+        raise refused from error
     return callback_task(body)
 
 

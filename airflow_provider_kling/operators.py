@@ -152,6 +152,7 @@ class KlingEffectOperator(BaseOperator):
                         deadline=deadline,
                         poll_interval=seconds(self.poll_interval, "poll_interval"),
                         say=self.log.info,
+                        status=task.status,
                     )
                 )
             return self._finish(hook, task)

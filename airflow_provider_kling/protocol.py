@@ -344,10 +344,15 @@ def callback_task(body: bytes) -> Task:
         raise KlingAnswerError(f"A callback holds {_excerpt(body)} instead of JSON.") from None
 
 
-def check_id(any_id: str) -> str:
-    """The id, when it can stand in a path; KlingInputError otherwise."""
+def check_id(any_id: str | int) -> str:
+    """The id as text, when it can stand in a path; KlingInputError otherwise.
+
+    A whole number is taken too: native templates make one of the digits of a Kling task id.
+    """
+    if isinstance(any_id, int) and not isinstance(any_id, bool):
+        any_id = str(any_id)
     if not isinstance(any_id, str):
-        raise KlingInputError(f"A task id is {any_id!r}; wanted is a text: a number loses digits on the way.")
+        raise KlingInputError(f"A task id is {any_id!r}; wanted is a text: other numbers lose digits on the way.")
     if not any_id or any_id != any_id.strip() or any_id in (".", "..") or not any_id.isprintable():
         raise KlingInputError(f"A task id is {any_id!r}; wanted is the id of a Kling task, or an external id.")
     if len(any_id) > 256:

@@ -198,8 +198,14 @@ def _ca_bundle(settings: KlingSettings) -> str | None:
         raise KlingSettingsError(
             f"The connection's verify is {path!r}, which does not exist here; wanted is true, false, or a CA bundle."
         )
-    environment = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE")
-    return path or (environment if settings.verify else None)
+    if path or not settings.verify:
+        return path
+    for variable in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+        if named := os.environ.get(variable):
+            if not os.path.exists(named):
+                raise KlingSettingsError(f"The environment's {variable} is {named!r}, which does not exist here.")
+            return named
+    return str(requests.utils.DEFAULT_CA_BUNDLE_PATH)
 
 
 def _ssl(settings: KlingSettings) -> ssl.SSLContext | bool:

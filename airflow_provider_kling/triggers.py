@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_kling import flows
-from airflow_provider_kling.errors import KlingError, KlingInputError, KlingTimeoutError
+from airflow_provider_kling.errors import KlingError, KlingInputError, KlingSettingsError, KlingTimeoutError
 
 if TYPE_CHECKING:
     from airflow_provider_kling.hooks import KlingHook
@@ -82,7 +82,11 @@ class _KlingTrigger(BaseTrigger):
         except KlingTimeoutError as error:
             event = {"timeout": str(error)}
         except KlingError as error:
-            event = {"error": str(error), "retryable": error.retryable, "invalid": isinstance(error, KlingInputError)}
+            event = {
+                "error": str(error),
+                "retryable": error.retryable,
+                "invalid": isinstance(error, KlingInputError) and not isinstance(error, KlingSettingsError),
+            }
         await asyncio.sleep(self.held_until - time.time())
         yield TriggerEvent(event)
 
@@ -158,7 +162,7 @@ class KlingEffectTrigger(_KlingTrigger):
         task = await hook.arun(
             flows.create_when_free(await self._wish(), look_first=True, deadline=self.deadline, say=self.log.info)
         )
-        self.log.info("Kling task %s: %s. Its external id is %s.", task.kling_task_id, task.status, task.external_task_id)
+        self.log.info("%s", flows.told(task))
         if task.done or not self.wait_for_completion:
             return task
         wait = flows.wait(
@@ -166,6 +170,7 @@ class KlingEffectTrigger(_KlingTrigger):
             deadline=self.deadline,
             poll_interval=self.poll_interval,
             first_look=max(self.held_until, time.time() + self.poll_interval),
+            status=task.status,
             say=self.log.info,
         )
         return await hook.arun(wait)

@@ -6,7 +6,7 @@ import pytest
 
 from airflow_provider_kling import errors, flows
 from airflow_provider_kling.effects import EffectRequest
-from airflow_provider_kling.flows import Pause, Save, Wish
+from airflow_provider_kling.flows import Pause, Room, Save, Wish
 from airflow_provider_kling.protocol import Task, Video
 
 WISH = Wish(request=EffectRequest("squish", ["https://example.com/a.jpg"]), external_id="wish")
@@ -21,6 +21,7 @@ class Driver:
         self.asked: list[str] = []
         self.pauses: list[float] = []
         self.said: list[str] = []
+        self.room: Exception | None = None  # what comes instead of room for one more task
 
     def run(self, steps):
         step = next(steps)
@@ -30,6 +31,9 @@ class Driver:
                     self.now += step.seconds
                     self.pauses.append(step.seconds)
                     step = steps.send(self.now)
+                    continue
+                if isinstance(step, Room):
+                    step = steps.send(None) if self.room is None else steps.throw(self.room)
                     continue
                 self.asked.append(step.name if isinstance(step, Save) else f"{step.method} {step.path.rpartition('/')[2]}")
                 answer = self.script.pop(0) if len(self.script) > 1 else self.script[0]
@@ -206,3 +210,11 @@ def test_a_task_whose_videos_are_gone_is_told():
 def test_several_videos_have_names_of_their_own():
     videos = tuple(Video(id=str(number), url=f"https://a/{number}.mp4") for number in range(3))
     assert flows.file_names(task("succeed", videos=videos)) == ["7.mp4", "7_2.mp4", "7_3.mp4"]
+
+
+def test_a_fault_of_the_look_for_room_does_not_make_a_create_uncertain():
+    driver = Driver(task())
+    driver.room = errors.KlingServerError("away", code=5001)
+    with pytest.raises(errors.KlingTimeoutError, match="Nothing was made, nothing was paid"):
+        create_when_free(driver)
+    assert driver.asked == []

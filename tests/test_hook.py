@@ -539,7 +539,9 @@ def test_max_concurrency_keeps_below_the_accounts_slots(hook, kling, monkeypatch
     monkeypatch.setenv("AIRFLOW_CONN_KLING_DEFAULT", json.dumps(fewer))
     first = hook.create_task(REQUEST)
     hook.create_task(REQUEST)
-    with pytest.raises(errors.KlingSlotsFullError, match="2 tasks are running, and the connection's max_concurrency is 2"):
+    with pytest.raises(
+        errors.KlingSlotsFullError, match="Connection kling_default says: max_concurrency is 2, and 2 tasks are running"
+    ):
         hook.create_task(REQUEST)
     kling.finish(first.kling_task_id)
     hook.create_task(REQUEST)

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import SimpleNamespace
 
+import pendulum
 import pytest
 from airflow.sdk import DAG
 from task_runs import FakeAirflow, fire
@@ -197,7 +198,7 @@ def test_with_a_local_image_the_task_itself_is_rescheduled(airflow, kling, photo
     FakeAirflow(run_id="other").run(operator())
     run = airflow.run(operator(image=photo, deferrable=True))
     assert run.state == "up_for_reschedule"
-    wait = datetime.fromisoformat(run.patch["reschedule_date"]) - datetime.now(timezone.utc)
+    wait = pendulum.parse(run.patch["reschedule_date"]) - datetime.now(timezone.utc)
     assert timedelta(seconds=9) < wait < timedelta(seconds=20)
     kling.finish()
     airflow.reschedules = 1

@@ -100,6 +100,10 @@ def test_an_unknown_scene_takes_the_shape_of_its_images():
     assert EffectRequest("brand_new", [URL, URL]).input == {"images": [URL, URL]}
 
 
+def test_an_id_that_native_templates_made_a_number_is_taken():
+    assert protocol.get_call(831922345719271433).path == "/v1/videos/effects/831922345719271433"
+
+
 def test_ids_are_quoted_in_the_path():
     assert protocol.get_call("a/b?c d").path == "/v1/videos/effects/a%2Fb%3Fc%20d"
 

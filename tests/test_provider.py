@@ -15,6 +15,13 @@ from airflow_provider_kling.get_provider_info import get_provider_info
 from airflow_provider_kling.hooks import KlingHook
 
 PACKAGE = ROOT / "airflow_provider_kling"
+PROTOCOL = PACKAGE / "protocol"
+# All modules but the emulator's and the plugin's, by their names within the package.
+MODULES = {
+    **{path.stem: path for path in PACKAGE.glob("*.py") if path.stem != "__init__"},
+    **{f"protocol.{path.stem}": path for path in PROTOCOL.glob("*.py") if path.stem != "__init__"},
+    "protocol": PROTOCOL / "__init__.py",
+}
 
 
 def test_airflow_finds_the_provider_and_its_connection_type():
@@ -70,7 +77,11 @@ def test_every_class_named_in_the_metadata_exists():
 LAYERS = [
     ["errors", "get_provider_info"],
     ["effects"],
-    ["protocol", "images"],
+    ["protocol.paths", "protocol.codes", "protocol.reading", "protocol.credentials"],
+    ["protocol.tasks", "protocol.answers"],
+    ["protocol.calls", "protocol.serving"],
+    ["protocol", "images", "columns"],
+    ["records"],
     ["manifest", "connection", "flows", "storage"],
     ["results", "transports"],
     ["report", "hooks"],
@@ -78,7 +89,8 @@ LAYERS = [
     ["triggers", "fanout"],
     ["sensors", "operators"],
 ]
-PURE = ["errors", "effects", "protocol", "manifest", "results", "report", "flows", "connection"]
+PURE = ["errors", "effects", "columns", "records", "manifest", "results", "report", "flows", "connection"]
+PURE += [name for name in MODULES if name.split(".")[0] == "protocol"]
 
 
 def imports(path: Path) -> set[str]:
@@ -102,17 +114,18 @@ def imports(path: Path) -> set[str]:
 
 
 def test_every_module_has_its_layer():
-    modules = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
-    assert modules == {module for layer in LAYERS for module in layer}
+    assert set(MODULES) == {module for layer in LAYERS for module in layer}
 
 
 @pytest.mark.parametrize("module", [module for layer in LAYERS for module in layer])
 def test_imports_point_one_way(module):
     place = {name: number for number, layer in enumerate(LAYERS) for name in layer}
-    for name in imports(PACKAGE / f"{module}.py"):
-        parts = name.split(".")
-        if parts[0] == "airflow_provider_kling" and len(parts) > 1 and parts[1] in place:
-            assert place[parts[1]] < place[module], f"{module} imports {parts[1]}"
+    for name in imports(MODULES[module]):
+        package, *parts = name.split(".")
+        imported = next((found for found in (".".join(parts[:2]), *parts[:1]) if found in place), None)
+        if package == "airflow_provider_kling" and imported:
+            assert place[imported] < place[module], f"{module} imports {imported}"
+            assert not imported.startswith("protocol.") or module.startswith("protocol"), f"{module} looks into the protocol"
 
 
 @pytest.mark.parametrize("module", PURE)
@@ -121,7 +134,7 @@ def test_pure_modules_know_no_airflow_and_open_nothing(module):
     banned = {"airflow", "requests", "aiohttp", "socket", "os", "pathlib", "time", "asyncio", "subprocess"}
     if module == "report":
         banned -= {"os", "pathlib"}
-    for name in imports(PACKAGE / f"{module}.py") - allowed:
+    for name in imports(MODULES[module]) - allowed:
         assert name.split(".")[0] not in banned, f"{module} imports {name}"
 
 
@@ -134,9 +147,12 @@ def test_the_emulator_knows_no_airflow_and_only_the_pure_modules(path):
             assert parts[1] in ("emulator", "protocol", "effects", "errors", "__version__"), name
 
 
-@pytest.mark.parametrize(("library", "home"), [("jwt", {"protocol"}), ("requests", {"transports"}), ("aiohttp", {"transports"})])
+@pytest.mark.parametrize(
+    ("library", "home"), [("jwt", {"protocol.credentials"}), ("requests", {"transports"}), ("aiohttp", {"transports"})]
+)
 def test_a_library_has_one_home(library, home):
-    users = {path.stem for path in PACKAGE.glob("*.py") if library in {name.split(".")[0] for name in imports(path)}}
+    modules = {"__init__": PACKAGE / "__init__.py", **MODULES}
+    users = {module for module, path in modules.items() if library in {name.split(".")[0] for name in imports(path)}}
     assert users == home
 
 

@@ -1,0 +1,46 @@
+"""The columns of manifests and results: which names are known, and how to speak of a wrong one."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from collections.abc import Iterable
+from typing import Any
+
+IMAGE_COLUMNS = ("image", "image_1", "image_2", "images")
+KNOWN_COLUMNS = ("id", "effect_scene", *IMAGE_COLUMNS)
+
+# What the results say about a row, in their order; no column of a manifest may have one of these names.
+RESULT_COLUMNS = ("kling_task_id", "external_task_id", "status", "message", "videos", "units", "created_at", "updated_at", "error")
+
+MAX_SCENE = 100  # characters; the longest known name has 35
+
+
+@functools.lru_cache(maxsize=256)
+def check_names(names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Problems of a row's column names that hold for any row, and warnings about names that look like a known one."""
+    problems = tuple(
+        f"Column {name!r} has a name that the results use themselves; rename it." for name in names if name in RESULT_COLUMNS
+    )
+    warnings = []
+    for name in names:
+        if name not in KNOWN_COLUMNS and name not in RESULT_COLUMNS and len(name) <= MAX_SCENE:
+            near = [known for known in difflib.get_close_matches(name.lower(), KNOWN_COLUMNS, cutoff=0.8) if known not in names]
+            if near:
+                warnings.append(f"Column {name!r} is carried through to the results unread; did you mean {near[0]!r}?")
+    return problems, tuple(warnings)
+
+
+def did_you_mean(wanted: str, names: Iterable[str]) -> str:
+    """A question to append, where one of the names looks like the wanted one."""
+    by_lower = {name.lower(): name for name in names if len(name) <= MAX_SCENE}
+    near = difflib.get_close_matches(wanted, by_lower, n=1, cutoff=0.55)
+    return f" Did you mean column {by_lower[near[0]]!r}?" if near else ""
+
+
+def kind_of(value: Any) -> str:
+    """What kind of JSON value was found, for a person."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"a number ({str(value)[:40]})"
+    kinds = {bool: "true or false", str: "a text", list: "a list", dict: "an object"}
+    return kinds.get(type(value), "null")

@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 LOCK := requirements.lock
 
-.PHONY: help demo test lint types format lock clean
+.PHONY: help demo test stack lint types format lock clean
 help:
 	@echo "make demo   a manifest of photographs becomes videos, against a Kling account on this machine"
 	@echo "make test   the tests, with branch coverage"
+	@echo "make stack  a whole Airflow on PostgreSQL is killed in every way (needs Debian's postgresql)"
 	@echo "make lint   ruff: style and mistakes          make format  mend what can be mended"
 	@echo "make types  mypy, strict"
 	@echo "make lock   resolve the dependencies anew     make clean   remove all that these commands made"
@@ -28,6 +29,9 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed
 	./tests/run.sh $(BIN)/python
+
+stack: $(VENV)/installed
+	$(BIN)/python -m pytest tests/stack $(ARGS)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

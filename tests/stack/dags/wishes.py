@@ -1,0 +1,76 @@
+"""The DAGs of the stack tests: a manifest's rows on each way through the package, with short waits."""
+
+from datetime import timedelta
+
+from airflow.sdk import dag, get_current_context, task, task_group
+
+from airflow_provider_kling.fanout import outcomes_of, read_manifest, write_results
+from airflow_provider_kling.operators import KlingEffectOperator
+from airflow_provider_kling.sensors import KlingTaskSensor
+
+MANIFEST, OUTPUT = "{{ params.manifest }}", "{{ params.output }}"
+PARAMS = {"manifest": "", "output": "", "kling_conn_id": "kling_default", "timeout": 600}
+
+
+@task
+def read(manifest: str) -> list[dict]:
+    return read_manifest(manifest)
+
+
+@task(trigger_rule="all_done", multiple_outputs=False, retries=5)
+def collect(manifest: str, output: str, *task_ids: str) -> dict:
+    return write_results(manifest, output, outcomes_of(get_current_context()["ti"], *task_ids))
+
+
+def in_one(dag_id: str, *, deferrable: bool, retries: int, timeout: float = 600) -> None:
+    """One operator for each row, which creates, waits and saves."""
+    default_args = {"retries": retries, "retry_delay": timedelta(seconds=1)}
+
+    @dag(dag_id=dag_id, schedule=None, params=PARAMS, default_args=default_args, max_active_tasks=100, max_active_runs=50)
+    def wishes():
+        video = KlingEffectOperator.partial(
+            task_id="video",
+            kling_conn_id="{{ params.kling_conn_id }}",
+            wait_for_completion=True,
+            save_to=OUTPUT + "/videos",
+            poll_interval=1,
+            timeout=timeout,
+            deferrable=deferrable,
+        ).expand_kwargs(read(MANIFEST))
+        video >> collect(MANIFEST, OUTPUT, "video")
+
+    wishes()
+
+
+def in_two(dag_id: str, *, retries: int, timeout: float = 600) -> None:
+    """As the DAG that the package brings: an operator creates, a sensor waits and saves."""
+    default_args = {"retries": retries, "retry_delay": timedelta(seconds=1)}
+
+    @dag(dag_id=dag_id, schedule=None, params=PARAMS, default_args=default_args, max_active_tasks=100, max_active_runs=50)
+    def wishes():
+        @task_group
+        def video(row_id, effect_scene, image, images):
+            arguments = {"row_id": row_id, "kling_conn_id": "{{ params.kling_conn_id }}", "deferrable": True}
+            create = KlingEffectOperator(
+                task_id="create", effect_scene=effect_scene, image=image, images=images, timeout=timeout, **arguments
+            )
+            KlingTaskSensor(
+                task_id="wait",
+                kling_task_id=create.output,
+                save_to=OUTPUT + "/videos",
+                poke_interval=1,
+                timeout=timeout,
+                **arguments,
+            )
+
+        video.expand_kwargs(read(MANIFEST)) >> collect(MANIFEST, OUTPUT, "video.create", "video.wait")
+
+    wishes()
+
+
+in_one("on_worker", deferrable=False, retries=10)
+in_one("in_triggerer", deferrable=True, retries=10)
+in_one("in_triggerer_once", deferrable=True, retries=0)
+in_one("impatient", deferrable=True, retries=0, timeout=15)
+in_two("create_and_wait", retries=10)
+in_two("create_and_wait_once", retries=0)

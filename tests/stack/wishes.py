@@ -1,0 +1,104 @@
+"""Wishes, and the verdict on them: what Kling's ledger and the results file say after whatever happened."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stack import Run, Stack
+
+from airflow_provider_kling.emulator import KlingEmulator
+
+
+@dataclass
+class Count:
+    """What became of the wishes that one fault has hit."""
+
+    wishes: int = 0
+    paid_twice: int = 0
+    lost: int = 0
+
+
+@dataclass
+class Tally:
+    """The counts of all faults, for the table in the docs."""
+
+    counts: dict[str, Count] = field(default_factory=dict)
+
+    def add(self, fault: str, *, wishes: int, paid_twice: int, lost: int) -> None:
+        count = self.counts.setdefault(fault, Count())
+        count.wishes, count.paid_twice, count.lost = count.wishes + wishes, count.paid_twice + paid_twice, count.lost + lost
+
+    def write(self, path: Path) -> None:
+        """As JSON, with lines for a person."""
+        width = max(map(len, self.counts), default=0)
+        lines = [f"{'fault'.ljust(width)}  wishes  paid twice  lost"]
+        for fault, count in self.counts.items():
+            lines.append(f"{fault.ljust(width)}  {count.wishes:6}  {count.paid_twice:10}  {count.lost:4}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(
+            json.dumps({"lines": lines, "counts": {fault: vars(count) for fault, count in self.counts.items()}}, indent=1)
+        )
+
+
+class Account:
+    """A Kling account, the connection that names it, and the wishes that are made of it."""
+
+    def __init__(self, conn_id: str, *, stack: Stack, tally: Tally, folder: Path, **options: Any) -> None:
+        self.conn_id = conn_id
+        self.stack = stack
+        self.tally = tally
+        self.kling = KlingEmulator.spawn(**options).start()
+        self.output = folder / conn_id
+        self.rows: list[str] = []
+
+    def wish(self, dag_id: str, rows: int, *, run_id: str = "", **row: Any) -> Run:
+        """Start a run of a DAG over a manifest with so many rows."""
+        self.output.mkdir(parents=True, exist_ok=True)
+        self.rows = [f"r{number}" for number in range(rows)]
+        images = [{"image": f"https://example.com/{name}.jpg", **row} for name in self.rows]
+        manifest = self.output / "manifest.jsonl"
+        manifest.write_text(
+            "\n".join(
+                json.dumps({"id": name, "effect_scene": "squish", **image}) for name, image in zip(self.rows, images, strict=True)
+            )
+        )
+        conf = {"manifest": str(manifest), "output": str(self.output), "kling_conn_id": self.conn_id}
+        (self.output / "results.jsonl").unlink(missing_ok=True)
+        return self.stack.run(dag_id, conf, run_id=run_id)
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        path = self.output / "results.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def judge(self, fault: str, *, without_video: Collection[str] = (), earlier_failed: int = 0) -> None:
+        """One paid task for each wish, none without an owner, and a line with files for each row.
+
+        `without_video` are the rows that cannot end with one, but must have a word; `earlier_failed` is how many
+        tasks may have failed at Kling before.
+        """
+        ledger, lines = self.kling.ledger, {line["id"]: line for line in self.results}
+        paid = [task for task in ledger if task["status"] != "failed"]
+        owners = Counter(task["external_task_id"] for task in ledger)
+        assert len(ledger) - len(paid) <= earlier_failed
+        twice = max(0, len(paid) - len(self.rows)) + sum(count - 1 for count in owners.values())
+        lost = [name for name in self.rows if not self._accounted(lines.get(name), without_video)]
+        owned = {line["kling_task_id"] for line in lines.values()}
+        orphans = [task["kling_task_id"] for task in paid if task["kling_task_id"] not in owned]
+        self.tally.add(fault, wishes=len(self.rows), paid_twice=twice, lost=len(lost) + len(orphans))
+        assert not twice, Counter(task["external_task_id"] for task in paid).most_common(3)
+        assert not lost, [lines.get(name) for name in lost]
+        assert not orphans, orphans
+        assert list(lines) == self.rows
+
+    def _accounted(self, line: dict[str, Any] | None, without_video: Collection[str]) -> bool:
+        if line is None:
+            return False
+        if line["id"] in without_video:
+            return line["status"] in ("error", "failed", "invalid") and bool(line["error"])
+        return line["status"] == "succeed" and all(Path(video["path"]).stat().st_size > 0 for video in line["videos"])

@@ -4,8 +4,11 @@ A flow is a generator of steps. Whoever drives it (`KlingHook`, sync or async) d
 it or throws in the KlingError that came instead, and ends with the flow's return value:
 
 - a `Call` is sent to the API; a driver repeats reads over passing faults, and never repeats a create;
-- a `Pause` waits for so many seconds, and brings the time (Unix seconds) at which it ended;
-- a `Room` sees whether the connection's `max_concurrency` leaves room for one more task;
+- a `Pause` waits for so many seconds, and brings the time (Unix seconds) at which it ended; one that is `for_slot` may
+  end sooner, or later, as soon as there is a slot;
+- a `Room` sees whether there is room for one more task: whether the connection's `max_concurrency` leaves it or, where
+  several wishes are dispatched together, whether it is this one's turn;
+- a `Load` brings the request of a wish whose images are only held while they are sent;
 - a `Save` stores a video, unless it is there already, and brings the path.
 
 So each rule stands here once, for the worker and for the triggerer, and can be tested without a socket or a clock.
@@ -53,6 +56,14 @@ class Pause:
     """Wait. Brings the time at which it ended, in Unix seconds."""
 
     seconds: float
+    for_slot: bool = False
+
+
+@dataclass(frozen=True)
+class Load:
+    """Bring the request that this reads. It may block."""
+
+    read: Callable[[], EffectRequest]
 
 
 @dataclass(frozen=True)
@@ -68,15 +79,18 @@ class Room:
     """See whether the user lets one more task run. Brings nothing; KlingSlotsFullError if not."""
 
 
-Step = Call[Any] | Pause | Save | Room
+Step = Call[Any] | Pause | Load | Save | Room
 Steps = Generator[Step, Any, T]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """One wish for one video: what is asked for, and the external id it is known by, come what may."""
+    """One wish for one video: what is asked for, and the external id it is known by, come what may.
 
-    request: EffectRequest
+    `request` may be what reads it, so that images of many waiting wishes need not be held in memory.
+    """
+
+    request: EffectRequest | Callable[[], EffectRequest]
     external_id: str
     callback_url: str | None = None
 
@@ -105,13 +119,17 @@ def find(any_id: str) -> Steps[Task | None]:
     return task
 
 
-def create(wish: Wish, *, look_first: bool, say: Say, retry_wait: float = RETRY_WAIT) -> Steps[Task]:
+def create(wish: Wish, *, look_first: bool, say: Say, retry_wait: float = RETRY_WAIT, spent: set[str] | None = None) -> Steps[Task]:
     """The one task of this wish: found, or made. Never two, as long as an earlier one has not failed.
 
     `look_first` is to be true whenever an earlier attempt may have come as far as a create. Raises KlingBusyError
     while no slot is free; any error with `outcome_unknown` means that a task may exist under one of the wish's ids.
+    `spent` are those of its ids whose tasks have failed, as far as that is known; those that are found are added.
     """
+    spent = set() if spent is None else spent
     for external_id in wish.external_ids():
+        if external_id in spent:
+            continue
         task, is_new = yield from _create_as(wish, external_id, look_first=look_first, say=say, retry_wait=retry_wait)
         if is_new or not task.failed:
             return task
@@ -119,6 +137,7 @@ def create(wish: Wish, *, look_first: bool, say: Say, retry_wait: float = RETRY_
         say(
             f"Kling task {task.kling_task_id} of an earlier attempt failed ({reason}); asking once more under the next external id."
         )
+        spent.add(external_id)
         look_first = True
     raise KlingRequestError(
         f"{MOST_FAILED} tasks of external id {wish.external_id} have failed",
@@ -129,21 +148,22 @@ def create(wish: Wish, *, look_first: bool, say: Say, retry_wait: float = RETRY_
 
 def _create_as(wish: Wish, external_id: str, *, look_first: bool, say: Say, retry_wait: float) -> Steps[tuple[Task, bool]]:
     """The task of this id, and whether this very attempt made it."""
-    if look_first and (found := (yield from find(external_id))):
-        say(_taken(external_id, found))
+    if look_first and (found := (yield from _sure(find(external_id)))):
+        say(taken(external_id, found))
         return found, False
     sent = False
     for number in range(1, CREATE_TRIES + 1):
         yield from _room(sent=sent)
         try:
-            made: Task = yield create_call(wish.request, external_task_id=external_id, callback_url=wish.callback_url)
+            request = wish.request if isinstance(wish.request, EffectRequest) else (yield Load(wish.request))
+            made: Task = yield create_call(request, external_task_id=external_id, callback_url=wish.callback_url)
         except KlingTaskExists as refused:
             return (yield from _take(external_id, refused, say=say)), sent
         except KlingError as error:
             if error.outcome_unknown:
                 sent = True
                 say(f"The answer to the create is lost: {error} Looking for external id {external_id} before anything else.")
-                if found := (yield from _find_after_loss(external_id)):
+                if found := (yield from _sure(find(external_id))):
                     say(f"It was made all the same: Kling task {found.kling_task_id} ({found.status}).")
                     return found, True
             elif not isinstance(error, KlingConnectionError):
@@ -153,7 +173,7 @@ def _create_as(wish: Wish, external_id: str, *, look_first: bool, say: Say, retr
             yield Pause(_jittered(retry_wait * 2.0 ** (number - 1)))
         else:
             # An answer to a create never says how a task ended, only whether.
-            return ((yield get_call(made.kling_task_id)) if made.done else made), True
+            return ((yield from _sure(look(made.kling_task_id))) if made.done else made), True
     raise AssertionError("unreachable")
 
 
@@ -166,26 +186,28 @@ def _room(*, sent: bool) -> Steps[None]:
         raise
 
 
-def _find_after_loss(external_id: str) -> Steps[Task | None]:
-    """Like `find`; where the look itself fails, the error says that a task may exist."""
+def _sure(looking: Steps[T]) -> Steps[T]:
+    """Where this look itself fails, whatever for, the error says that a task may exist."""
     try:
-        return (yield from find(external_id))
+        return (yield from looking)
     except KlingError as error:
         error.outcome_unknown = True
         raise
 
 
 def _take(external_id: str, refused: KlingTaskExists, *, say: Say) -> Steps[Task]:
-    found = yield from find(external_id)
-    if found is None:
+    """The task that Kling says exists, though a look may be too early to see it."""
+    try:
+        found = yield from _sure(look(external_id))
+    except KlingTaskNotFound:
         raise KlingRequestError(
             f"{refused.message}, yet no effect task has it",
             code=refused.code,
             http_status=refused.http_status,
             request_id=refused.request_id,
             advice="Another Kling product may use this id: choose another external_task_id.",
-        )
-    say(_taken(external_id, found))
+        ) from None
+    say(taken(external_id, found))
     return found
 
 
@@ -196,24 +218,26 @@ def create_when_free(wish: Wish, *, look_first: bool, deadline: float, say: Say)
     """
     now = started = yield Pause(0)
     pause, said = SLOT_PAUSE, -SAID_EVERY
+    spent: set[str] = set()
     while True:
         try:
-            return (yield from create(wish, look_first=look_first, say=say))
+            return (yield from create(wish, look_first=look_first, say=say, spent=spent))
         except KlingError as error:
             if not error.retryable:
                 raise
             # A refusal for want of a slot answers a create, so the look before it has found nothing.
-            look_first = error.outcome_unknown or (look_first and not isinstance(error, KlingSlotsFullError))
+            full = isinstance(error, KlingSlotsFullError)
+            look_first = error.outcome_unknown or (look_first and not full)
             if now >= deadline:
                 raise _no_slot(wish, error, waited=now - started, unknown=look_first) from error
             if now - said >= SAID_EVERY:
                 said = now
-                why = "All slots of the account are taken" if isinstance(error, KlingSlotsFullError) else str(error).rstrip(".")
+                why = "All slots of the account are taken" if full else str(error).rstrip(".")
                 say(f"{why}: waiting, {span(now - started)} so far, at most {span(deadline - now)} more.")
             longest = LONGEST_SLOT_PAUSE if isinstance(error, KlingBusyError) else LONGEST_TROUBLE_PAUSE
             seconds = max(_jittered(pause), getattr(error, "retry_after", None) or 0.0)
         pause = min(pause * 1.5, longest)
-        now = yield Pause(min(seconds, max(0.0, deadline - now)))
+        now = yield Pause(min(seconds, max(0.0, deadline - now)), for_slot=full)
 
 
 def _no_slot(wish: Wish, error: KlingError, *, waited: float, unknown: bool) -> KlingTimeoutError:
@@ -233,6 +257,53 @@ def look(any_id: str) -> Steps[Task]:
     raise _lost(any_id)
 
 
+class Watch:
+    """One task that is waited for: what each look at it means for whoever waits.
+
+    `status` is the last one that was told; each other one is said. `deadline` and all times are Unix seconds.
+    """
+
+    def __init__(self, kling_task_id: str, *, started: float, deadline: float, status: str = "", say: Say) -> None:
+        self.kling_task_id = kling_task_id
+        self.deadline = deadline
+        self._started = started
+        self._status = status
+        self._say = say
+        self._lost = 0
+        self._last = "nothing"
+        self.trouble = 0  # looks in a row that failed
+
+    def saw(self, task: Task) -> bool:
+        """A look has shown the task; whether it is done."""
+        if self.trouble:
+            self._say("Kling answers again.")
+        if task.status != self._status:
+            self._say(told(task))
+        self._lost, self.trouble, self._status, self._last = 0, 0, task.status, task.status
+        return task.done
+
+    def missed(self, error: KlingError) -> None:
+        """A look has failed. Raises what cannot pass by waiting; a task counts as lost after several looks in a row."""
+        if isinstance(error, KlingTaskNotFound):
+            self._lost += 1
+            if self._lost >= LOST_LOOKS:
+                raise _lost(self.kling_task_id) from None
+            return
+        if not error.retryable:
+            self._say(f"Kling task {self.kling_task_id} goes on; once the trouble is mended, run this again to take its result.")
+            raise error
+        self.trouble, self._last = self.trouble + 1, str(error)
+        if self.trouble == 1:
+            self._say(f"Kling cannot be asked at the moment: {error} The task goes on; asking again.")
+
+    def expired(self, now: float) -> KlingTimeoutError:
+        """The error for a deadline that has come before the end."""
+        return KlingTimeoutError(
+            f"Kling task {self.kling_task_id} is not done after {span(now - self._started)}; last seen: {self._last}. "
+            "It goes on at Kling and will be charged: run this again to take its result without paying twice."
+        )
+
+
 def wait(
     kling_task_id: str, *, deadline: float, poll_interval: float, say: Say, first_look: float = 0.0, status: str = ""
 ) -> Steps[Task]:
@@ -243,39 +314,22 @@ def wait(
     Passing faults are waited out. Raises KlingTimeoutError at `deadline` (Unix seconds), credentials and account
     errors at once, KlingTaskNotFound after several looks in a row.
     """
-    now = started = yield Pause(0)
+    now = yield Pause(0)
+    watch = Watch(kling_task_id, started=now, deadline=deadline, status=status, say=say)
     if first_look > now:
         now = yield Pause(first_look - now)
-    lost, trouble, seen = 0, 0, "nothing"
     while True:
         try:
             task: Task = yield get_call(kling_task_id)
-        except KlingTaskNotFound:
-            lost += 1
-            if lost >= LOST_LOOKS:
-                raise _lost(kling_task_id) from None
         except KlingError as error:
-            if not error.retryable:
-                say(f"Kling task {kling_task_id} goes on; once the trouble is mended, run this again to take its result.")
-                raise
-            trouble, seen = trouble + 1, str(error)
-            if trouble == 1:
-                say(f"Kling cannot be asked at the moment: {error} The task goes on; asking again.")
+            watch.missed(error)
         else:
-            if trouble:
-                say("Kling answers again.")
-            if task.status != status:
-                say(told(task))
-            lost, trouble, status, seen = 0, 0, task.status, task.status
-            if task.done:
+            if watch.saw(task):
                 return task
         if now >= deadline:
-            raise KlingTimeoutError(
-                f"Kling task {kling_task_id} is not done after {span(now - started)}; last seen: {seen}. "
-                "It goes on at Kling and will be charged: run this again to take its result without paying twice."
-            )
+            raise watch.expired(now)
         longest = max(poll_interval, LONGEST_TROUBLE_PAUSE)
-        seconds = _jittered(min(poll_interval * 2.0 ** max(0, trouble - 1), longest))
+        seconds = _jittered(min(poll_interval * 2.0 ** max(0, watch.trouble - 1), longest))
         now = yield Pause(min(seconds, max(0.0, deadline - now)))
 
 
@@ -325,7 +379,8 @@ def told(task: Task) -> str:
     return f"Kling task {task.kling_task_id}: {task.status}{strange}."
 
 
-def _taken(external_id: str, task: Task) -> str:
+def taken(external_id: str, task: Task) -> str:
+    """That a task of this id was there already, as a sentence for the log."""
     return (
         f"External id {external_id} is Kling task {task.kling_task_id} already ({task.status}): taking it, nothing is paid again."
     )

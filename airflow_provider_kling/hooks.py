@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -16,7 +17,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
-from airflow_provider_kling import flows, storage
+from airflow_provider_kling import dispatcher, flows, storage
 from airflow_provider_kling.connection import KlingSettings
 from airflow_provider_kling.effects import EffectRequest
 from airflow_provider_kling.errors import (
@@ -27,7 +28,7 @@ from airflow_provider_kling.errors import (
     KlingSlotsFullError,
     KlingTokenTimeError,
 )
-from airflow_provider_kling.flows import Pause, Room, Save, Step, Steps, Wish
+from airflow_provider_kling.flows import Load, Pause, Room, Save, Step, Steps, Wish
 from airflow_provider_kling.get_provider_info import UI_FIELD_BEHAVIOUR
 from airflow_provider_kling.protocol import (
     DEFAULT_PAGE_SIZE,
@@ -110,7 +111,7 @@ class KlingHook(BaseHook):
         return self._send(get_call(any_id))
 
     async def aget_task(self, any_id: str) -> Task:
-        return await self._asend(get_call(any_id))
+        return await self.acall(get_call(any_id))
 
     def find_task(self, external_id: str) -> Task | None:
         """The task with this external id, if there is one."""
@@ -124,16 +125,15 @@ class KlingHook(BaseHook):
         return self._send(list_call(page_num=page_num, page_size=page_size))
 
     async def alist_tasks(self, page_num: int = 1, page_size: int = DEFAULT_PAGE_SIZE) -> list[Task]:
-        return await self._asend(list_call(page_num=page_num, page_size=page_size))
+        return await self.acall(list_call(page_num=page_num, page_size=page_size))
 
     def wait_for_task(self, kling_task_id: str, *, timeout: float = 3600.0, poll_interval: float = POLL_INTERVAL) -> Task:
         """The task, once it has succeeded or failed; KlingTimeoutError after `timeout` seconds."""
         return self.run(flows.wait(kling_task_id, deadline=time.time() + timeout, poll_interval=poll_interval, say=self.log.info))
 
     async def await_for_task(self, kling_task_id: str, *, timeout: float = 3600.0, poll_interval: float = POLL_INTERVAL) -> Task:
-        return await self.arun(
-            flows.wait(kling_task_id, deadline=time.time() + timeout, poll_interval=poll_interval, say=self.log.info)
-        )
+        async with self.dispatched(self.kling_conn_id) as account:
+            return await account.wait(kling_task_id, deadline=time.time() + timeout, poll_interval=poll_interval, say=self.log.info)
 
     def save_videos(self, task: Task, destination: str) -> list[str]:
         """Store the videos of a succeeded task under this folder or URI; returns their paths, in order.
@@ -168,7 +168,7 @@ class KlingHook(BaseHook):
     async def aget_resource_packs(
         self, start: pendulum.DateTime | None = None, end: pendulum.DateTime | None = None, name: str | None = None
     ) -> list[ResourcePack]:
-        return await self._asend(_costs(start, end, name))
+        return await self.acall(_costs(start, end, name))
 
     def test_connection(self) -> tuple[bool, str]:
         """Whether the credentials work, and in words what is wrong if not. Reads one task of the list; spends nothing."""
@@ -182,7 +182,7 @@ class KlingHook(BaseHook):
 
     async def atest_connection(self) -> tuple[bool, str]:
         try:
-            await self._asend(list_call(page_size=1), tries=1)
+            await self.acall(list_call(page_size=1), tries=1)
             return True, f"Kling accepts the credentials at {(await self.asettings()).base_url}."
         except KlingError as error:
             return False, str(error)
@@ -212,6 +212,10 @@ class KlingHook(BaseHook):
             with self._defined():
                 self._settings = KlingSettings.of(await get_async_connection(self.kling_conn_id, self))
         return self._settings
+
+    async def most_slots(self) -> int | None:
+        """How many slots the connection's user lets be used."""
+        return (await self.asettings()).max_concurrency
 
     def get_conn(self) -> RequestsTransport:
         """The keep-alive sessions of this hook."""
@@ -244,6 +248,11 @@ class KlingHook(BaseHook):
 
     # --- Driving flows
 
+    @classmethod
+    def dispatched(cls, kling_conn_id: str = DEFAULT_CONN_ID) -> AbstractAsyncContextManager[dispatcher.Dispatcher]:
+        """The account as all of this event loop share it: one queue for its slots, one poller for all who wait."""
+        return dispatcher.shared(kling_conn_id, lambda: cls(kling_conn_id))
+
     def run(self, steps: Steps[T], *, destination: str = "") -> T:
         """Do the steps of a flow, one after the other, and return what it comes to."""
         step = next(steps, None)
@@ -258,13 +267,13 @@ class KlingHook(BaseHook):
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
 
-    async def arun(self, steps: Steps[T], *, destination: str = "") -> T:
-        """The same on an event loop."""
+    async def arun(self, steps: Steps[T], *, destination: str = "", do: Callable[[Step], Awaitable[Any]] | None = None) -> T:
+        """The same on an event loop. Steps are done by `do`, if it is given, instead of `astep`."""
         step = next(steps, None)
         try:
             while True:
                 try:
-                    done = await self._ado(step, destination)
+                    done = await (do(step) if do and step else self.astep(step, destination))
                 except KlingError as error:
                     step = steps.throw(error)
                 else:
@@ -283,21 +292,26 @@ class KlingHook(BaseHook):
             case Pause(seconds):
                 time.sleep(seconds)
                 return time.time()
+            case Load(read):
+                return read()
             case Save(url, name):
                 return self._save(url, storage.storage_path(destination) / name)
         raise TypeError(f"not a step: {step!r}")
 
-    async def _ado(self, step: Step | None, destination: str) -> Any:
+    async def astep(self, step: Step | None, destination: str = "") -> Any:
+        """Do one step of a flow, and bring what comes of it."""
         match step:
             case Call():
-                return await self._asend(step)
+                return await self.acall(step)
             case Room():
                 if (await self.asettings()).max_concurrency:
-                    self._check_room(await self._asend(list_call(page_size=MAX_PAGE_SIZE)))
+                    self._check_room(await self.acall(list_call(page_size=MAX_PAGE_SIZE)))
                 return None
             case Pause(seconds):
                 await asyncio.sleep(seconds)
                 return time.time()
+            case Load(read):
+                return await asyncio.to_thread(read)
             case Save(url, name):
                 return await self._asave(url, storage.storage_path(destination) / name)
         raise TypeError(f"not a step: {step!r}")
@@ -328,7 +342,8 @@ class KlingHook(BaseHook):
                     return call.read(transport.send(call, self._token()))
         raise AssertionError("unreachable")
 
-    async def _asend(self, call: Call[T], *, tries: int = READ_TRIES) -> T:
+    async def acall(self, call: Call[T], *, tries: int = READ_TRIES) -> T:
+        """What the API answers to one call; a read is tried so often, a create once."""
         transport = await self._aget_conn()
         with self._explained():
             async for attempt in tenacity.AsyncRetrying(**self._policy(tries if call.safe else 1)):

@@ -56,8 +56,8 @@ class KlingEffectOperator(BaseOperator):
     :param strict: make unknown and discontinued scenes an error instead of a warning.
     :param deferrable: wait in the triggerer, without a worker. Default: Airflow's `[operators] default_deferrable`.
 
-    Waiting for a slot (error codes 1303 and 1302) uses no retry. Deferred, it uses no worker either: images that only
-    this worker can read wait by rescheduling the task, all others in the triggerer.
+    Waiting for a slot (error codes 1303 and 1302) uses no retry. Deferred, it uses no worker either: the triggerer creates
+    the task when it is its turn; images that only workers can read wait by rescheduling the task.
     """
 
     template_fields: Sequence[str] = (
@@ -129,15 +129,21 @@ class KlingEffectOperator(BaseOperator):
             deadline = self._deadline(context, now)
             look_first = earlier_attempt(context)
             self.log.info("External id %s: asking Kling for %s", wish.external_id, self._asked())
-            if self.deferrable:
+            if not self.deferrable:
+                task = hook.run(flows.create_when_free(wish, look_first=look_first, deadline=deadline, say=self.log.info))
+            elif self._portable():
+                # All creates of the triggerer stand in one queue for the slots; one from here would jump it.
+                made = self._made_before(hook, wish) if look_first else None
+                if made is None:
+                    self._wait_for_turn(wish, deadline)
+                task = made
+            else:
                 try:
                     task = hook.run(flows.create(wish, look_first=look_first, say=self.log.info))
                 except KlingError as error:
                     if not error.retryable:
                         raise
-                    self._wait_for_slot(wish, deadline, error)
-            else:
-                task = hook.run(flows.create_when_free(wish, look_first=look_first, deadline=deadline, say=self.log.info))
+                    self._come_back(deadline, error)
             word.task = task
             self.log.info("%s", flows.told(task))
             self._know(context, task)
@@ -221,34 +227,54 @@ class KlingEffectOperator(BaseOperator):
         start = first_start(context, datetime.fromtimestamp(now, timezone.utc))
         return start.timestamp() + seconds(self.timeout, "timeout")
 
-    def _wait_for_slot(self, wish: Wish, deadline: float, error: Exception) -> NoReturn:
-        """Give the worker back until there is a slot."""
-        from airflow_provider_kling.errors import KlingSlotsFullError, KlingTimeoutError
+    def _portable(self) -> bool:
+        """Whether the triggerer, perhaps another machine, can read the images as this worker does."""
         from airflow_provider_kling.images import is_portable
 
-        now = time.time()
-        if now >= deadline:
-            raise KlingTimeoutError(f"No Kling task could be created until the timeout. Last answer: {error}") from error
-        why = "All slots of the account are taken." if isinstance(error, KlingSlotsFullError) else str(error)
-        sources = self._sources()
-        if not all(is_portable(source) for source in sources):
-            pause = random.uniform(RESCHEDULE_AFTER, 2 * RESCHEDULE_AFTER)  # noqa: S311 - only keeps many apart
-            self.log.info("%s Trying again in %.0f s, without a retry; only workers can read this image.", why, pause)
-            raise AirflowRescheduleException(datetime.now(timezone.utc) + timedelta(seconds=pause))
+        return all(map(is_portable, self._sources()))
+
+    def _made_before(self, hook: KlingHook, wish: Wish) -> Task | None:
+        """The task that an earlier attempt has made, unless it failed or cannot be asked for at the moment."""
+        from airflow_provider_kling import flows
+        from airflow_provider_kling.errors import KlingError
+
+        try:
+            task = hook.run(flows.find(wish.external_id))
+        except KlingError as error:
+            if not error.retryable:
+                raise
+            return None
+        if task is None or task.failed:
+            return None
+        self.log.info("%s", flows.taken(wish.external_id, task))
+        return task
+
+    def _wait_for_turn(self, wish: Wish, deadline: float) -> NoReturn:
+        """Give the worker back: the triggerer creates the task, as soon as there is a slot."""
         from airflow_provider_kling.triggers import KlingEffectTrigger, defer
 
-        self.log.info("%s", why)
         defer(
             self,
             KlingEffectTrigger,
             deadline=deadline,
             poll_interval=seconds(self.poll_interval, "poll_interval"),
-            effect_scene=wish.request.effect_scene,
-            images=sources,
+            effect_scene=self.effect_scene,
+            images=self._sources(),
             external_id=wish.external_id,
             callback_url=wish.callback_url,
             wait_for_completion=self.wait_for_completion,
         )
+
+    def _come_back(self, deadline: float, error: Exception) -> NoReturn:
+        """Give the worker back until there may be a slot: only workers can read the images."""
+        from airflow_provider_kling.errors import KlingSlotsFullError, KlingTimeoutError
+
+        if time.time() >= deadline:
+            raise KlingTimeoutError(f"No Kling task could be created until the timeout. Last answer: {error}") from error
+        why = "All slots of the account are taken." if isinstance(error, KlingSlotsFullError) else str(error)
+        pause = random.uniform(RESCHEDULE_AFTER, 2 * RESCHEDULE_AFTER)  # noqa: S311 - only keeps many apart
+        self.log.info("%s Trying again in %.0f s, without a retry; only workers can read this image.", why, pause)
+        raise AirflowRescheduleException(datetime.now(timezone.utc) + timedelta(seconds=pause))
 
     def _wait_for_end(self, task: Task, deadline: float) -> NoReturn:
         """Give the worker back until the task is done."""

@@ -17,7 +17,7 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_kling.endings import finish, seconds, task_of, worded
+from airflow_provider_kling.endings import earlier_attempt, finish, seconds, task_of, worded
 from airflow_provider_kling.links import KlingVideoLink
 
 if TYPE_CHECKING:
@@ -68,10 +68,11 @@ class KlingTaskSensor(BaseSensorOperator):
         if not self.deferrable:
             with self._told():
                 return super().execute(context)
-        with self._softly():
-            poked = self.poke(context)
-            if isinstance(poked, PokeReturnValue):
-                return poked.xcom_value
+        if earlier_attempt(context):  # so it may be done by now
+            with self._softly():
+                poked = self.poke(context)
+                if isinstance(poked, PokeReturnValue):
+                    return poked.xcom_value
         return self._defer()
 
     def poke(self, context: Context) -> PokeReturnValue | bool:

@@ -20,7 +20,8 @@ from airflow_provider_kling import flows
 from airflow_provider_kling.errors import KlingError, KlingInputError, KlingSettingsError, KlingTimeoutError
 
 if TYPE_CHECKING:
-    from airflow_provider_kling.hooks import KlingHook
+    from airflow_provider_kling.dispatcher import Dispatcher
+    from airflow_provider_kling.effects import EffectRequest
     from airflow_provider_kling.operators import KlingEffectOperator
     from airflow_provider_kling.protocol import Task
     from airflow_provider_kling.sensors import KlingTaskSensor
@@ -48,7 +49,7 @@ def defer(
 
 
 class _KlingTrigger(BaseTrigger):
-    """Awaits a task with the account's shared hook, and says in one event how that ended.
+    """Awaits a task with the account's dispatcher, and says in one event how that ended.
 
     `deadline` and `not_before` are Unix times in seconds, so that a restart of the triggerer changes neither.
     """
@@ -69,15 +70,15 @@ class _KlingTrigger(BaseTrigger):
         }
 
     @abstractmethod
-    async def awaited(self, hook: KlingHook) -> Task:
+    async def awaited(self, account: Dispatcher) -> Task:
         """The task that this trigger waits for."""
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        from airflow_provider_kling.dispatcher import shared_hook
+        from airflow_provider_kling.hooks import KlingHook
 
         try:
-            async with shared_hook(self.kling_conn_id) as hook:
-                task = await self.awaited(hook)
+            async with KlingHook.dispatched(self.kling_conn_id) as account:
+                task = await self.awaited(account)
             event: dict[str, Any] = {"task": task.to_json()}
         except KlingTimeoutError as error:
             event = {"timeout": str(error)}
@@ -111,15 +112,13 @@ class KlingTaskTrigger(_KlingTrigger):
         path, kwargs = super().serialize()
         return path, {"kling_task_id": self.kling_task_id, **kwargs}
 
-    async def awaited(self, hook: KlingHook) -> Task:
-        return await hook.arun(
-            flows.wait(
-                self.kling_task_id,
-                deadline=self.deadline,
-                poll_interval=self.poll_interval,
-                first_look=self.held_until,
-                say=self.log.info,
-            )
+    async def awaited(self, account: Dispatcher) -> Task:
+        return await account.wait(
+            self.kling_task_id,
+            deadline=self.deadline,
+            poll_interval=self.poll_interval,
+            first_look=self.held_until,
+            say=self.log.info,
         )
 
 
@@ -157,29 +156,26 @@ class KlingEffectTrigger(_KlingTrigger):
             **kwargs,
         }
 
-    async def awaited(self, hook: KlingHook) -> Task:
+    async def awaited(self, account: Dispatcher) -> Task:
         # An earlier run of this trigger, here or in another triggerer, may have come as far as a create.
-        task = await hook.arun(
-            flows.create_when_free(await self._wish(), look_first=True, deadline=self.deadline, say=self.log.info)
-        )
+        wish = flows.Wish(request=self._request, external_id=self.external_id, callback_url=self.callback_url)
+        task = await account.create(wish, look_first=True, deadline=self.deadline, group=self._group, say=self.log.info)
         self.log.info("%s", flows.told(task))
         if task.done or not self.wait_for_completion:
             return task
-        wait = flows.wait(
-            task.kling_task_id,
-            deadline=self.deadline,
-            poll_interval=self.poll_interval,
-            first_look=max(self.held_until, time.time() + self.poll_interval),
-            status=task.status,
-            say=self.log.info,
+        return await account.wait(
+            task.kling_task_id, deadline=self.deadline, poll_interval=self.poll_interval, status=task.status, say=self.log.info
         )
-        return await hook.arun(wait)
 
-    async def _wish(self) -> flows.Wish:
+    @property
+    def _group(self) -> str:
+        """The DAG run: several of them take turns for the slots."""
+        ti = self.task_instance
+        return f"{ti.dag_id} {ti.run_id}" if ti is not None else ""
+
+    def _request(self) -> EffectRequest:
+        """The images are loaded when they are sent, and not held while a slot is waited for."""
         from airflow_provider_kling.effects import EffectRequest
         from airflow_provider_kling.images import load_image
 
-        images = [await asyncio.to_thread(load_image, source) for source in self.images]
-        return flows.Wish(
-            request=EffectRequest(self.effect_scene, images), external_id=self.external_id, callback_url=self.callback_url
-        )
+        return EffectRequest(self.effect_scene, [load_image(source) for source in self.images])

@@ -348,17 +348,3 @@ def test_a_trigger_that_starts_again_takes_the_task_it_has_made(kling):
         events += asyncio.run(run())
     assert [event["task"]["task_status"] for event in events] == ["succeed", "succeed"]
     assert len(kling.ledger) == 1
-
-
-def test_triggers_of_one_loop_share_their_sessions(kling):
-    from airflow_provider_kling.dispatcher import shared_hook
-
-    async def run():
-        async with shared_hook("kling_default") as first, shared_hook("kling_default") as second:
-            assert first is second
-            await first.alist_tasks()
-        async with shared_hook("kling_default") as third:
-            assert third is not first
-            await third.alist_tasks()
-
-    asyncio.run(run())

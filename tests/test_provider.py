@@ -83,13 +83,14 @@ LAYERS = [
     ["protocol", "images", "columns"],
     ["records"],
     ["manifest", "connection", "flows", "storage"],
-    ["results", "transports"],
-    ["report", "hooks"],
-    ["dispatcher", "endings", "links"],
+    ["results", "transports", "pace", "slots"],
+    ["report", "dispatcher"],
+    ["hooks"],
+    ["endings", "links"],
     ["triggers", "fanout"],
     ["sensors", "operators"],
 ]
-PURE = ["errors", "effects", "columns", "records", "manifest", "results", "report", "flows", "connection"]
+PURE = ["errors", "effects", "columns", "records", "manifest", "results", "report", "flows", "pace", "slots", "connection"]
 PURE += [name for name in MODULES if name.split(".")[0] == "protocol"]
 
 

@@ -57,7 +57,8 @@ def test_an_external_id_does_as_well(airflow, kling, task, mode):
 
 
 @pytest.mark.kling_emulator(duration=0)
-def test_a_task_that_is_done_is_not_deferred(airflow, kling, task):
+def test_a_task_that_was_waited_for_before_and_is_done_is_not_deferred(airflow, kling, task):
+    airflow.try_number = 2
     assert airflow.run(sensor(task.kling_task_id, deferrable=True)).state == "success"
 
 

@@ -1,0 +1,105 @@
+"""How long tasks take, learned from those that ended and those still under way; and from that, when to look next.
+
+Pure: times are handed in, in seconds. Nothing is assumed about the shape of the distribution: ages are cut into spans,
+each a little longer than the one before, and each span has a rate at which tasks of that age end.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections import deque
+from collections.abc import Sequence
+from itertools import pairwise
+
+REMEMBERED = 200  # tasks
+SPANS_FROM, SPANS_RATIO, SPANS_TO = 1.0, 1.12, 86_400.0  # seconds
+# What is believed before anything was seen: at any age, a task ends within as long again with about this probability.
+PRIOR_RATE = 0.35
+PRIOR_WEIGHT = 0.5  # tasks
+MOST_AGES = 100  # of so many tasks the ages are reckoned with; of more, evenly chosen ones
+FEWEST_ENDS = 3
+
+_EDGES = [0.0]
+while _EDGES[-1] < SPANS_TO:
+    _EDGES.append(max(SPANS_FROM, _EDGES[-1] * SPANS_RATIO))
+
+
+class Pace:
+    """How long the tasks of an account take, as far as it is known."""
+
+    def __init__(self) -> None:
+        self._took: deque[float] = deque(maxlen=REMEMBERED)
+
+    def ended(self, took: float) -> None:
+        """A task has ended after so many seconds."""
+        self._took.append(max(0.0, took))
+
+    @property
+    def typical(self) -> float | None:
+        """How long a task takes, as a median; None until enough have ended."""
+        if len(self._took) < FEWEST_ENDS:
+            return None
+        return sorted(self._took)[len(self._took) // 2]
+
+    @property
+    def shortest(self) -> float | None:
+        """The shortest time that a task took lately; None until enough have ended."""
+        return min(self._took) if len(self._took) >= FEWEST_ENDS else None
+
+    def ends_within(self, seconds: float, ages: Sequence[float]) -> float:
+        """How many tasks of these ages are expected to end within so many seconds."""
+        rates, weight = self._rates(ages), _weight(ages)
+        return weight * sum(-math.expm1(-_between(rates, age, age + seconds)) for age in _some(ages))
+
+    def next_look(self, ages: Sequence[float], *, waste: float, wanted: int, longest: float) -> float:
+        """Seconds until a look is worth it: until `waste` seconds of free slots are expected to lie idle.
+
+        `wanted` is how many slots somebody waits for; tasks of these `ages` hold them now.
+        """
+        rates, weight, some = self._rates(ages), _weight(ages), _some(ages)
+        wasted, at, step = 0.0, 0.0, max(0.02, longest / 200)
+        while at < longest:
+            at += step
+            ended = weight * sum(-math.expm1(-_between(rates, age, age + at)) for age in some)
+            wasted += min(ended, wanted) * step
+            if wasted >= waste:
+                break
+            step *= 1.05
+        return min(at, longest)
+
+    def _rates(self, ages: Sequence[float]) -> list[float]:
+        """The rate of ending, per second, in each span of age; cumulated, so that any span is a subtraction."""
+        took, running = sorted(self._took), sorted(_some(ages))
+        total, cumulated = 0.0, [0.0]
+        for start, end in pairwise(_EDGES):
+            width = end - start
+            ends = bisect.bisect_left(took, end) - bisect.bisect_left(took, start)
+            at_risk = sum(
+                (len(all_ages) - bisect.bisect_left(all_ages, start) + len(all_ages) - bisect.bisect_left(all_ages, end)) / 2
+                for all_ages in (took, running)
+            )
+            believed = PRIOR_RATE * width / max(end, SPANS_FROM)  # ends of one task
+            total += (ends + PRIOR_WEIGHT * believed) / (at_risk + PRIOR_WEIGHT)
+            cumulated.append(total)
+        return cumulated
+
+
+def _between(cumulated: list[float], start: float, end: float) -> float:
+    return _at(cumulated, end) - _at(cumulated, start)
+
+
+def _at(cumulated: list[float], age: float) -> float:
+    if age >= _EDGES[-1]:
+        return cumulated[-1]
+    number = bisect.bisect_right(_EDGES, age) - 1
+    part = (age - _EDGES[number]) / (_EDGES[number + 1] - _EDGES[number])
+    return cumulated[number] + part * (cumulated[number + 1] - cumulated[number])
+
+
+def _some(ages: Sequence[float]) -> Sequence[float]:
+    return ages if len(ages) <= MOST_AGES else ages[:: len(ages) // MOST_AGES]
+
+
+def _weight(ages: Sequence[float]) -> float:
+    return len(ages) / len(_some(ages)) if ages else 0.0

@@ -1,0 +1,153 @@
+"""Who may create next: the account's slots as far as they are known, and a fair queue for them.
+
+Nobody tells how many slots an account has, and other programs may use them. What is known comes from creates that were
+accepted or refused (1303), and from what a look at the list shows of others. Pure: times are handed in, in seconds.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+
+# While no limit is known, one create more at once for so many that were accepted: of a quota's first hundred creates a
+# few may be refused, and an account without one is filled in some dozen round trips.
+ACCEPTED_FOR_ONE_MORE = 16
+# With the limit reached, how long until one create finds out whether there are more slots by now.
+PROBE_AFTER, LONGEST_PROBE = 120.0, 1200.0
+# With none of the slots ours, there is no end of a task to wait for: try again from a second (the vendor's advice) on.
+EMPTY_PROBE, LONGEST_EMPTY_PROBE, GROWTH = 1.0, 15.0, 1.5
+
+
+@dataclass(eq=False)
+class Claim:
+    """A wish for one slot. Those of one group (a DAG run, a manifest) take turns with other groups."""
+
+    group: str
+    granted: bool = False
+    queued: bool = False
+
+
+class Slots:
+    """The slots of one account, for all that one process wants of it."""
+
+    def __init__(self, most: int | None = None) -> None:
+        self._most = most  # what the user allows
+        self.limit: int | None = None  # what the account allows, when it has refused one
+        self.ours: set[str] = set()  # ids of tasks that hold a slot, as far as is known
+        self.others = 0  # slots that other programs hold, as far as a look has shown
+        self.creating = 0  # granted, and not yet answered
+        self._queue: OrderedDict[str, deque[Claim]] = OrderedDict()
+        self.accepted = 0
+        self._probe_pause = PROBE_AFTER
+        self._empty_pause = EMPTY_PROBE
+        self._probe_at = 0.0
+        self._held_until = 0.0
+
+    # --- The queue
+
+    @property
+    def waiting(self) -> int:
+        return sum(len(claims) for claims in self._queue.values())
+
+    def join(self, claim: Claim) -> None:
+        """Stand in the queue: behind the others of its group, and in turn with the other groups."""
+        claim.queued = True
+        self._queue.setdefault(claim.group, deque()).append(claim)
+
+    def leave(self, claim: Claim) -> None:
+        """Give up: the place in the queue, or the slot that was granted and not used."""
+        if claim.queued:
+            claim.queued = False
+            claims = self._queue[claim.group]
+            claims.remove(claim)
+            if not claims:
+                del self._queue[claim.group]
+        self._end(claim)
+
+    def grant(self, now: float) -> Claim | None:
+        """The next claim that may create now, if there is one."""
+        if not self._queue or not self.free(now):
+            return None
+        group, claims = next(iter(self._queue.items()))
+        claim = claims.popleft()
+        del self._queue[group]
+        if claims:
+            self._queue[group] = claims  # at the end: the other groups come first
+        claim.queued, claim.granted = False, True
+        self.creating += 1
+        return claim
+
+    # --- What is free
+
+    @property
+    def used(self) -> int:
+        return len(self.ours) + self.creating
+
+    def free(self, now: float) -> bool:
+        """Whether one more create is likely to be accepted, or is worth finding out."""
+        if now < self._held_until or (self._most is not None and self.used >= self._most):
+            return False
+        if self.limit is None:
+            return self.creating < 1 + self.accepted // ACCEPTED_FOR_ONE_MORE
+        if self.used + self.others < self.limit:
+            return True
+        return not self.creating and now >= self._probe_at
+
+    @property
+    def wake_at(self) -> float | None:
+        """When to ask again whether somebody may create, if nothing else happens before."""
+        if not self._queue:
+            return None
+        return max(self._held_until, self._probe_at if self.limit is not None else 0.0)
+
+    # --- What has happened
+
+    def accept(self, claim: Claim, kling_task_id: str) -> None:
+        """A create has made a task, which holds a slot from now on."""
+        self._end(claim)
+        self.ours.add(kling_task_id)
+        self.accepted += 1
+        self._empty_pause = EMPTY_PROBE
+        if self.limit is not None and self.used + self.others > self.limit:
+            self.limit, self._probe_pause = None, PROBE_AFTER  # there is more than was known: find out how much
+
+    def refuse(self, claim: Claim, *, now: float) -> None:
+        """A create was refused: all slots are taken."""
+        self._end(claim)
+        if self.limit is not None and self.used + self.others >= self.limit:
+            self._probe_pause = min(self._probe_pause * 2, LONGEST_PROBE)
+        self.limit = self.used + self.others
+        if self.used:
+            self._empty_pause = EMPTY_PROBE
+            self._probe_at = now + self._probe_pause
+        else:
+            self._probe_at = now + self._empty_pause
+            self._empty_pause = min(self._empty_pause * GROWTH, LONGEST_EMPTY_PROBE)
+
+    def hold_off(self, claim: Claim, *, until: float) -> None:
+        """Kling wants fewer requests: no create before then."""
+        self._end(claim)
+        self._held_until = max(self._held_until, until)
+
+    def fail(self, claim: Claim) -> None:
+        """A create came to nothing, or nobody knows to what."""
+        self._end(claim)
+
+    def hold(self, kling_task_id: str) -> None:
+        """This task, made before or elsewhere, holds a slot too."""
+        self.ours.add(kling_task_id)
+
+    def free_up(self, kling_task_id: str) -> None:
+        """This task has ended."""
+        self.ours.discard(kling_task_id)
+
+    def saw_others(self, running: int) -> None:
+        """A look has shown so many running tasks that are not ours."""
+        self.others = running
+        if self.limit is not None:
+            self.limit = max(self.limit, len(self.ours) + running)
+
+    def _end(self, claim: Claim) -> None:
+        if claim.granted:
+            claim.granted = False
+            self.creating -= 1

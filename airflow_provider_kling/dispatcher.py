@@ -27,6 +27,7 @@ from airflow_provider_kling import flows
 from airflow_provider_kling.errors import KlingBusyError, KlingError, KlingSlotsFullError, KlingTaskNotFound
 from airflow_provider_kling.flows import Pause, Room, Say, Step, Steps, Watch, Wish
 from airflow_provider_kling.pace import Pace
+from airflow_provider_kling.pages import Pages
 from airflow_provider_kling.protocol import MAX_PAGE_SIZE, Call, Task, get_call, list_call
 from airflow_provider_kling.slots import Claim, Slots
 
@@ -41,7 +42,8 @@ SHORTEST_INTERVAL = 1.0  # seconds between two looks while nobody waits for a sl
 PART_OF_TYPICAL = 0.15  # of the time that a task typically takes, between two looks
 PAGE_SECONDS = 0.5  # no more than one page for so many seconds, in the long run
 # While somebody waits for a slot: a look as soon as so much of the slots' time is expected to be lost without it.
-WASTE = 0.0015
+WASTE = 0.0014
+BLIND = 0.15  # … and of a task's age, while nothing is known of how long tasks take
 SHORTEST_CONTESTED = 0.25  # seconds between two looks then
 UNLIKELY = 0.1  # ends expected: fewer are not worth a look …
 MOST_SKIPPED = 3  # … for at most so many intervals
@@ -111,9 +113,9 @@ class Dispatcher:
         self._asked: list[tuple[str, asyncio.Future[bool]]] = []  # external ids: does the account lack them?
         self._asked_at = 0.0
         self._too_many = False  # the account holds more tasks than are read for that
-        self._pages: list[int] = []  # where waiters were found when they were not on the first one
+        self._pages = Pages()
         self._overdue: list[_Waiter] = []
-        self._next = 0.0
+        self._next = float("inf")
         self._trouble = 0
         self._woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._beginning = asyncio.Lock()
@@ -291,7 +293,7 @@ class Dispatcher:
             oldest = max(ages, default=0.0)
             if oldest < FIRST_LOOK:
                 return now + FIRST_LOOK - oldest
-            typical = oldest
+            return now + max(SHORTEST_CONTESTED, BLIND * oldest)
         waste = WASTE * typical * max(1, len(ages))
         pause = self.pace.next_look(ages, waste=waste, wanted=self.slots.waiting, longest=max(1.0, typical))
         return now + max(SHORTEST_CONTESTED, pause)
@@ -365,45 +367,31 @@ class Dispatcher:
     async def _sweep(self, wanted: dict[str, _Known], asked: list[tuple[str, asyncio.Future[bool]]], now: float) -> list[_Known]:
         """Read pages of the list; those that it did not show."""
         missing = dict(wanted)
-        size = MAX_PAGE_SIZE if asked else min(MAX_PAGE_SIZE, max(30, 2 * len(missing)))
         external_ids: set[str] = set()
-        others, whole = 0, False
-        number = 0
-        seen_pages: set[int] = set()
-        found_on: list[int] = []
-        queue = [1, *self._pages]
-        while queue:
-            number = queue.pop(0)
-            if number in seen_pages:
-                continue
-            seen_pages.add(number)
-            tasks = await self.hook.acall(list_call(page_num=number, page_size=size), tries=2)
-            hits = 0
-            for task in tasks:
-                if asked and task.external_task_id:
-                    external_ids.add(task.external_task_id)
-                known = self._known.get(task.kling_task_id) or self._known.get(task.external_task_id or "")
-                if known is not None:
-                    hits += missing.pop(known.any_id, None) is not None
-                    self._saw(known, task)
-                elif not task.done and task.external_task_id not in self._creating:
-                    others += 1
-            if hits:
-                found_on.append(number)
-            await asyncio.sleep(0)
-            whole = whole or (len(tasks) < size and seen_pages == set(range(1, number + 1)))
-            if len(tasks) < size:
-                continue
-            more_asked = asked and not self._too_many and number < PAGES_FOR_ABSENCE
-            if more_asked or (missing and hits):
-                queue.append(number + 1)
+        others = 0
+
+        async def fetch(number: int, size: int) -> list[Task]:
+            return await self.hook.acall(list_call(page_num=number, page_size=size), tries=2)
+
+        def saw(task: Task) -> bool:
+            nonlocal others
+            if asked and task.external_task_id:
+                external_ids.add(task.external_task_id)
+            known = self._known.get(task.kling_task_id) or self._known.get(task.external_task_id or "")
+            if known is None:
+                others += not task.done and task.external_task_id not in self._creating
+                return False
+            self._saw(known, task)
+            return missing.pop(known.any_id, None) is not None
+
+        whole_up_to = PAGES_FOR_ABSENCE if asked else 0
+        whole = await self._pages.read(fetch, saw, wanted=len(missing), whole_up_to=whole_up_to, now=now)
         if asked:
             self._asked_at = now
-            self._too_many = self._too_many or not whole
+            self._too_many = not whole
             for external_id, answer in asked:
                 if not answer.done():
                     answer.set_result(whole and external_id not in external_ids)
-        self._pages = [number for number in found_on if number > 1]
         self.slots.saw_others(others)
         self._grant()
         return list(missing.values())

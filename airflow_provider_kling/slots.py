@@ -25,6 +25,7 @@ class Claim:
     group: str
     granted: bool = False
     queued: bool = False
+    refused: bool = False  # its create was, so that it stands first again
 
 
 class Slots:
@@ -52,7 +53,12 @@ class Slots:
     def join(self, claim: Claim) -> None:
         """Stand in the queue: behind the others of its group, and in turn with the other groups."""
         claim.queued = True
-        self._queue.setdefault(claim.group, deque()).append(claim)
+        claims = self._queue.setdefault(claim.group, deque())
+        if claim.refused:
+            claims.appendleft(claim)
+            self._queue.move_to_end(claim.group, last=False)
+        else:
+            claims.append(claim)
 
     def leave(self, claim: Claim) -> None:
         """Give up: the place in the queue, or the slot that was granted and not used."""
@@ -114,6 +120,7 @@ class Slots:
     def refuse(self, claim: Claim, *, now: float) -> None:
         """A create was refused: all slots are taken."""
         self._end(claim)
+        claim.refused = True
         if self.limit is not None and self.used + self.others >= self.limit:
             self._probe_pause = min(self._probe_pause * 2, LONGEST_PROBE)
         self.limit = self.used + self.others

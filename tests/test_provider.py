@@ -83,14 +83,14 @@ LAYERS = [
     ["protocol", "images", "columns"],
     ["records"],
     ["manifest", "connection", "flows", "storage"],
-    ["results", "transports", "pace", "slots"],
+    ["results", "transports", "pace", "slots", "pages"],
     ["report", "dispatcher"],
     ["hooks"],
     ["endings", "links"],
     ["triggers", "fanout"],
     ["sensors", "operators"],
 ]
-PURE = ["errors", "effects", "columns", "records", "manifest", "results", "report", "flows", "pace", "slots", "connection"]
+PURE = ["errors", "effects", "columns", "records", "manifest", "results", "report", "flows", "pace", "pages", "slots", "connection"]
 PURE += [name for name in MODULES if name.split(".")[0] == "protocol"]
 
 

@@ -11,7 +11,14 @@ from airflow_provider_kling.protocol.answers import Answer
 from airflow_provider_kling.protocol.calls import Call, check_id, costs_call, create_call, get_call, list_call
 from airflow_provider_kling.protocol.codes import CODES, EXISTS, NOT_FOUND, NOT_FOUND_ADVICE, is_input_fault
 from airflow_provider_kling.protocol.credentials import AccessKey, ApiKey, Credentials, issuer_of, sign
-from airflow_provider_kling.protocol.paths import COSTS_PATH, DEFAULT_BASE_URL, DEFAULT_PAGE_SIZE, EFFECTS_PATH, MAX_PAGE_SIZE
+from airflow_provider_kling.protocol.paths import (
+    COSTS_PATH,
+    DEFAULT_BASE_URL,
+    DEFAULT_PAGE_SIZE,
+    EFFECTS_PATH,
+    MAX_PAGE_NUM,
+    MAX_PAGE_SIZE,
+)
 from airflow_provider_kling.protocol.serving import CreateBody, Refusal, authorize, envelope, read_create, read_page
 from airflow_provider_kling.protocol.tasks import FAILED, PROCESSING, SUBMITTED, SUCCEED, ResourcePack, Task, Video, callback_task
 
@@ -23,6 +30,7 @@ __all__ = [
     "EFFECTS_PATH",
     "EXISTS",
     "FAILED",
+    "MAX_PAGE_NUM",
     "MAX_PAGE_SIZE",
     "NOT_FOUND",
     "NOT_FOUND_ADVICE",

@@ -91,7 +91,7 @@ class Slots:
 
     def free(self, now: float) -> bool:
         """Whether one more create is likely to be accepted, or is worth finding out."""
-        if now < self._held_until or (self._most is not None and self.used >= self._most):
+        if now < self._held_until or (self._most is not None and self.used + self.others >= self._most):
             return False
         if self.limit is None:
             return self.creating < 1 + self.accepted // ACCEPTED_FOR_ONE_MORE

@@ -24,11 +24,11 @@ from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from airflow_provider_kling import flows
-from airflow_provider_kling.errors import KlingBusyError, KlingError, KlingSlotsFullError, KlingTaskNotFound
+from airflow_provider_kling.errors import KlingAnswerError, KlingBusyError, KlingError, KlingSlotsFullError, KlingTaskNotFound
 from airflow_provider_kling.flows import Pause, Room, Say, Step, Steps, Watch, Wish
 from airflow_provider_kling.pace import Pace
 from airflow_provider_kling.pages import Pages
-from airflow_provider_kling.protocol import MAX_PAGE_SIZE, Call, Task, get_call, list_call
+from airflow_provider_kling.protocol import MAX_PAGE_SIZE, Call, Page, Task, get_call, page_call
 from airflow_provider_kling.slots import Claim, Slots
 
 T = TypeVar("T")
@@ -370,8 +370,8 @@ class Dispatcher:
         external_ids: set[str] = set()
         others = 0
 
-        async def fetch(number: int, size: int) -> list[Task]:
-            return await self.hook.acall(list_call(page_num=number, page_size=size), tries=2)
+        async def fetch(number: int, size: int) -> Page:
+            return await self.hook.acall(page_call(page_num=number, page_size=size), tries=2)
 
         def saw(task: Task) -> bool:
             nonlocal others
@@ -405,7 +405,7 @@ class Dispatcher:
             async with at_once:
                 try:
                     self._saw(known, await self.hook.acall(get_call(known.any_id), tries=2))
-                except KlingTaskNotFound as error:
+                except (KlingTaskNotFound, KlingAnswerError) as error:  # a matter of this task alone
                     self._tell(known, error)
                     if not known.waiters:
                         self._forget(known)

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from airflow_provider_kling.protocol import MAX_PAGE_NUM, MAX_PAGE_SIZE, Task
+from airflow_provider_kling.protocol import MAX_PAGE_NUM, MAX_PAGE_SIZE, Page, Task
 
 SMALLEST_PAGE = 30
 FEW = 10  # wanted tasks that are not worth the search for the end of the list
 SEARCH_INTERVAL = 300.0  # seconds
 
-Fetch = Callable[[int, int], Awaitable[list[Task]]]  # takes the page's number and size
+Fetch = Callable[[int, int], Awaitable[Page]]  # takes the page's number and size
 
 
 @dataclass
@@ -33,9 +33,9 @@ class _Reading:
     async def read(self, number: int) -> int:
         """How many wanted tasks a page has shown; each page is read once."""
         if number not in self.hits and 1 <= number <= MAX_PAGE_NUM:
-            tasks = await self.fetch(number, self.size)
-            self.lengths[number] = len(tasks)
-            self.hits[number] = sum(map(self.saw, tasks))
+            page = await self.fetch(number, self.size)
+            self.lengths[number] = page.length
+            self.hits[number] = sum(map(self.saw, page.tasks))
             self.missing -= self.hits[number]
         return self.hits.get(number, 0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 
 import pytest
@@ -207,7 +208,6 @@ async def test_whoever_gives_up_leaves_the_queue_to_the_others(kling):
 
 @pytest.mark.kling_emulator(slots=10, duration=1, videos="clip")
 async def test_the_users_own_limit_is_kept(kling, monkeypatch):
-    import json
 
     connection = json.loads(kling.connection())
     monkeypatch.setenv("AIRFLOW_CONN_KLING_DEFAULT", json.dumps({**connection, "extra": {"max_concurrency": 2}}))
@@ -234,3 +234,14 @@ def test_each_event_loop_has_an_account_of_its_own(kling):
 
     assert asyncio.run(mine()) is not asyncio.run(mine())
     assert not any(len(accounts) for accounts in dispatcher._shared.values())
+
+
+@pytest.mark.kling_emulator(slots=10, duration=1, videos="clip")
+async def test_a_page_of_which_one_task_cannot_be_read_shows_the_others():
+    from airflow_provider_kling.protocol import Answer, page_call
+
+    good = {"task_id": "7", "task_status": "submitted"}
+    body = json.dumps({"code": 0, "data": [good, {"task_id": {"a": 1}}, "what?"]}).encode()
+    page = page_call(page_num=1, page_size=30).read(Answer(status=200, body=body, headers={}))
+    assert [task.kling_task_id for task in page.tasks] == ["7"]
+    assert page.length == 3

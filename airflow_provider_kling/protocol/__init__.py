@@ -8,7 +8,7 @@ Sources: the vendor's page on video effects, its pages on authentication, error 
 """
 
 from airflow_provider_kling.protocol.answers import Answer
-from airflow_provider_kling.protocol.calls import Call, check_id, costs_call, create_call, get_call, list_call
+from airflow_provider_kling.protocol.calls import Call, Page, check_id, costs_call, create_call, get_call, list_call, page_call
 from airflow_provider_kling.protocol.codes import CODES, EXISTS, NOT_FOUND, NOT_FOUND_ADVICE, is_input_fault
 from airflow_provider_kling.protocol.credentials import AccessKey, ApiKey, Credentials, issuer_of, sign
 from airflow_provider_kling.protocol.paths import (
@@ -43,6 +43,7 @@ __all__ = [
     "Call",
     "CreateBody",
     "Credentials",
+    "Page",
     "Refusal",
     "ResourcePack",
     "Task",
@@ -57,6 +58,7 @@ __all__ = [
     "is_input_fault",
     "issuer_of",
     "list_call",
+    "page_call",
     "read_create",
     "read_page",
     "sign",

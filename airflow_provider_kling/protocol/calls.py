@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -69,6 +70,20 @@ def list_call(*, page_num: int = 1, page_size: int = DEFAULT_PAGE_SIZE) -> Call[
     return Call(method="GET", path=EFFECTS_PATH, params=params, parse=_tasks)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """One page of the list. `length` counts what it held, also tasks of a form that this version cannot read."""
+
+    tasks: list[Task]
+    length: int
+
+
+def page_call(*, page_num: int, page_size: int) -> Call[Page]:
+    """The same page; a task on it that cannot be read does not keep the others from being seen."""
+    call = list_call(page_num=page_num, page_size=page_size)
+    return Call(method=call.method, path=call.path, params=call.params, parse=_page)
+
+
 def costs_call(*, start: pendulum.DateTime, end: pendulum.DateTime, name: str | None = None) -> Call[list[ResourcePack]]:
     """The account's resource packs. Free, at most one call per second."""
     if start >= end:
@@ -104,6 +119,16 @@ def _tasks(data: Any) -> list[Task]:
     if not isinstance(data, list):
         raise KlingAnswerError(f"A list of tasks is {seen(data)}, not a list.")
     return [Task.from_json(task) for task in data]
+
+
+def _page(data: Any) -> Page:
+    if not isinstance(data, list):
+        raise KlingAnswerError(f"A list of tasks is {seen(data)}, not a list.")
+    tasks = []
+    for entry in data:
+        with contextlib.suppress(KlingAnswerError):
+            tasks.append(Task.from_json(entry))
+    return Page(tasks=tasks, length=len(data))
 
 
 def _packs(data: Any) -> list[ResourcePack]:

@@ -64,6 +64,7 @@ def finish(
 def task_of(event: Any) -> Task:
     """The task in a trigger's event, or the error in it, raised. Anything else is KlingAnswerError."""
     from airflow_provider_kling.protocol import Task
+    from airflow_provider_kling.protocol.reading import seen
 
     match event:
         case {"task": data}:
@@ -75,8 +76,8 @@ def task_of(event: Any) -> Task:
             error.retryable = retryable
             raise error
         case _:
-            seen = sorted(event) if isinstance(event, dict) else type(event).__name__
-            raise KlingAnswerError(f"The trigger ended with an event that this version does not know: {seen}.")
+            found = seen(list(event)) if isinstance(event, dict) else type(event).__name__
+            raise KlingAnswerError(f"The trigger ended with an event that this version does not know: {found}.")
 
 
 @dataclass

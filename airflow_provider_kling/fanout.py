@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_kling.endings import CREATED_TASK, FAILED_RESULT
 from airflow_provider_kling.errors import KlingManifestError
 
 if TYPE_CHECKING:
-    from airflow_provider_kling.manifest import Manifest, Row
+    from airflow_provider_kling.manifest import BadRow, Manifest, Row
 
 log = logging.getLogger(__name__)
 
@@ -68,50 +66,38 @@ def write_results(
 
     Results have one line for each row of the manifest, in its order, whatever became of it.
     """
-    from airflow_provider_kling.images import label
-    from airflow_provider_kling.report import render_report
-    from airflow_provider_kling.results import join, summarize, to_jsonl
-    from airflow_provider_kling.storage import shown, storage_path, write_text
+    from airflow_provider_kling.files import opened, report_title, write_lines
+    from airflow_provider_kling.results import join
 
-    lines = list(join(_read(manifest, format=format, strict=strict).all_rows, outcomes))
-    summary = summarize(lines)
-    folder = storage_path(output)
-    results, report = folder / "results.jsonl", folder / "report.html"
-    write_text(results, (f"{to_jsonl(line)}\n" for line in lines))
-    now = datetime.now(timezone.utc)
-    title = f"Kling effects: {label(manifest)}"
-    write_text(report, render_report(lines, title=title, summary=summary, created_at=now, output=shown(folder)))
-    log.info("%s. Results: %s, report: %s", summary.text, shown(results), shown(report))
-    for line in lines:
-        if line["error"]:
-            log.warning("Row %s, %s: %s", line["id"], line["status"], line["error"])
-    return {
-        "rows": summary.rows,
-        **{status: summary.counts.get(status, 0) for status in ("succeed", "failed", "invalid", "error")},
-        "units": str(summary.units),
-        "videos": summary.videos,
-        "results": shown(results),
-        "report": shown(report),
-    }
+    with opened(manifest, format=format, strict=strict) as rows:
+        return write_lines(join(map(_mappable, rows(None)), outcomes), output, title=report_title(manifest))
 
 
 def _read(manifest: str, *, format: str | None, strict: bool) -> Manifest:
-    from airflow_provider_kling.images import is_inline
-    from airflow_provider_kling.manifest import BadRow, read_rows, resolve_images
-    from airflow_provider_kling.storage import read_lines, shown, storage_path
+    from airflow_provider_kling.files import opened
+    from airflow_provider_kling.images import label
+    from airflow_provider_kling.manifest import Manifest, Row
 
-    path = storage_path(manifest)
-    read = read_rows(read_lines(path), name=manifest, format=format, strict=strict)
-    for warning in read.warnings:
-        log.warning("%s: %s", read.name, warning)
-    folder = shown(path.parent)
-    rows, bad = [], list(read.bad_rows)
-    for row in read.rows:
-        if any(map(is_inline, row.images)):
-            bad.append(BadRow(line=row.line, number=row.number, id=row.id, columns=row.columns, problems=(INLINE,)))
-        else:
-            rows.append(resolve_images(row, folder))
-    return replace(read, rows=tuple(rows), bad_rows=tuple(sorted(bad, key=lambda row: row.number)))
+    name = label(manifest)
+    rows: list[Row] = []
+    bad: list[BadRow] = []
+    with opened(manifest, format=format, strict=strict) as read:
+        for row in map(_mappable, read(lambda warning: log.warning("%s: %s", name, warning))):
+            if isinstance(row, Row):
+                rows.append(row)
+            else:
+                bad.append(row)
+    return Manifest(name=name, rows=tuple(rows), bad_rows=tuple(bad))
+
+
+def _mappable(row: Row | BadRow) -> Row | BadRow:
+    """The row, but for an image written out in it, which Airflow's database is not to hold."""
+    from airflow_provider_kling.images import is_inline
+    from airflow_provider_kling.manifest import BadRow, Row
+
+    if not isinstance(row, Row) or not any(map(is_inline, row.images)):
+        return row
+    return BadRow(line=row.line, number=row.number, id=row.id, columns=row.columns, problems=(INLINE,))
 
 
 def _arguments(row: Row) -> dict[str, Any]:

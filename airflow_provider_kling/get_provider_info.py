@@ -64,7 +64,7 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [{"integration-name": "Kling AI", "python-modules": [f"{package}.hooks"]}],
         "operators": [{"integration-name": "Kling AI", "python-modules": [f"{package}.operators"]}],
         "sensors": [{"integration-name": "Kling AI", "python-modules": [f"{package}.sensors"]}],
-        "triggers": [{"integration-name": "Kling AI", "python-modules": [f"{package}.triggers"]}],
+        "triggers": [{"integration-name": "Kling AI", "python-modules": [f"{package}.triggers", f"{package}.batch_trigger"]}],
         "extra-links": [f"{package}.links.KlingVideoLink"],
         "connection-types": [
             {

@@ -32,7 +32,7 @@ from airflow_provider_kling.columns import (
 from airflow_provider_kling.effects import EffectRequest, scenes
 from airflow_provider_kling.errors import KlingInputError, KlingManifestError
 from airflow_provider_kling.images import holds_image, is_inline, label
-from airflow_provider_kling.records import FORMATS, READERS, Broken, Record, decoded, format_of
+from airflow_provider_kling.records import FORMATS, Broken, Record, format_of, read_records
 
 __all__ = [
     "FORMATS",
@@ -51,6 +51,7 @@ __all__ = [
 MAX_ID = 200  # characters
 MAX_DEPTH = 50  # levels of lists and objects in a JSON column
 MAX_WARNINGS = 50
+MAX_FAULTS = 3  # of the images of one row
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # and halves of surrogate pairs, which are no UTF-8
 _SOME_URL = "https://example.com/image.jpg"  # stands for any image where only their number counts
@@ -124,8 +125,8 @@ def parse_rows(
     Raises KlingManifestError where rows cannot be told apart at all: at once for an unknown format, while reading for a
     file that is empty, not UTF-8, or has the wrong columns.
     """
-    read = READERS[format_of(name, format)]
-    return _rows(read(decoded(lines)), name=label(name), checker=_Checker(strict=strict, warn=warn))
+    records = read_records(lines, format_of(name, format))
+    return _rows(records, name=label(name), checker=_Checker(strict=strict, warn=warn))
 
 
 def read_rows(lines: Iterable[bytes], *, name: str, format: str | None = None, strict: bool = False) -> Manifest:
@@ -202,7 +203,8 @@ class _Checker:
 
     def _id(self, value: Any, line: int, problems: list[str]) -> str:
         number = str(self.count)
-        if isinstance(value, bool) or not isinstance(value, str | int | float | None):
+        endless = isinstance(value, float) and not math.isfinite(value)
+        if endless or isinstance(value, bool) or not isinstance(value, str | int | float | None):
             problems.append(f"id is {kind_of(value)}; wanted is a text.")
             return number
         text = "" if value is None else str(value).strip()
@@ -285,7 +287,7 @@ def _images(columns: Mapping[str, Any], problems: list[str]) -> tuple[str, ...]:
             f'images is {kind_of(filled["images"])}; wanted is a list, like ["left.jpg", "right.jpg"] or left.jpg|right.jpg.'
         )
         return ()
-    faults = [fault for name, value in values.items() if (fault := _image_fault(name, value))]
+    faults = [fault for name, value in values.items() if (fault := _image_fault(name, value))][:MAX_FAULTS]
     problems += faults
     return () if faults else tuple(value.strip() for value in values.values())
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf
 
+from airflow_provider_kling.batch_operator import KlingEffectBatchOperator
 from airflow_provider_kling.endings import (
     CREATED_TASK,
     AirflowRescheduleException,
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from airflow_provider_kling.flows import Wish
     from airflow_provider_kling.hooks import KlingHook
     from airflow_provider_kling.protocol import Task
+
+__all__ = ["KlingEffectBatchOperator", "KlingEffectOperator"]
 
 RESCHEDULE_AFTER = 10.0  # seconds, at least; Airflow's race with fast ends is in triggers.HOLD_BACK
 

@@ -6,7 +6,8 @@ import csv
 import itertools
 import json
 import posixpath
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -16,6 +17,9 @@ from airflow_provider_kling.images import label
 
 FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json"}
 MAX_CELL = 32 * 1024 * 1024  # characters: two images of 10 MB in base64, and some room
+MAX_ROW = 64 * 1024 * 1024  # bytes of a line, characters of a row
+MAX_JSON = 128 * 1024 * 1024  # bytes of a list, which is read as a whole
+MAX_COLUMNS = 1000
 _NOT_TEXT = (
     (b"PK\3\4", "an Excel workbook or ZIP"),
     (b"\x1f\x8b", "a gzip file"),
@@ -43,8 +47,9 @@ class Broken(Exception):
 def format_of(name: str, format: str | None = None) -> str:
     """`csv`, `jsonl` or `json`; KlingManifestError for any other."""
     if format is not None:
-        if format.lower() not in READERS:
-            raise KlingManifestError(label(name), [f"format is {format!r}; wanted is one of {', '.join(READERS)}."])
+        if format.lower() not in FORMATS.values():
+            known = ", ".join(dict.fromkeys(FORMATS.values()))
+            raise KlingManifestError(label(name), [f"format is {format!r}; wanted is one of {known}."])
         return format.lower()
     path = urlsplit(name).path if "://" in name else name
     suffix = posixpath.splitext(path)[1]
@@ -54,9 +59,27 @@ def format_of(name: str, format: str | None = None) -> str:
     return FORMATS[suffix.lower()]
 
 
-def decoded(lines: Iterable[bytes]) -> Iterator[str]:
+def read_records(lines: Iterable[bytes], format: str) -> Iterator[Record]:
+    """The records of a manifest in this format; Broken where they cannot be told apart, or one of them has no end."""
+    if format == "json":
+        return _json_records(_decoded(_limited(lines), most=MAX_JSON))
+    return (_csv_records if format == "csv" else _jsonl_records)(_decoded(lines, most=MAX_ROW))
+
+
+def _limited(lines: Iterable[bytes]) -> Iterator[bytes]:
+    size = 0
+    for line in lines:
+        size += len(line)
+        if size > MAX_JSON:
+            raise Broken(f"it has more than {MAX_JSON:,} bytes, and a list is read as a whole; save it as JSON Lines (.jsonl).")
+        yield line
+
+
+def _decoded(lines: Iterable[bytes], *, most: int) -> Iterator[str]:
     """Lines of text; no line of UTF-8 ends within a character."""
     for number, raw in enumerate(lines, 1):
+        if len(raw) > most:
+            raise Broken(f"line {number}: it has more than {most:,} bytes; wanted is a text of lines, one for each row.")
         line = raw
         if number == 1:
             for start, kind in _NOT_TEXT:
@@ -76,11 +99,12 @@ def decoded(lines: Iterable[bytes]) -> Iterator[str]:
 
 
 class _Counted:
-    """Lines, with the number of the last one that was taken; one can be put back."""
+    """Lines, with the number of the last one that was taken; one can be put back. `size` is reset by who begins a row."""
 
     def __init__(self, lines: Iterator[str]) -> None:
         self._lines = lines
         self.number = 0
+        self.size = 0
 
     def __iter__(self) -> _Counted:
         return self
@@ -88,6 +112,9 @@ class _Counted:
     def __next__(self) -> str:
         line = next(self._lines)
         self.number += 1
+        self.size += len(line)
+        if self.size > MAX_ROW:
+            raise Broken(f'line {self.number}: the row here has more than {MAX_ROW:,} characters; is a quote (") not closed?')
         return line
 
     def put_back(self, line: str) -> None:
@@ -116,6 +143,7 @@ def _cells(reader: Iterator[list[str]], lines: _Counted) -> Iterator[tuple[int, 
     """Line, cells and problem of each record. An open quote swallows lines unseen, so it ends the reading."""
     while True:
         line = lines.number + 1
+        lines.size = 0
         try:
             yield line, next(reader), ""
         except StopIteration:
@@ -151,9 +179,11 @@ def _header(line: int, cells: list[str], problem: str) -> list[str]:
     shown = ", ".join(label(name)[:40] for name in names[:20])
     if problem:
         raise Broken(f"line {line}: {problem}")
+    if len(names) > MAX_COLUMNS:
+        raise Broken(f"line {line}: {_too_many(names)}")
     problems = [f"column {index} has no name." for index, name in enumerate(names, 1) if not name]
-    twice = dict.fromkeys(name for name in names if name and names.count(name) > 1)
-    problems += [f"column {name[:40]!r} stands {names.count(name)} times; wanted is each once." for name in twice]
+    times = Counter(filter(None, names))
+    problems += [f"column {name[:40]!r} stands {count} times; wanted is each once." for name, count in times.items() if count > 1]
     problems += check_names(tuple(names))[0]
     if "effect_scene" not in names:
         problems.append(f"column 'effect_scene' is missing; found {shown}.{did_you_mean('effect_scene', names)}")
@@ -164,6 +194,10 @@ def _header(line: int, cells: list[str], problem: str) -> list[str]:
     if problems:
         raise Broken(*(f"line {line}: {text}" for text in problems))
     return names
+
+
+def _too_many(names: Sized) -> str:
+    return f"{len(names):,} columns; wanted are at most {MAX_COLUMNS:,}."
 
 
 def _fields(line: int, names: list[str], cells: list[str], delimiter: str) -> Record:
@@ -184,8 +218,7 @@ class _Json:
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
+            twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
             self._faults.append(f"The key {twice[:40]!r} stands twice; wanted is each once.")
         return found
 
@@ -198,6 +231,8 @@ class _Json:
         value, end = self._decoder.raw_decode(text, start)
         if not isinstance(value, dict):
             return Record(line, {}, [f"It is {kind_of(value)}; wanted is an object with effect_scene and image."]), end
+        if len(value) > MAX_COLUMNS:
+            return Record(line, {}, [f"It has {_too_many(value)}"]), end
         return Record(line, value, tuple(self._faults)), end
 
 
@@ -269,10 +304,3 @@ def _json_fault(error: ValueError | RecursionError, line: int | None = None) -> 
         return f"{error.msg} at {where}"
     what = "it is nested too deeply" if isinstance(error, RecursionError) else "a number has too many digits"
     return what if line is None else f"{what}, line {line}"
-
-
-READERS: dict[str, Callable[[Iterator[str]], Iterator[Record]]] = {
-    "csv": _csv_records,
-    "jsonl": _jsonl_records,
-    "json": _json_records,
-}

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from airflow_provider_kling.effects import is_url
 from airflow_provider_kling.manifest import IMAGE_COLUMNS, RESULT_COLUMNS
+from airflow_provider_kling.protocol import SUCCEED
 from airflow_provider_kling.results import STATUSES, Summary
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 # Videos shown in a player; a browser cannot hold thousands of them, so the others are links.
 MAX_PLAYERS = 200
+# Rows shown at all: those that did not succeed go first. `results.jsonl` has every one.
+MAX_ROWS = 5000
 _OWN = frozenset({"id", "effect_scene", *IMAGE_COLUMNS, *RESULT_COLUMNS})
 _LONGEST_VALUE = 300  # characters of a further column
 _CHUNK = 64  # pieces of the template that are handed out as one text
@@ -29,13 +32,14 @@ _CHUNK = 64  # pieces of the template that are handed out as one text
 def render_report(
     lines: Iterable[Mapping[str, Any]], *, title: str, summary: Summary, created_at: datetime | None = None, output: str = ""
 ) -> Iterator[str]:
-    """The page piece by piece, so that 100,000 rows need no more memory than one.
+    """The page piece by piece, so that 100,000 rows need no more memory than one; it shows at most MAX_ROWS of them.
 
     `lines` are those of `results.join`; `output` is the directory or URI the page will stand in: a video below it is
     shown from there, by a relative path. Any other is a link to its URL at Kling, which dies after 30 days.
     """
     stream = _template().stream(
-        rows=_rows(lines, output),
+        rows=_rows(_chosen(lines, summary), output),
+        shown=min(summary.rows, MAX_ROWS),
         title=title,
         summary=summary,
         statuses=[(status, summary.counts[status]) for status in STATUSES if summary.counts.get(status)],
@@ -63,6 +67,17 @@ def _when(time: datetime | str) -> str:
         return f"{known.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
     except (AttributeError, ValueError, OverflowError):
         return str(time)
+
+
+def _chosen(lines: Iterable[Mapping[str, Any]], summary: Summary) -> Iterator[Mapping[str, Any]]:
+    """As many lines as the page shows, in their order: what did not succeed, and of the others the first."""
+    succeeded = summary.counts.get(SUCCEED, 0)
+    room = {True: MAX_ROWS - min(MAX_ROWS, summary.rows - succeeded), False: MAX_ROWS}
+    for line in lines:
+        kind = line.get("status") == SUCCEED
+        if room[kind] > 0:
+            room[kind] -= 1
+            yield line
 
 
 def _rows(lines: Iterable[Mapping[str, Any]], output: str) -> Iterator[dict[str, Any]]:

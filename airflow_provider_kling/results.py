@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -90,11 +90,16 @@ def join(rows: Iterable[Row | BadRow], outcomes: Iterable[Mapping[str, Any] | No
     for outcome in outcomes:
         if outcome is not None:
             _keep_best(best, outcome)
+    yield from lines_of(rows, lambda row: best.get(row.id))
+
+
+def lines_of(rows: Iterable[Row | BadRow], outcome_of: Callable[[Row], Mapping[str, Any] | None]) -> Iterator[dict[str, Any]]:
+    """The lines of `join`, where each good row's outcome is looked up when it is its turn."""
     for row in rows:
         if isinstance(row, BadRow):
             yield _line(row, {"status": INVALID, "error": _cut(_one_line(row.text))})
         else:
-            yield _line(row, _settled(best.get(row.id)))
+            yield _line(row, _settled(outcome_of(row)))
 
 
 def to_jsonl(line: Mapping[str, Any]) -> str:
@@ -125,14 +130,28 @@ class Summary:
 
 def summarize(lines: Iterable[Mapping[str, Any]]) -> Summary:
     """The lines of `join`, counted. A status that none of them has counts as an error."""
-    counts: Counter[str] = Counter()
-    units, videos = Decimal(0), 0
+    tally = Tally()
     for line in lines:
+        tally.add(line)
+    return tally.summary
+
+
+class Tally:
+    """Counts lines one after the other."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._units, self._videos = Decimal(0), 0
+
+    def add(self, line: Mapping[str, Any]) -> None:
         status = line.get("status")
-        counts[status if status in STATUSES else ERROR] += 1
-        units += _decimal(line.get("units"))
-        videos += len(line.get("videos") or ())
-    return Summary(counts=dict(counts), units=units, videos=videos)
+        self._counts[status if status in STATUSES else ERROR] += 1
+        self._units += _decimal(line.get("units"))
+        self._videos += len(line.get("videos") or ())
+
+    @property
+    def summary(self) -> Summary:
+        return Summary(counts=dict(self._counts), units=self._units, videos=self._videos)
 
 
 # --- The facts of a task ---------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import os
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -18,6 +19,9 @@ from airflow_provider_kling.errors import KlingDownloadError, KlingInputError, K
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
+
+CHUNK = 1024 * 1024  # bytes
+LONGEST_LINE = 128 * 1024 * 1024  # bytes
 
 # What brings the file systems that Airflow itself does not have.
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "adl": "azure", "az": "azure"}
@@ -105,16 +109,45 @@ def write_text(path: ObjectStoragePath, parts: Iterable[str]) -> None:
 
 
 def read_lines(path: ObjectStoragePath) -> Iterator[bytes]:
-    """The lines of a file with their ends; KlingInputError where it cannot be read."""
+    """The lines of a file with their ends; KlingInputError where it cannot be read, or a line has no end."""
+    held: list[bytes] = []
+    size = 0
     try:
         with path.open("rb") as file:
-            yield from file
+            while chunk := file.read(CHUNK):
+                for piece in io.BytesIO(chunk):
+                    held.append(piece)
+                    size += len(piece)
+                    if size > LONGEST_LINE:
+                        raise KlingInputError(f"{path} has a line of more than {LONGEST_LINE:,} bytes; wanted is a text of lines.")
+                    if piece.endswith(b"\n"):
+                        yield b"".join(held)
+                        held, size = [], 0
+        if held:
+            yield b"".join(held)
     except FileNotFoundError:
         raise KlingInputError(f"{path} does not exist; wanted is a manifest (.csv, .jsonl or .json).") from None
     except IsADirectoryError:
         raise KlingInputError(f"{path} is a folder; wanted is a manifest (.csv, .jsonl or .json).") from None
     except PermissionError:
         raise KlingInputError(f"{path} may not be read by this process.") from None
+
+
+@contextlib.contextmanager
+def at_hand(path: ObjectStoragePath) -> Iterator[ObjectStoragePath]:
+    """The file on this machine: itself, or a copy of an object for as long as the block lasts."""
+    if is_local(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="airflow-kling-") as folder:
+        copy = storage_path(folder) / path.name
+        try:
+            path.fs.get_file(path.path, copy.path)
+        except FileNotFoundError:
+            raise KlingInputError(f"{path} does not exist; wanted is a manifest (.csv, .jsonl or .json).") from None
+        except PermissionError:
+            raise KlingInputError(f"{path} may not be read by this process.") from None
+        yield copy
 
 
 def is_local(path: ObjectStoragePath) -> bool:

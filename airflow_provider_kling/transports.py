@@ -12,6 +12,7 @@ import os
 import ssl
 import urllib.request
 from collections.abc import Callable
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -44,6 +45,7 @@ class RequestsTransport:
         session = requests.Session()
         session.headers.update({"User-Agent": USER_AGENT})
         session.trust_env = False  # the environment is read in `_proxy` and `_ca_bundle`, as aiohttp needs it anyway
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # like aiohttp's here: none are kept
         session.verify = _ca_bundle(self._settings) or self._settings.verify
         for scheme in ("https://", "http://"):
             session.mount(scheme, HTTPAdapter(pool_connections=4, pool_maxsize=POOL_SIZE))
@@ -74,6 +76,7 @@ class RequestsTransport:
 
     def fetch(self, url: str, write: Callable[[bytes], object]) -> None:
         """Write what is behind this link; KlingDownloadError for anything but the whole of it."""
+        check_link(url)
         try:
             with self._videos.get(
                 url, proxies=_proxies(self._settings, url), timeout=(CONNECT_TIMEOUT, self._settings.timeout), stream=True
@@ -81,7 +84,7 @@ class RequestsTransport:
                 check_video(url, response.status_code, response.headers.get("Content-Type", ""))
                 for chunk in response.iter_content(CHUNK):
                     write(chunk)
-        except requests.RequestException as error:
+        except (requests.RequestException, ValueError) as error:
             raise KlingDownloadError(f"{_host(url)} broke off a video: {_reason(error)}.", retryable=True) from error
 
     def close(self) -> None:
@@ -121,12 +124,13 @@ class AiohttpTransport:
 
     async def fetch(self, url: str, write: Callable[[bytes], object]) -> None:
         """Write what is behind this link; KlingDownloadError for anything but the whole of it."""
+        check_link(url)
         try:
             async with self._session.get(_exact(url), proxy=_proxy(self._settings, url)) as response:
                 check_video(url, response.status, response.headers.get("Content-Type", ""))
                 async for chunk in response.content.iter_chunked(CHUNK):
                     write(chunk)
-        except _AIOHTTP_ERRORS as error:
+        except (*_AIOHTTP_ERRORS, ValueError) as error:
             raise KlingDownloadError(f"{_host(url)} broke off a video: {_reason(error)}.", retryable=True) from error
 
     async def close(self) -> None:
@@ -142,6 +146,17 @@ class _Bearer(requests.auth.AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = f"Bearer {self._token}"
         return request
+
+
+def check_link(url: str) -> None:
+    """KlingDownloadError for a link that no client can follow. They themselves raise all kinds of errors for names of hosts."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise KlingDownloadError(f"The link of a video is {url[:100]!r}; wanted is a URL.")
 
 
 def check_video(url: str, status: int, content_type: str) -> None:

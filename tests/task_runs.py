@@ -53,6 +53,7 @@ class FakeAirflow:
     run_id: str = "scheduled__2026-01-01"
     map_index: int = -1
     try_number: int = 1
+    max_tries: int = 0
     reschedules: int = 0
     xcoms: dict[str, Any] = field(default_factory=dict)
     rendered: dict[str, Any] = field(default_factory=dict)
@@ -104,7 +105,8 @@ class FakeAirflow:
             times = dict.fromkeys(("logical_date", "data_interval_start", "data_interval_end", "start_date", "run_after"), START)
             facts = {**run, **times, "end_date": None, "partition_key": None}
             dag_run = {name: value for name, value in facts.items() if name in DagRun.model_fields}  # by Airflow's version
-            context = {"dag_run": dag_run, "max_tries": 0, "should_retry": False, "task_reschedule_count": self.reschedules}
+            tries = {"max_tries": self.max_tries, "should_retry": self.try_number <= self.max_tries}
+            context = {"dag_run": dag_run, **tries, "task_reschedule_count": self.reschedules}
             return httpx.Response(200, json={**context, **self._next})
         if path.endswith("/state"):
             self._patch = body

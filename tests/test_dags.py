@@ -129,6 +129,29 @@ def test_rows_that_fail_fail_alone_and_have_a_word_each(airflow, kling, tmp_path
     assert len(kling.ledger) == 2
 
 
+@pytest.mark.kling_emulator(videos="clip")
+def test_a_manifest_in_one_task_and_in_shards(airflow, kling, tmp_path):
+    manifest = [
+        {"id": f"r{number}", "effect_scene": "squish", "image": f"https://example.com/{number}.jpg"} for number in range(12)
+    ]
+    manifest += [{"id": "risky", "effect_scene": "squish", "image": "https://example.com/risk.jpg"}, {"id": "bad"}]
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    conf = {"manifest": str(tmp_path / "manifest.json"), "output": str(tmp_path / "out")}
+    airflow("dags", "test", "kling_effects_batch", "--conf", json.dumps(conf))
+    words = {line["id"]: line["status"] for line in results(tmp_path / "out")}
+    assert words == {**{f"r{number}": "succeed" for number in range(12)}, "risky": "failed", "bad": "invalid"}
+    assert len(list((tmp_path / "out" / "videos").glob("*.mp4"))) == 12
+    assert "<article" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert airflow.tries("kling_effects_batch") == [("batch", "success", 1)]
+    assert len(kling.ledger) == 13
+
+    airflow("dags", "test", "kling_effects_sharded", "--conf", json.dumps({**conf, "shards": 3}))
+    shards = [results(tmp_path / "out" / f"shard-{number}-of-3") for number in (1, 2, 3)]
+    assert [len(lines) for lines in shards] == [5, 5, 4]
+    assert {line["id"]: line["status"] for lines in shards for line in lines} == words
+    assert len(kling.ledger) == 26
+
+
 def test_the_smallest_dag(airflow, kling, tmp_path):
     conf = {"image": "https://example.com/a.jpg", "save_to": str(tmp_path)}
     airflow("dags", "test", "kling_effect", "--conf", json.dumps(conf))

@@ -75,7 +75,7 @@ def test_every_class_named_in_the_metadata_exists():
 
 # Imports point one way: a module may import those of the rows above its own.
 LAYERS = [
-    ["errors", "get_provider_info"],
+    ["errors", "get_provider_info", "spool"],
     ["effects"],
     ["protocol.paths", "protocol.codes", "protocol.reading", "protocol.credentials"],
     ["protocol.tasks", "protocol.answers"],
@@ -83,14 +83,17 @@ LAYERS = [
     ["protocol", "images", "columns"],
     ["records"],
     ["manifest", "connection", "flows", "storage"],
-    ["results", "transports", "pace", "slots", "pages"],
+    ["results", "transports", "pace", "slots", "pages", "jobs", "progress"],
     ["report", "dispatcher"],
-    ["hooks"],
-    ["endings", "links"],
-    ["triggers", "fanout"],
+    ["hooks", "files"],
+    ["endings", "links", "earlier"],
+    ["triggers", "fanout", "batch"],
+    ["batch_trigger"],
+    ["batch_operator"],
     ["sensors", "operators"],
 ]
 PURE = ["errors", "effects", "columns", "records", "manifest", "results", "report", "flows", "pace", "pages", "slots", "connection"]
+PURE += ["jobs", "progress"]
 PURE += [name for name in MODULES if name.split(".")[0] == "protocol"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -11,6 +12,7 @@ from urllib.parse import unquote
 import pendulum
 import pytest
 
+from airflow_provider_kling import report
 from airflow_provider_kling.report import MAX_PLAYERS, render_report
 from airflow_provider_kling.results import Summary, summarize
 
@@ -147,6 +149,16 @@ def test_a_row_without_anything_known_is_shown_all_the_same() -> None:
 
 def test_half_a_surrogate_pair_can_be_written() -> None:
     assert "half ?" in Page(line(title="half \ud800")).html.encode().decode()
+
+
+def test_of_very_many_rows_those_without_a_video_are_shown_first(monkeypatch) -> None:
+    monkeypatch.setattr(report, "MAX_ROWS", 10)
+    lines = [line(id=str(number), status="failed" if number % 10 == 9 else "succeed") for number in range(40)]
+    html = "".join(render_report(lines, title="Many", summary=summarize(lines)))
+    assert re.findall(r"<h2>(\d+)</h2>", html) == ["0", "1", "2", "3", "4", "5", "9", "19", "29", "39"]
+    assert "Shown are 10 of 40 rows" in html
+    lines = [line(id=str(number), status="failed") for number in range(40)]
+    assert len(re.findall("<article", "".join(render_report(lines, title="Bad", summary=summarize(lines))))) == 10
 
 
 def test_a_large_page_needs_no_more_memory_than_a_small_one() -> None:

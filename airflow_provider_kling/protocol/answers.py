@@ -12,7 +12,7 @@ import pendulum
 
 from airflow_provider_kling.errors import KlingAnswerError, KlingApiError, KlingRequestError
 from airflow_provider_kling.protocol.codes import code_for, kind_of
-from airflow_provider_kling.protocol.reading import excerpt, seen
+from airflow_provider_kling.protocol.reading import excerpt, seen, text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Answer:
 def data_of(answer: Answer) -> Any:
     """`data` of a good answer; KlingApiError for an error code, KlingAnswerError for no answer of this API."""
     if 300 <= answer.status < 400:
-        where = answer.headers.get("location", "nowhere")[:200]
+        where = text(answer.headers.get("location", "nowhere"), most=200)
         advice = "API calls follow no redirect: set the host (base URL) of the connection to where the API is."
         raise KlingRequestError(f"redirected to {where}", http_status=answer.status, advice=advice)
     try:
@@ -43,18 +43,18 @@ def data_of(answer: Answer) -> Any:
     code = document.get("code")
     if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) < 10:
         code = int(code)
-    if not isinstance(code, int) or isinstance(code, bool):
+    if not isinstance(code, int) or isinstance(code, bool) or abs(code) >= 10**9:
         raise _answer_without_code(answer.status, document)
     if code == 0:
         return document.get("data")
     known = code_for(code, answer.status)
-    message = str(document.get("message") or known.meaning or "no message")[:1000]
+    message = text(document.get("message") or known.meaning or "no message")
     kind, advice = kind_of(known, message)
     raise kind(
         message,
         code=code,
         http_status=answer.status,
-        request_id=str(document["request_id"])[:200] if document.get("request_id") else None,
+        request_id=text(document["request_id"], most=200) if document.get("request_id") else None,
         advice=advice,
         retry_after=_retry_after(answer.headers),
         server_time=_http_date(answer.headers.get("date", "")),
@@ -63,9 +63,9 @@ def data_of(answer: Answer) -> Any:
 
 def _answer_without_code(status: int, document: Mapping[str, Any]) -> KlingApiError | KlingAnswerError:
     if status == 404:
-        path = str(document.get("path", "?"))[:200]
+        path = text(document.get("path", "?"), most=200)
         advice = "The path does not exist there; check the host (base URL) of the connection."
-        return KlingRequestError(f"{str(document.get('error', 'Not Found'))[:200]}: {path}", http_status=status, advice=advice)
+        return KlingRequestError(f"{text(document.get('error', 'Not Found'), most=200)}: {path}", http_status=status, advice=advice)
     return KlingAnswerError(
         f"HTTP {status} brought an object without a code, with the keys {seen(sorted(document))}.", http_status=status
     )
@@ -73,15 +73,15 @@ def _answer_without_code(status: int, document: Mapping[str, Any]) -> KlingApiEr
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds from Retry-After, which is a number or a date; a date counts from the answer's own Date."""
-    text = headers.get("retry-after", "").strip()
-    if text.isascii() and text.isdigit() and len(text) < 10:
-        return float(text)
-    until, now = _http_date(text), _http_date(headers.get("date", ""))
+    asked = headers.get("retry-after", "").strip()
+    if asked.isascii() and asked.isdigit() and len(asked) < 10:
+        return float(asked)
+    until, now = _http_date(asked), _http_date(headers.get("date", ""))
     return max(0.0, (until - now).total_seconds()) if until and now else None
 
 
-def _http_date(text: str) -> pendulum.DateTime | None:
+def _http_date(date: str) -> pendulum.DateTime | None:
     try:
-        return pendulum.instance(parsedate_to_datetime(text)).in_timezone("UTC")
+        return pendulum.instance(parsedate_to_datetime(date)).in_timezone("UTC")
     except (ValueError, TypeError, OverflowError, IndexError):
         return None

@@ -87,7 +87,7 @@ def lifetime_of(token: str, secrets: Mapping[str, str]) -> tuple[int, int] | Non
         with _any_key_length():
             claims = jwt.decode(token, secrets[issuer], algorithms=["HS256"], options=options)
         return int(claims["nbf"]), int(claims["exp"])
-    except (jwt.PyJWTError, ValueError, TypeError):
+    except (jwt.PyJWTError, ValueError, TypeError, OverflowError):
         return None
 
 

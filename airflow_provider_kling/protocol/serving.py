@@ -73,7 +73,7 @@ def read_page(params: Mapping[str, str]) -> tuple[int, int]:
     numbers = []
     for name, default, most in (("pageNum", 1, MAX_PAGE_NUM), ("pageSize", DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)):
         text = params.get(name, str(default))
-        if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= most:
+        if not (text.isascii() and text.isdigit() and len(text) < 10) or not 1 <= int(text) <= most:
             raise Refusal(1201, f"{name} must be between 1 and {most}")
         numbers.append(int(text))
     return numbers[0], numbers[1]

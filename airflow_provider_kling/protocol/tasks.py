@@ -12,11 +12,13 @@ from airflow_provider_kling.errors import KlingAnswerError
 from airflow_provider_kling.protocol.reading import (
     excerpt,
     milliseconds,
+    read_id,
     read_number,
     read_object,
     read_text,
     read_time,
     read_units,
+    read_url,
     seen,
 )
 
@@ -40,8 +42,8 @@ class Video:
         data = read_object(data, "a video")
         return cls(
             id=read_text(data, "id"),
-            url=read_text(data, "url", required=True) or "",
-            watermark_url=read_text(data, "watermark_url"),
+            url=read_url(data, "url", required=True) or "",
+            watermark_url=read_url(data, "watermark_url"),
             duration=read_number(data, "duration"),
         )
 
@@ -83,7 +85,10 @@ class Task:
     @property
     def links_expire_at(self) -> pendulum.DateTime | None:
         """When the links of its videos die, as far as its last change tells."""
-        return self.updated_at + LINK_LIFETIME if self.succeeded and self.updated_at else None
+        try:
+            return self.updated_at + LINK_LIFETIME if self.succeeded and self.updated_at else None
+        except OverflowError:  # in the year 9999
+            return None
 
     @classmethod
     def from_json(cls, data: Any) -> Task:
@@ -98,7 +103,7 @@ class Task:
         if status == SUCCEED and not videos and "task_result" in data:
             raise KlingAnswerError(f"Task {seen(data.get('task_id'))} has succeeded, but its answer holds no video.")
         return cls(
-            kling_task_id=read_text(data, "task_id", required=True) or "",
+            kling_task_id=read_id(data, "task_id"),
             status=status,
             message=read_text(data, "task_status_msg") or "",
             external_task_id=read_text(info, "external_task_id"),

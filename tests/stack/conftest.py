@@ -6,7 +6,8 @@ import itertools
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # for `places`, as tests/
 
 from places import ROOT
 from stack import Stack
+from together import Story, play
 from wishes import Account, Tally
 
 _numbers = itertools.count(1)
@@ -79,6 +81,21 @@ def open_account(stack: Stack, tally: Tally, build: Path) -> Iterator[Callable[.
     yield open_one
     for account in opened:
         account.kling.stop()
+
+
+@pytest.fixture(scope="module")
+def playing(
+    request: pytest.FixtureRequest, stack: Stack, open_account: Callable[..., Account], wished: int
+) -> Iterator[Mapping[Story, Future[None]]]:
+    """All tests of a file with `@at_once`, under way.
+
+    More processes than two processors can serve make the scheduler late; then it takes itself for dead, and starts
+    again what is still running.
+    """
+    with stack.at_most(6):
+        pool, stories = play(request.session.items, request.module, open_account=open_account, wished=wished)
+        yield stories
+        pool.shutdown(cancel_futures=True)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

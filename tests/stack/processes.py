@@ -68,6 +68,12 @@ class Process:
         self.signal(signal.SIGKILL)
         self.wait()
 
+    def kill_alone(self) -> None:
+        """End the program at once, and leave alive what it has started."""
+        if self._process is not None:
+            self._process.kill()
+        self.wait()
+
     def terminate(self, *, timeout: float = 30) -> None:
         """Ask the program to end, as an orchestrator does, and see that all of it is gone."""
         if self._process is None:

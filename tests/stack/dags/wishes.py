@@ -9,7 +9,7 @@ from airflow_provider_kling.operators import KlingEffectOperator
 from airflow_provider_kling.sensors import KlingTaskSensor
 
 MANIFEST, OUTPUT = "{{ params.manifest }}", "{{ params.output }}"
-PARAMS = {"manifest": "", "output": "", "kling_conn_id": "kling_default", "timeout": 600}
+PARAMS = {"manifest": "", "output": "", "kling_conn_id": "kling_default", "timeout": 600, "fresh": "", "own_id": ""}
 
 
 @task
@@ -22,12 +22,19 @@ def collect(manifest: str, output: str, *task_ids: str) -> dict:
     return write_results(manifest, output, outcomes_of(get_current_context()["ti"], *task_ids))
 
 
-def in_one(dag_id: str, *, deferrable: bool, retries: int, timeout: float = 600) -> None:
+@task
+def with_own_ids(rows: list[dict], own_id: str) -> list[dict]:
+    """The rows, each with an external id of its user's."""
+    return [{**row, "external_task_id": f"{own_id}-{row['row_id']}"} for row in rows]
+
+
+def in_one(dag_id: str, *, deferrable: bool, retries: int, timeout: float = 600, own_ids: bool = False) -> None:
     """One operator for each row, which creates, waits and saves."""
     default_args = {"retries": retries, "retry_delay": timedelta(seconds=1)}
 
     @dag(dag_id=dag_id, schedule=None, params=PARAMS, default_args=default_args, max_active_tasks=100, max_active_runs=50)
     def wishes():
+        rows = read(MANIFEST)
         video = KlingEffectOperator.partial(
             task_id="video",
             kling_conn_id="{{ params.kling_conn_id }}",
@@ -35,8 +42,9 @@ def in_one(dag_id: str, *, deferrable: bool, retries: int, timeout: float = 600)
             save_to=OUTPUT + "/videos",
             poll_interval=1,
             timeout=timeout,
+            fresh="{{ params.fresh }}",
             deferrable=deferrable,
-        ).expand_kwargs(read(MANIFEST))
+        ).expand_kwargs(with_own_ids(rows, "{{ params.own_id }}") if own_ids else rows)
         video >> collect(MANIFEST, OUTPUT, "video")
 
     wishes()
@@ -74,3 +82,6 @@ in_one("in_triggerer_once", deferrable=True, retries=0)
 in_one("impatient", deferrable=True, retries=0, timeout=15)
 in_two("create_and_wait", retries=10)
 in_two("create_and_wait_once", retries=0)
+in_one("pausable", deferrable=True, retries=10)
+in_one("cleared_by_command", deferrable=True, retries=10)
+in_one("by_own_ids", deferrable=True, retries=10, own_ids=True)

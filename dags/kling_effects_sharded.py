@@ -1,0 +1,52 @@
+"""A manifest of any size becomes effect videos, in some Airflow tasks that share its rows.
+
+Run conf: `{"manifest": <path or URI>, "output": <folder or URI>, "shards": 4}`. In `output` it leaves `videos/*.mp4` and
+a folder with `results.jsonl` and `report.html` for each shard, like `shard-1-of-4`. With another number of shards, a
+later run of the same DAG run still finds each row's video: its external id does not depend on the shard.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import Param, dag, task
+
+from airflow_provider_kling.operators import KlingEffectBatchOperator
+
+
+@dag(
+    schedule=None,
+    doc_md=__doc__,
+    tags=["kling"],
+    default_args={"retries": 2, "retry_delay": timedelta(seconds=30)},
+    params={
+        "manifest": Param("manifest.csv", type="string", description="CSV, JSON Lines or JSON: a path or URI"),
+        "output": Param("output", type="string", description="Folder or URI for videos, results and reports"),
+        "kling_conn_id": Param("kling_default", type="string", description="The connection of the Kling account"),
+        "shards": Param(4, type="integer", minimum=1, description="Airflow tasks that share the rows"),
+    },
+)
+def kling_effects_sharded():
+    @task
+    def shards(count: str, output: str) -> list[dict]:
+        return [
+            {"shard": f"{number}/{count}", "results": f"{output}/shard-{number}-of-{count}"} for number in range(1, int(count) + 1)
+        ]
+
+    @task(trigger_rule="all_done", multiple_outputs=False)
+    def collect(summaries) -> dict:
+        done = [summary for summary in summaries if summary]
+        return {
+            name: sum(summary[name] for summary in done) for name in ("rows", "succeed", "failed", "invalid", "error", "videos")
+        }
+
+    batch = KlingEffectBatchOperator.partial(
+        task_id="batch",
+        map_index_template="{{ task.shard }}",
+        manifest="{{ params.manifest }}",
+        save_to="{{ params.output }}/videos",
+        kling_conn_id="{{ params.kling_conn_id }}",
+        deferrable=True,
+    ).expand_kwargs(shards("{{ params.shards }}", "{{ params.output }}"))
+    collect(batch.output)
+
+
+kling_effects_sharded()

@@ -5,7 +5,8 @@ account's dispatcher says when it is a row's turn. Only so many rows are begun a
 the disk, so that 100,000 rows need no more memory than some thousand.
 
 What is decided here, and nowhere else: when a batch looks before it asks, whether a failed task is asked for once
-more, and which errors end all rows instead of one. What happens to one task stands in `flows`.
+more, and which errors end all rows instead of one. How rows are looked for stands in `seeking`, what happens to one
+task in `flows`.
 """
 
 from __future__ import annotations
@@ -14,37 +15,34 @@ import asyncio
 import contextlib
 import contextvars
 import copy
-import itertools
 import logging
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, TypeVar
 
 from airflow_provider_kling import flows
 from airflow_provider_kling.dispatcher import Dispatcher
 from airflow_provider_kling.earlier import Earlier
-from airflow_provider_kling.effects import EffectRequest, is_url
 from airflow_provider_kling.errors import (
     KlingAccountError,
     KlingAuthError,
     KlingError,
-    KlingInputError,
     KlingSettingsError,
     KlingStorageError,
     KlingTimeoutError,
 )
 from airflow_provider_kling.hooks import KlingHook
-from airflow_provider_kling.images import is_inline, is_portable, load_image
+from airflow_provider_kling.images import is_inline, is_portable
 from airflow_provider_kling.jobs import Ended, Job
 from airflow_provider_kling.manifest import RESULT_COLUMNS, BadRow, Row
 from airflow_provider_kling.progress import RUNNING, SAVING, WAITING, Progress
-from airflow_provider_kling.protocol import Task, is_input_fault
+from airflow_provider_kling.protocol import Task
 from airflow_provider_kling.results import INVALID, error_result, result_of
+from airflow_provider_kling.seeking import RowWish, Seeker, may_ask_again, only_urls
 from airflow_provider_kling.spool import Spool
-from airflow_provider_kling.storage import is_there, shown, storage_path
 
 T = TypeVar("T")
 
@@ -53,22 +51,11 @@ QUEUED_WITH_IMAGES = 8  # … of them those whose images are sent along, up to 1
 BEGUN = 5000  # rows that are under way, videos being saved included, unless `max_concurrency` wants more
 CHUNK, CHUNK_CHARACTERS = 64, 1_000_000  # rows that are read in one go
 THREADS = 8  # for reading images; not those of the event loop, which Airflow itself needs to get connections
-LONGEST_LOOK_PAUSE = 60.0  # seconds
 MOST_SAID = 50  # rows that went wrong that the log names while they do
 
 log = logging.getLogger(__name__)
 _quiet = logging.getLogger(f"{__name__}.quiet")
 _quiet.setLevel(logging.WARNING)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Wish(flows.Wish):
-    """A wish whose first tasks have failed: only ids from this number on are asked for."""
-
-    number: int = 1
-
-    def external_ids(self) -> Iterator[str]:
-        return itertools.islice(super().external_ids(), self.number - 1, None)
 
 
 @dataclass(eq=False)
@@ -108,13 +95,14 @@ class Batch:
     ) -> None:
         self.ended = Ended()
         self._job, self._rows, self._account, self._hook = job, rows, account, hook
-        self._earlier, self._progress, self._outcomes, self._look_first = earlier, progress, outcomes, look_first
+        self._progress, self._outcomes, self._look_first = progress, outcomes, look_first
         self._begun = asyncio.Semaphore(max(BEGUN, (job.max_concurrency or 0) + QUEUED))
         self._at_kling = asyncio.Semaphore(job.max_concurrency or BEGUN)
         self._queue = asyncio.Semaphore(QUEUED)
         self._sending = asyncio.Semaphore(QUEUED_WITH_IMAGES)
         self._downloads = asyncio.Semaphore(downloads)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="kling-batch")
+        self._seeker = Seeker(job, hook=hook, earlier=earlier, in_thread=self._in_thread)
         self._tasks: set[asyncio.Task[None]] = set()
         self._broken: BaseException | None = None
         self._said = 0
@@ -159,7 +147,7 @@ class Batch:
             return
         work = _Work(row)
         wanted = [self._begun, self._at_kling, self._queue]
-        for permit in wanted if _only_urls(row) else [*wanted, self._sending]:
+        for permit in wanted if only_urls(row) else [*wanted, self._sending]:
             await permit.acquire()
             work.permits.append(permit)
         self._move(work, WAITING)
@@ -196,15 +184,11 @@ class Batch:
             self._outcomes.put(work.row.number, outcome)
 
     async def _outcome(self, work: _Work) -> dict[str, Any]:
-        row, job = work.row, self._job
-        if self.ended.stopped and not self._worth_looking():
-            raise copy.copy(self.ended.stopped)
-        if not self._look_first:
-            self._check_deadline()
-        wish = await self._wish(row)
-        if self._look_first and (line := await self._result_of_before(wish)):
-            return {name: line.get(name) for name in RESULT_COLUMNS} | {"row_id": row.id}
-        task = work.task = await self._task_of(wish)
+        job = self._job
+        task = await self._asked(work)
+        if isinstance(task, dict):
+            return task
+        work.task, work.row = task, replace(work.row, images=())  # of those written out in the manifest, no more is needed
         work.let_go(self._queue, self._sending)
         if not task.done:
             self._move(work, RUNNING)
@@ -217,42 +201,34 @@ class Batch:
             self._move(work, SAVING)
             async with self._downloads:
                 paths = await self._hook.arun(flows.save(task, say=log.debug), destination=job.save_to)
-        return {**result_of(task, effect_scene=row.effect_scene, paths=paths), "row_id": row.id}
+        return {**result_of(task, effect_scene=work.row.effect_scene, paths=paths), "row_id": work.row.id}
 
-    async def _wish(self, row: Row) -> _Wish:
-        """What is wished for, without its images, unless they are URLs: those are read again when they are sent."""
-        job = self._job
+    async def _asked(self, work: _Work) -> Task | dict[str, Any]:
+        """The row's task, found or made; or the outcome that earlier results have."""
+        row = work.row
+        if self.ended.stopped and not self._worth_looking():
+            raise copy.copy(self.ended.stopped)
+        if not self._look_first:
+            self._check_deadline()
+        wish = await self._seeker.wish(row)
+        if self._look_first and (line := await self._seeker.result(wish, saved=self._outcomes is not None)):
+            return {name: line.get(name) for name in RESULT_COLUMNS} | {"row_id": row.id}
+        return await self._task_of(wish)
 
-        def read() -> EffectRequest:
-            return EffectRequest(row.effect_scene, [load_image(source) for source in row.images])
-
-        def read_again() -> EffectRequest:
-            again = read()
-            if again.fingerprint != fingerprint:
-                raise KlingInputError("An image was changed while its row waited for a slot; nothing was sent. Run this again.")
-            return again
-
-        request = read() if _only_urls(row) else await self._in_thread(read)
-        fingerprint = request.fingerprint if request.portable else await self._in_thread(lambda: request.fingerprint)
-        external_id = flows.wish_id(
-            request, dag_id=job.dag_id, run_id=job.run_id, task_id=job.task_id, place=row.id, fresh=job.fresh
-        )
-        return _Wish(request=request if request.portable else read_again, external_id=external_id)
-
-    async def _task_of(self, wish: _Wish) -> Task:
+    async def _task_of(self, wish: RowWish) -> Task:
         """The task of a wish: that of an earlier attempt, or a new one.
 
         Each try of the Airflow task asks once more for what has failed, unless the reason lies in the input.
         """
         number, task = 0, None
         if self._look_first:
-            number, task = await self._last_of(wish)
-            if task and (not _may_ask_again(task) or number >= self._job.tries):
+            number, task = await self._seeker.last_of(wish)
+            if task and (not may_ask_again(task) or number >= self._job.tries):
                 return task
         if self.ended.stopped:
             raise copy.copy(self.ended.stopped)
         self._check_deadline()
-        wish = _Wish(request=wish.request, external_id=wish.external_id, number=number + 1)
+        wish = RowWish(request=wish.request, external_id=wish.external_id, number=number + 1)
         return await self._account.create(
             wish, look_first=False, deadline=self._job.deadline, say=log.debug, group=f"{self._job.dag_id} {self._job.run_id}"
         )
@@ -261,40 +237,6 @@ class Batch:
         """Past the deadline nothing new is asked for."""
         if time.time() >= self._job.deadline:
             raise KlingTimeoutError("The timeout came before it was this row's turn: nothing was made, nothing was paid.")
-
-    async def _last_of(self, wish: _Wish) -> tuple[int, Task | None]:
-        """The last task of a wish, and the how manieth it is."""
-        number, task = self._earlier.task(wish.external_id) or (0, None)
-        for external_id in itertools.islice(wish.external_ids(), number, self._job.tries):
-            if self._earlier.whole or (task and not _may_ask_again(task)):
-                break
-            found = await self._looked_for(external_id)
-            if found is None:
-                break
-            number, task = number + 1, found
-            await self._earlier.read_on()  # the next rows may stand there as well
-        return number, task
-
-    async def _looked_for(self, external_id: str) -> Task | None:
-        """The task of this id, if there is one. Passing faults are waited out until the deadline."""
-        pause = 1.0
-        while True:
-            try:
-                return await self._hook.afind_task(external_id)
-            except KlingError as error:
-                left = self._job.deadline - time.time()
-                if not error.retryable or left <= 0:
-                    raise
-            await asyncio.sleep(min(pause, left))
-            pause = min(pause * 2, LONGEST_LOOK_PAUSE)
-
-    async def _result_of_before(self, wish: _Wish) -> Any:
-        """The line of the results that an earlier attempt has written, if the videos are where they are to be."""
-        line = self._earlier.result(wish.external_id)
-        save_to = self._job.save_to
-        if line is None or not save_to or self._outcomes is None:
-            return line
-        return line if await self._in_thread(lambda: all(_is_saved(video, save_to) for video in line["videos"])) else None
 
     def _failed(self, work: _Work, error: Exception) -> dict[str, Any]:
         row = work.row
@@ -378,20 +320,3 @@ async def _tell(progress: Progress, say: flows.Say) -> None:
         await asyncio.sleep(progress.pause)
         if line := progress.news():
             say(line)
-
-
-def _only_urls(row: Row) -> bool:
-    return all(map(is_url, row.images))
-
-
-def _may_ask_again(task: Task) -> bool:
-    """Whether another task for the same request may do better."""
-    return task.failed and not is_input_fault(task.message)
-
-
-def _is_saved(video: Any, save_to: str) -> bool:
-    path = video.get("path")
-    if not path:
-        return False
-    file = storage_path(path)
-    return shown(file.parent) == shown(storage_path(save_to)) and is_there(file)

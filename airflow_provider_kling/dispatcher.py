@@ -150,8 +150,7 @@ class Dispatcher:
         watch = Watch(kling_task_id, started=now, deadline=deadline, status=status, say=say)
         new = kling_task_id not in self._known
         known = self._know(kling_task_id, status=status)
-        if new or first_look > known.due:
-            known.due = max(first_look, now)
+        known.due = max(first_look, now if new else min(known.due, known.since + poll_interval))
         waiter = _Waiter(poll_interval, deadline)
         known.waiters.append(waiter)
         self._look_by(known.due)

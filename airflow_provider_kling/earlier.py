@@ -37,7 +37,7 @@ class Earlier:
         self._tasks = Spool()
         self._numbers: dict[str, int] = {}  # of wishes that were made more than once: the number of the last time
         self._lines = Spool()
-        self._pages, self._next = 0, 1
+        self._pages = 0
         self._more = True
         self._whole_until = 0.0
         self._reading = asyncio.Lock()
@@ -63,10 +63,9 @@ class Earlier:
             async with self._reading:
                 return  # somebody else has read on
         async with self._reading:
-            for _ in range(self._next):
-                if self._more and self._pages < MOST_PAGES:
-                    await self._read_page()
-            self._next *= 2
+            last = min(MOST_PAGES, self._pages * 2 + 1)
+            while self._more and self._pages < last:
+                await self._read_page()
 
     async def _read_page(self) -> None:
         try:

@@ -63,8 +63,7 @@ def finish(
 
 def task_of(event: Any) -> Task:
     """The task in a trigger's event, or the error in it, raised. Anything else is KlingAnswerError."""
-    from airflow_provider_kling.protocol import Task
-    from airflow_provider_kling.protocol.reading import seen
+    from airflow_provider_kling.protocol import Task, seen
 
     match event:
         case {"task": data}:

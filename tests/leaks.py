@@ -18,7 +18,7 @@ _ONE_ALPHABET = bytes.maketrans(b"-_", b"+/")  # base64 for URLs is base64 all t
 _BLANKS = b" \t\r\n"
 _ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]{200,}")
-_HEX = re.compile(rb"(?:[0-9a-f]{2}){100,}|(?:[0-9A-F]{2}){100,}")
+_HEX = re.compile(rb"[0-9a-fA-F]{200,}")
 _CONTROLS = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 
 
@@ -100,8 +100,12 @@ def _values(path: Path) -> Iterator[tuple[str, bytes]]:
                         yield f"{path}, {table.decode()}.{column}", value
 
 
-def _views(content: bytes, depth: int = 3) -> Iterator[tuple[str, bytes]]:
-    """The content, and what can be unpacked from it."""
+def _views(content: bytes, depth: int = 3, seen: set[bytes] | None = None) -> Iterator[tuple[str, bytes]]:
+    """The content, and what can be unpacked from it, each once."""
+    seen = set() if seen is None else seen
+    if content in seen:
+        return
+    seen.add(content)
     yield "", content
     if not depth:
         return
@@ -115,11 +119,11 @@ def _views(content: bytes, depth: int = 3) -> Iterator[tuple[str, bytes]]:
     if content[:2] == b"\x1f\x8b" or content[:1] == b"\x78":
         with contextlib.suppress(zlib.error):
             inner.append((", packed", zlib.decompress(content, wbits=47)))
-    inner += [(", in hex", bytes.fromhex(found.decode())) for found in _HEX.findall(content)]
+    inner += [(", in hex", bytes.fromhex(found[: len(found) // 2 * 2].decode())) for found in _HEX.findall(content)]
     for found in _BASE64.findall(_plain(content)):
         inner += [(", in base64", base64.b64decode(found[at : at + (len(found) - at) // 4 * 4])) for at in range(4)]
     for form, view in inner:
-        for further, deeper in _views(view, depth - 1):
+        for further, deeper in _views(view, depth - 1, seen):
             yield f"{form}{further}", deeper
 
 

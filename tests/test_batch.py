@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import contextlib
+import gc
 import json
 import os
 import subprocess
@@ -21,8 +24,9 @@ from task_runs import FakeAirflow, fire
 
 from airflow_provider_kling import batch, dispatcher, images
 from airflow_provider_kling.errors import KlingError, KlingInputError, KlingTimeoutError
+from airflow_provider_kling.files import opened
 from airflow_provider_kling.jobs import in_shard, limit_of, shard_of
-from airflow_provider_kling.manifest import parse_rows
+from airflow_provider_kling.manifest import Row, parse_rows
 from airflow_provider_kling.operators import KlingEffectBatchOperator
 from airflow_provider_kling.progress import RUNNING, WAITING, Progress
 from airflow_provider_kling.spool import Spool
@@ -249,7 +253,8 @@ def test_max_concurrency_bounds_what_runs_at_kling(airflow, kling, tmp_path):
 
 def test_passing_faults_fail_no_row(airflow, kling, tmp_path):
     for what in (1303, 500, "drop", "html"):
-        kling.fault(what, rate=0.15, times=25)
+        for kind in ("create", "get", "list"):
+            kling.fault(what, on=kind, rate=0.1, times=10)
     manifest = write(tmp_path, [row(number) for number in range(30)])
     assert airflow.finish(operator(manifest, tmp_path / "out")).state == "success"
     assert set(statuses(tmp_path / "out").values()) == {"succeed"}
@@ -509,8 +514,6 @@ def test_local_files_are_done_on_the_worker_with_a_word(airflow, kling, tmp_path
 
 def test_rows_are_read_as_they_are_begun(kling):
     """However long the manifest, only so many rows are read ahead."""
-    import asyncio
-
     read = 0
 
     def counted():
@@ -540,6 +543,37 @@ def test_rows_are_read_as_they_are_begun(kling):
     asyncio.run(some_seconds())
     assert len(kling.ledger) == 2
     assert read <= 2 + batch.QUEUED + 2 * batch.CHUNK
+
+
+@pytest.mark.kling_emulator(slots=30, duration=60)
+def test_images_written_out_in_the_manifest_are_not_held_while_their_tasks_run(kling, tmp_path):
+    image = base64.b64encode((PHOTOS / "china.jpg").read_bytes()).decode()
+    manifest = write(tmp_path, [row(number, image=image) for number in range(24)])
+    job = batch.Job(
+        manifest=manifest,
+        results=str(tmp_path / "out"),
+        dag_id="d",
+        run_id="r",
+        task_id="t",
+        kling_conn_id="kling_default",
+        deadline=time.time() + 60,
+    )
+
+    async def until_all_run(rows, outcomes):
+        work = asyncio.create_task(batch.run(job, rows, count=24, outcomes=outcomes, look_first=False, say=print))
+        while len(await asyncio.to_thread(lambda: kling.ledger)) < 24:
+            assert not work.done()
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(0.3)
+        gc.collect()
+        held = [held for held in gc.get_objects() if isinstance(held, Row) and any(len(text) > 1000 for text in held.images)]
+        work.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await work
+        return len(held)
+
+    with opened(manifest) as rows, Spool() as outcomes:
+        assert asyncio.run(until_all_run(rows(None), outcomes)) <= 5  # those of the last chunk that was read
 
 
 def test_a_spool_keeps_the_last_value_of_each_key():

@@ -19,6 +19,7 @@ from airflow_provider_kling.protocol.paths import (
     MAX_PAGE_NUM,
     MAX_PAGE_SIZE,
 )
+from airflow_provider_kling.protocol.reading import seen
 from airflow_provider_kling.protocol.serving import CreateBody, Refusal, authorize, envelope, read_create, read_page
 from airflow_provider_kling.protocol.tasks import FAILED, PROCESSING, SUBMITTED, SUCCEED, ResourcePack, Task, Video, callback_task
 
@@ -61,5 +62,6 @@ __all__ = [
     "page_call",
     "read_create",
     "read_page",
+    "seen",
     "sign",
 ]

@@ -327,10 +327,14 @@ def test_a_task_that_never_ends_is_said_to_go_on_and_a_clear_takes_it(account):
 # --- Tasks that fail
 
 
-@at_once(duration=2)
+@at_once(duration=600)
 def test_a_retry_asks_for_a_failed_task_under_the_next_id(account):
-    account.kling.fail_next("Internal trouble", times=2)
     run = account.wish("in_triggerer", 4)
+    until_waiting(run, account, 4)
+    for task in account.kling.ledger[:2]:
+        account.kling.fail(task["kling_task_id"], "Internal trouble")
+    until_made(run, account, 6)
+    account.kling.finish()
     assert done(run) == "success"
     assert sum(task["external_task_id"].endswith("-2") for task in account.kling.ledger) == 2
     assert tries(run) == {1, 2}

@@ -202,8 +202,12 @@ def _keep_best(best: dict[str, Mapping[str, Any]], outcome: Mapping[str, Any]) -
     if row_id is None:
         raise KlingInputError(f"An outcome has no row_id; it holds {', '.join(sorted(map(str, outcome)))[:200] or 'nothing'}.")
     known = best.get(str(row_id))
-    if known is None or _rank(outcome) <= _rank(known):
+    if known is None:
         best[str(row_id)] = outcome
+        return
+    better, worse = (outcome, known) if _rank(outcome) <= _rank(known) else (known, outcome)
+    ids = {key: better.get(key) or worse.get(key) for key in ("kling_task_id", "external_task_id") if worse.get(key)}
+    best[str(row_id)] = {**better, **ids}
 
 
 def _rank(outcome: Mapping[str, Any]) -> tuple[int, bool]:

@@ -98,7 +98,7 @@ class _KlingTrigger(BaseTrigger):
 
     async def on_kill(self) -> None:
         """Called since Airflow 3.3 when the task instance is cleared or marked while it is deferred."""
-        self.log.info("No longer waiting. Kling has no cancel: what was created goes on there and will be charged.")
+        self.log.info("This triggerer no longer waits. Kling has no cancel: what was created goes on there and will be charged.")
 
 
 class KlingTaskTrigger(_KlingTrigger):

@@ -58,7 +58,7 @@ def results(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "results.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
-@pytest.mark.kling_emulator(slots=5, duration=3, videos="clip")
+@pytest.mark.kling_emulator(slots=5, duration=8, videos="clip")
 def test_forty_rows_over_five_slots_end_with_forty_results_and_no_failed_try(airflow, kling, tmp_path, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_KLING_DEFAULT", kling.connection("access_key"))
     rows = [

@@ -95,7 +95,7 @@ async def test_in_a_long_list_with_the_newest_last_the_waiters_are_found(kling):
         done = await asyncio.gather(*(video(account, f"w{number}") for number in range(40)))
     assert all(task.succeeded for task in done)
     after = kling.state["requests"]
-    assert after["get"] - before.get("get", 0) < 80
+    assert after["get"] - before.get("get", 0) < 200
     assert after["list"] < 40
 
 

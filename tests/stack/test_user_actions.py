@@ -68,9 +68,9 @@ def test_a_waiting_task_marked_as_failed_and_cleared_takes_its_kling_task(accoun
     until_waiting(run, account, 3)
     until_looked_at(run, account)
     run.mark("video", "failed", map_index=0)
+    until_logged(run, GOES_ON, try_number=1)
     account.kling.finish()
     done(run)
-    until_logged(run, GOES_ON, try_number=1)
     assert row(account, 0)["status"] == "error"
     assert row(account, 0)["error"]
     assert len(made(account)) == 3
@@ -87,9 +87,9 @@ def test_a_waiting_task_marked_as_success_and_cleared_takes_its_kling_task(accou
     until_waiting(run, account, 2, task_id="video.wait")
     until_looked_at(run, account)
     run.mark("video.wait", "success", map_index=0)
+    until_logged(run, GOES_ON, try_number=1, task_id="video.wait")
     account.kling.finish()
     assert done(run) == "success"
-    until_logged(run, GOES_ON, try_number=1, task_id="video.wait")
     assert row(account, 0)["status"] == "error"
     assert "Its end was not awaited" in row(account, 0)["error"]
     assert row(account, 0)["kling_task_id"] in made(account)

@@ -54,6 +54,7 @@ MAX_WARNINGS = 50
 MAX_FAULTS = 3  # of the images of one row
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # and halves of surrogate pairs, which are no UTF-8
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")  # base64 may have line ends
 _SOME_URL = "https://example.com/image.jpg"  # stands for any image where only their number counts
 
 Warn = Callable[[str], object]
@@ -297,7 +298,7 @@ def _image_fault(name: str, value: Any) -> str:
         return f"{name} is {kind_of(value)}; wanted is a URL, a path or base64 as text."
     if not value.strip():
         return f"{name} is empty; wanted is a URL, a path or base64."
-    if not is_inline(value) and _CONTROL.search(value.strip()):
+    if (_NO_TEXT if is_inline(value) else _CONTROL).search(value.strip()):
         return f"{name} has control characters; wanted is a URL, a path or base64."
     return ""
 

@@ -24,10 +24,12 @@ from airflow_provider_kling.effects import EffectRequest
 from airflow_provider_kling.flows import Load, Pause, Room, Save, Step, Wish
 from airflow_provider_kling.protocol import FAILED, SUBMITTED, SUCCEED, Call, Task, Video
 
-# What Kling does with an external id that has a task. The first is documented, so a wish is safe there whatever happens. But
-# nothing rests on it where a look can tell: if only one process at a time works on a wish, each of them knows that it is not
-# the first, and Kling shows at once what it did, then no create is ever sent under an id that has a task.
+# What Kling does with an external id that has a task. The first is documented, so there a wish is safe whatever happens.
 TAKES_AN_ID_ONCE = "takes an id once"
+# Safe as long as one process at a time works on a wish, knows whether it is the first, and no create is on its way for longer
+# than a task runs: after that, it would make a second task under an id that the wish has left behind.
+FREES_FAILED_IDS = "frees the ids of failed tasks"
+# Nothing rests on a refusal where a look can tell. So this is as safe, if Kling shows at once what it did.
 REFUSES_NO_ID = "refuses no id"
 
 FATES = st.sampled_from(
@@ -87,8 +89,9 @@ class Account:
     links: int = 0  # of which generation those are that work
 
     def create(self, external_id: str, maker: Process, *, at_once: bool = False) -> Task:
-        if self.newest(external_id):
-            assert self.kind == TAKES_AN_ID_ONCE, f"a create under {external_id}, which has a task"
+        known = self.newest(external_id)
+        if known and (known.paid or self.kind != FREES_FAILED_IDS):
+            assert self.kind != REFUSES_NO_ID, f"a create under {external_id}, which has a task: {known}"
             raise errors.KlingTaskExists(f"External_task_id {external_id} already exists", code=1201, http_status=400)
         if sum(made.status == SUBMITTED for made in self.tasks) + self.taken_by_others >= self.slots:
             raise errors.KlingSlotsFullError("parallel task over resource pack limit", code=1303)
@@ -184,7 +187,7 @@ class World(RuleBasedStateMachine):
 
     @initialize(slots=st.integers(1, 3), wishes=st.integers(1, 2), lag=st.integers(0, 2))
     def begin(self, slots: int, wishes: int, lag: int) -> None:
-        self.account = Account(self.kind, slots, lag if self.kind == TAKES_AN_ID_ONCE else 0)
+        self.account = Account(self.kind, slots, lag if self.kind != REFUSES_NO_ID else 0)
         request = EffectRequest("squish", ["https://example.com/a.jpg"])
         requests = [request, lambda: request]
         self.wishes = [Wish(request=requests[number], external_id=f"wish{number}") for number in range(wishes)]
@@ -330,6 +333,9 @@ class World(RuleBasedStateMachine):
 
     def takes_effect(self, which: int) -> None:
         external_id, maker = self.account.still_to_come.pop(which)
+        known = self.account.newest(external_id)
+        if self.kind == FREES_FAILED_IDS and known and not known.paid:
+            return
         with contextlib.suppress(errors.KlingApiError):
             self.account.create(external_id, maker)
 
@@ -365,7 +371,7 @@ class World(RuleBasedStateMachine):
 
     def call(self, call: Call, process: Process, fate: str) -> Task:
         if not call.safe and fate.endswith("later done"):
-            if self.kind == TAKES_AN_ID_ONCE:
+            if self.kind != REFUSES_NO_ID:
                 self.account.still_to_come.append((call.body["external_task_id"], process))
             if fate.startswith("killed"):
                 raise Killed
@@ -409,16 +415,46 @@ def ids_of(wish: Wish) -> list[str]:
     return list(wish.external_ids())
 
 
-@pytest.mark.parametrize("kind", [TAKES_AN_ID_ONCE, REFUSES_NO_ID])
-def test_one_paid_task_per_wish_and_a_result_for_each_whatever_happens(kind: str) -> None:
+@pytest.mark.parametrize(("kind", "worlds"), [(TAKES_AN_ID_ONCE, 250), (FREES_FAILED_IDS, 100), (REFUSES_NO_ID, 250)])
+def test_one_paid_task_per_wish_and_a_result_for_each_whatever_happens(kind: str, worlds: int) -> None:
     world = type("World", (World,), {"kind": kind})
     run_state_machine_as_test(
         world,
         settings=settings(
-            max_examples=300,
+            max_examples=worlds,
             stateful_step_count=40,
             deadline=None,
             report_multiple_bugs=False,
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "lag", "calls"),
+    [
+        pytest.param(TAKES_AN_ID_ONCE, 2, [["lost after"]], id="a taken id whose task is not shown at once"),
+        pytest.param(TAKES_AN_ID_ONCE, 1, [["done at once"]], id="a task that is done at once, and not shown at once"),
+        pytest.param(REFUSES_NO_ID, 0, [["done at once", "refused"]], id="done at once, and the look at it fails"),
+        pytest.param(REFUSES_NO_ID, 0, [["lost after", "refused"]], id="the look after a lost answer fails"),
+        pytest.param(REFUSES_NO_ID, 0, [["killed after"], ["no slot"]], id="the look of the next try finds no slot"),
+        pytest.param(
+            REFUSES_NO_ID, 0, [["fine", FAILED], ["fine", "fine", "no slot"]], id="no slot for the task after a failed one"
+        ),
+    ],
+)
+def test_what_went_wrong_once_does_not_again(kind: str, lag: int, calls: list[list[str]]) -> None:
+    """Each of these was found by the machine above. One list of fates for each try."""
+    world = type("World", (World,), {"kind": kind})()
+    world.begin(slots=2, wishes=1, lag=lag)
+    for fates in calls:
+        for fate in fates:
+            if fate == FAILED:
+                world.a_task_ends(0, FAILED)
+                world.a_process_goes_on(0, ["fine"])
+            else:
+                world.a_process_goes_on(0, [fate])
+    world.no_try_ends_for_a_passing_fault()
+    world.teardown()
+    world.no_try_ends_for_a_passing_fault()
+    world.who_says_that_nothing_was_made_has_made_nothing()

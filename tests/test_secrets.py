@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import copy
 import gzip
 import http.client
 import json
@@ -45,14 +46,15 @@ KEYS = {
 # --- Servers ---------------------------------------------------------------------------------------------------
 
 
+Reply = tuple[int, dict[str, str], bytes]
+
+
 class Server(ThreadingHTTPServer):
     """A server of its own origin, which keeps the headers of all requests."""
 
     daemon_threads = True
 
-    def __init__(
-        self, answer: Callable[[str, str, dict[str, str], bytes], tuple[int, dict[str, str], bytes]], *, name: str
-    ) -> None:
+    def __init__(self, answer: Callable[[str, str, dict[str, str], bytes], Reply], *, name: str) -> None:
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -100,7 +102,7 @@ def witness(url: str) -> Server:
     """A proxy before a server, that sees what is sent to it."""
     target = urllib.parse.urlsplit(url)
 
-    def answer(method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
+    def answer(method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
         connection = http.client.HTTPConnection(target.hostname or "", target.port)
         try:
             connection.request(method, path, body=body or None, headers=headers)
@@ -126,11 +128,9 @@ def watched(kling, monkeypatch, auth) -> Iterator[Server]:
 def secrets_of(kling, auth: str, watched: Server) -> dict[str, str | bytes]:
     """All that nobody may be shown: the keys, the tokens that were sent, and photographs as they are sent and as they are."""
     assert watched.tokens
-    keys = (
-        {"the API key": kling.api_key}
-        if auth == "api_key"
-        else {"the secret key": kling.secret_key, "the access key": kling.access_key}
-    )
+    keys = {"api_key": {"API key": kling.api_key}, "access_key": {"secret key": kling.secret_key, "access key": kling.access_key}}[
+        auth
+    ]
     tokens = {f"token {number}": token for number, token in enumerate(watched.tokens)}
     signatures = {f"signature of {name}": token.rpartition(".")[2] for name, token in tokens.items() if auth == "access_key"}
     photos = {path.name: path.read_bytes() for path in PHOTOS.glob("*.jpg")}
@@ -222,7 +222,7 @@ from airflow.sdk import dag, task
 from airflow_provider_kling.operators import KlingEffectOperator
 
 photo = base64.b64encode(Path({photo!r}).read_bytes()).decode()
-common = dict(wait_for_completion=True, deferrable=True, save_to={output!r})
+common = dict(wait_for_completion=True, deferrable=True, poll_interval=0.5, save_to={output!r})
 
 
 @dag(schedule=None, user_defined_macros={{"photo": lambda: photo}})
@@ -256,24 +256,18 @@ def without_messages(told: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def migrated(tmp_path_factory) -> Path:
-    """The home of an Airflow with a fresh database."""
-    return Airflow(tmp_path_factory.mktemp("airflow")).home
+def migrated(tmp_path_factory) -> Airflow:
+    """An Airflow with a fresh database, to be copied."""
+    return Airflow(tmp_path_factory.mktemp("airflow"))
 
 
 @pytest.fixture
 def airflow(migrated, tmp_path, monkeypatch) -> Airflow:
     """An Airflow that writes all it can, and encrypts nothing, so that it can be searched."""
-    for name, value in {
-        "LOGGING__LOGGING_LEVEL": "DEBUG",
-        "CORE__FERNET_KEY": "",
-        "DATABASE__SQL_ALCHEMY_ENGINE_ECHO": "True",
-    }.items():
-        monkeypatch.setenv(f"AIRFLOW__{name}", value)
-    shutil.copytree(migrated, tmp_path / "home")
-    airflow = Airflow.__new__(Airflow)
-    airflow.home = tmp_path / "home"
-    airflow.dags = Path(__file__).parent.parent / "dags"
+    monkeypatch.setenv("AIRFLOW__LOGGING__LOGGING_LEVEL", "DEBUG")
+    monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", "")
+    airflow = copy.copy(migrated)
+    airflow.home = shutil.copytree(migrated.home, tmp_path / "home")
     return airflow
 
 
@@ -313,10 +307,8 @@ def test_nothing_that_is_written_down_holds_a_key_a_token_or_an_image(airflow, k
     secrets = secrets_of(kling, auth, watched)
     assert leaks(secrets, without_messages(told), airflow.home, output / "results.jsonl", output / "report.html") == []
     with sqlite3.connect(airflow.home / "airflow.db") as connection:  # there, each of them would have been found
-        connection.execute(
-            "update dag_run set conf = ?",
-            (b" ".join(each.encode() if isinstance(each, str) else each for each in secrets.values()),),
-        )
+        everything = b" ".join(each.encode() if isinstance(each, str) else each for each in secrets.values())
+        connection.execute("update dag_run set conf = ?", (everything,))
     connection.close()
     assert {sentence.partition(" stands in ")[0] for sentence in leaks(secrets, airflow.home)} == set(secrets)
 
@@ -359,7 +351,7 @@ JWT = {"conn_type": "kling", "login": "ak", "password": "a-secret-key-of-at-leas
 API_KEY = {"conn_type": "kling", "password": KEY}
 
 
-def video(*_: Any) -> tuple[int, dict[str, str], bytes]:
+def video(*_: Any) -> Reply:
     return 200, {"Content-Type": "video/mp4", "Set-Cookie": "seen=1; Path=/"}, b"\0\0\0\x18ftypmp42" + bytes(100)
 
 
@@ -370,7 +362,7 @@ def elsewhere() -> Iterator[Server]:
         yield server
 
 
-def redirect(status: int, to: str) -> tuple[int, dict[str, str], bytes]:
+def redirect(status: int, to: str) -> Reply:
     return status, {"Location": to, "Set-Cookie": "session=of-this-host; Path=/"}, b""
 
 
@@ -423,7 +415,7 @@ def test_the_hosts_that_a_video_is_loaded_from_are_told_nothing(elsewhere, monke
     task = Task(kling_task_id="7", status="succeed", videos=(Video(id="v", url="?"),)).to_json()
     links: list[str] = []
 
-    def answer(method: str, path: str, *_: Any) -> tuple[int, dict[str, str], bytes]:
+    def answer(_: str, path: str, *__: Any) -> Reply:
         if path.startswith("/v1/videos/effects"):
             shown = {**task, "task_result": {"videos": [{"id": str(link), "url": link} for link in links]}}
             content = json.dumps({"code": 0, "message": "SUCCEED", "request_id": "r", "data": shown}).encode()

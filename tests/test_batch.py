@@ -450,7 +450,8 @@ def test_deferred_the_triggerer_creates_and_a_worker_saves(airflow, kling, photo
     ]  # fmt: skip
     assert len(kling.ledger) == 4
     assert len(kling.requests("video")) == 4
-    assert airflow.result["results"] == f"{store}/out/results.jsonl"
+    # Before Airflow 3.2 a URI of this store is written with a slash more.
+    assert airflow.result["results"].replace("memory:///", "memory://") == f"{store}/out/results.jsonl"
 
 
 def test_a_trigger_that_starts_again_pays_nothing_and_asks_no_failed_row_again(airflow, kling, store):
@@ -566,7 +567,7 @@ def test_images_written_out_in_the_manifest_are_not_held_while_their_tasks_run(k
             await asyncio.sleep(0.1)
         await asyncio.sleep(0.3)
         gc.collect()
-        held = [held for held in gc.get_objects() if isinstance(held, Row) and any(len(text) > 1000 for text in held.images)]
+        held = [held for held in gc.get_objects() if type(held) is Row and any(len(text) > 1000 for text in held.images)]
         work.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await work

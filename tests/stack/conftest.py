@@ -38,11 +38,9 @@ def build(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tally(build: Path) -> Iterator[Tally]:
-    """What became of all wishes of this session, printed and written down at its end."""
-    tally = Tally()
-    yield tally
-    tally.write(build / "tally.json")
+def tally(build: Path) -> Tally:
+    """What became of all wishes of this session; it is printed at its end."""
+    return Tally(build / "tally.json")
 
 
 @pytest.fixture(scope="session")

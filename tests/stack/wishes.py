@@ -29,16 +29,18 @@ class Count:
 
 @dataclass
 class Tally:
-    """The counts of all faults, for the table in the docs."""
+    """The counts of all faults, for the table in the docs; written down with each one, as a session may be broken off."""
 
+    path: Path
     counts: dict[str, Count] = field(default_factory=dict)
 
     def add(self, fault: str, *, wishes: int, paid_twice: int, lost: int) -> None:
         test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition("/")[2].partition(" ")[0]
         count = self.counts.setdefault(fault, Count(test))
         count.wishes, count.paid_twice, count.lost = count.wishes + wishes, count.paid_twice + paid_twice, count.lost + lost
+        self.write()
 
-    def write(self, path: Path) -> None:
+    def write(self) -> None:
         """As JSON, with lines for a person, and as the table of docs/guarantees.md."""
         width = max(map(len, self.counts), default=0)
         lines = [f"{'fault'.ljust(width)}  wishes  paid twice  lost"]
@@ -47,9 +49,8 @@ class Tally:
         table = ["| Fault | Wishes | Paid twice | Lost | Test |", "|---|---|---|---|---|"]
         for fault, count in self.counts.items():
             table.append(f"| {fault} | {count.wishes} | {count.paid_twice} | {count.lost} | `{count.test.partition('::')[2]}` |")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.with_suffix(".md").write_text("\n".join(table) + "\n")
-        path.write_text(
+        self.path.with_suffix(".md").write_text("\n".join(table) + "\n")
+        self.path.write_text(
             json.dumps({"lines": lines, "counts": {fault: vars(count) for fault, count in self.counts.items()}}, indent=1)
         )
 

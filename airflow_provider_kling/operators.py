@@ -266,6 +266,7 @@ class KlingEffectOperator(BaseOperator):
             external_id=wish.external_id,
             callback_url=wish.callback_url,
             wait_for_completion=self.wait_for_completion,
+            row_id=self.row_id,
         )
 
     def _come_back(self, deadline: float, error: Exception) -> NoReturn:

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from airflow.sdk.execution_time.xcom import XCom
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_kling import flows
@@ -136,6 +137,7 @@ class KlingEffectTrigger(_KlingTrigger):
         external_id: str,
         callback_url: str | None,
         wait_for_completion: bool,
+        row_id: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -144,6 +146,7 @@ class KlingEffectTrigger(_KlingTrigger):
         self.external_id = external_id
         self.callback_url = callback_url
         self.wait_for_completion = wait_for_completion
+        self.row_id = row_id
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         path, kwargs = super().serialize()
@@ -153,6 +156,7 @@ class KlingEffectTrigger(_KlingTrigger):
             "external_id": self.external_id,
             "callback_url": self.callback_url,
             "wait_for_completion": self.wait_for_completion,
+            "row_id": self.row_id,
             **kwargs,
         }
 
@@ -161,11 +165,26 @@ class KlingEffectTrigger(_KlingTrigger):
         wish = flows.Wish(request=self._request, external_id=self.external_id, callback_url=self.callback_url)
         task = await account.create(wish, look_first=True, deadline=self.deadline, group=self._group, say=self.log.info)
         self.log.info("%s", flows.told(task))
+        await self._know(task)
         if task.done or not self.wait_for_completion:
             return task
         return await account.wait(
             task.kling_task_id, deadline=self.deadline, poll_interval=self.poll_interval, status=task.status, say=self.log.info
         )
+
+    async def _know(self, task: Task) -> None:
+        """Leave the task's ids in XCom now: whoever marks this as failed while it waits is to find what is paid for."""
+        from airflow_provider_kling.endings import CREATED_TASK, created_word
+
+        ti = self.task_instance
+        if ti is None or not hasattr(XCom, "aset"):  # under `dag.test()`; before Airflow 3.3
+            return
+        word = dict(created_word(task, row_id=self.row_id))
+        place = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
+        try:
+            await XCom.aset(CREATED_TASK, word, **place)
+        except Exception as error:  # noqa: BLE001 - the worker leaves them once more, and the log has them
+            self.log.warning("The ids of Kling task %s are not in XCom yet: %s", task.kling_task_id, error)
 
     @property
     def _group(self) -> str:

@@ -68,9 +68,10 @@ class Postgres:
                 cursor.execute(query, values)
                 return cursor.fetchall() if cursor.description else []
 
-    def dump(self, database: str) -> str:
-        """All that a database holds, as text."""
-        command = [str(programs() / "pg_dump"), "-h", "127.0.0.1", "-p", str(self.port), "-U", "airflow", "--inserts", database]
+    def dump(self, database: str, *, without: str) -> str:
+        """All that a database holds but the rows of one table, as text."""
+        server = ["-h", "127.0.0.1", "-p", str(self.port), "-U", "airflow"]
+        command = [str(programs() / "pg_dump"), *server, "--inserts", f"--exclude-table-data={without}", database]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
     def remove(self) -> None:

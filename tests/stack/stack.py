@@ -27,6 +27,7 @@ from postgres import Postgres
 from processes import MARK, Process, end_marked, free_port, new_mark, until, without
 
 DAGS = Path(__file__).parent / "dags"
+MODULES = Path(__file__).parent / "modules"
 DONE = {"success", "failed"}
 TASKS_AT_ONCE = 12
 
@@ -68,6 +69,7 @@ class Stack:
             **base,
             # `airflow` must be found by programs that Airflow itself starts.
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{base['PATH']}",
+            "PYTHONPATH": os.pathsep.join([str(MODULES), base.get("PYTHONPATH", "")]),
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             "AIRFLOW__CORE__PARALLELISM": str(TASKS_AT_ONCE),
@@ -175,7 +177,6 @@ class Stack:
         own_name = {
             "AIRFLOW__CORE__HOSTNAME_CALLABLE": "hostnames.own",
             "KLING_STACK_NAME": name,
-            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent / "modules"), self.environment.get("PYTHONPATH", "")]),
         }
         return self._component("triggerer", "--skip-serve-logs", name=name, **own_name)
 

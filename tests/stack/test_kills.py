@@ -179,6 +179,37 @@ def test_a_triggerer_that_wakes_up_after_another_has_taken_its_triggers(whole, o
     account.judge("triggerer paused, its triggers run twice")
 
 
+# --- A whole manifest in one task
+
+
+@at_once(duration=3, slots=5)
+def test_a_batch_whose_worker_dies_goes_on_where_it_was(account, wished):
+    run = account.wish("batch_on_worker", wished)
+    for made in (wished // 3, 2 * wished // 3):
+        run.until(f"{made} tasks are made", lambda made=made: len(account.kling.ledger) >= made, timeout=PATIENCE)
+        worker = run.until("its worker runs", lambda: workers(run, tries=10).get(-1), timeout=PATIENCE)
+        kill_worker(worker, all_of_it=True)
+    end(run)
+    account.judge("worker of a batch killed twice")
+
+
+def test_a_batch_whose_triggerer_dies_goes_on_where_it_was(whole, open_account, wished):
+    first, second = whole.triggerers
+    account = open_account("batch", duration=LONG, slots=wished // 2)
+    with parked(whole, second):
+        run = account.wish("batch_in_triggerer", wished, shared=True)
+        until_waits(run, 1, at=first)
+        until("the slots are full", lambda: len(account.kling.ledger) == wished // 2)
+    first.kill()
+    until_waits(run, 1, at=second)
+    account.kling.configure(duration=1)
+    account.kling.finish()
+    until("all tasks are made", lambda: len(account.kling.ledger) == wished, timeout=PATIENCE)
+    first.start()
+    assert run.until_done(timeout=PATIENCE) == "success"
+    account.judge("triggerer of a batch killed")
+
+
 # --- Airflow's other parts die
 
 

@@ -73,6 +73,7 @@ def test_a_waiting_task_marked_as_failed_and_cleared_takes_its_kling_task(accoun
     done(run)
     assert row(account, 0)["status"] == "error"
     assert row(account, 0)["error"]
+    assert row(account, 0)["kling_task_id"] in made(account)
     assert len(made(account)) == 3
 
     run.clear("video")

@@ -16,6 +16,8 @@ from ways import Way
 
 from airflow_provider_kling.emulator import KlingEmulator
 
+SHARED = "shared://"  # see modules/shared
+
 
 @dataclass
 class Count:
@@ -66,11 +68,24 @@ class Account:
         self.output = folder / conn_id
         self.rows: list[str] = []
 
-    def wish(self, dag_id: str, rows: int, *, run_id: str = "", params: Mapping[str, Any] | None = None, **row: Any) -> Run:
-        """Start a run of a DAG over a manifest with so many rows; `params` are further ones of the DAG."""
+    def wish(
+        self,
+        dag_id: str,
+        rows: int,
+        *,
+        run_id: str = "",
+        params: Mapping[str, Any] | None = None,
+        shared: bool = False,
+        **row: Any,
+    ) -> Run:
+        """Start a run of a DAG over a manifest with so many rows; `params` are further ones of the DAG.
+
+        With `shared` the DAG is told URIs of an object store, instead of paths.
+        """
         self.write_manifest(rows, **row)
         (self.output / "results.jsonl").unlink(missing_ok=True)
-        conf = {"manifest": str(self.manifest), "output": str(self.output), "kling_conn_id": self.conn_id, **(params or {})}
+        at = SHARED if shared else ""
+        conf = {"manifest": f"{at}{self.manifest}", "output": f"{at}{self.output}", "kling_conn_id": self.conn_id, **(params or {})}
         return self.stack.run(dag_id, conf, run_id=run_id)
 
     @property
@@ -136,4 +151,6 @@ class Account:
             return False
         if line["id"] in without_video:
             return line["status"] in ("error", "failed", "invalid") and bool(line["error"])
-        return line["status"] == "succeed" and all(Path(video["path"]).stat().st_size > 0 for video in line["videos"])
+        return line["status"] == "succeed" and all(
+            Path(video["path"].removeprefix(SHARED)).stat().st_size > 0 for video in line["videos"]
+        )

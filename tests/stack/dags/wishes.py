@@ -5,7 +5,7 @@ from datetime import timedelta
 from airflow.sdk import dag, get_current_context, task, task_group
 
 from airflow_provider_kling.fanout import outcomes_of, read_manifest, write_results
-from airflow_provider_kling.operators import KlingEffectOperator
+from airflow_provider_kling.operators import KlingEffectBatchOperator, KlingEffectOperator
 from airflow_provider_kling.sensors import KlingTaskSensor
 
 MANIFEST, OUTPUT = "{{ params.manifest }}", "{{ params.output }}"
@@ -76,6 +76,25 @@ def in_two(dag_id: str, *, retries: int, timeout: float = 600) -> None:
     wishes()
 
 
+def in_batch(dag_id: str, *, deferrable: bool) -> None:
+    """The whole manifest in one task."""
+    default_args = {"retries": 10, "retry_delay": timedelta(seconds=1)}
+
+    @dag(dag_id=dag_id, schedule=None, params=PARAMS, default_args=default_args, max_active_runs=50)
+    def wishes():
+        KlingEffectBatchOperator(
+            task_id="video",
+            manifest=MANIFEST,
+            results=OUTPUT,
+            kling_conn_id="{{ params.kling_conn_id }}",
+            poll_interval=1,
+            timeout=600,
+            deferrable=deferrable,
+        )
+
+    wishes()
+
+
 in_one("on_worker", deferrable=False, retries=10)
 in_one("in_triggerer", deferrable=True, retries=10)
 in_one("in_triggerer_once", deferrable=True, retries=0)
@@ -85,3 +104,5 @@ in_two("create_and_wait_once", retries=0)
 in_one("pausable", deferrable=True, retries=10)
 in_one("cleared_by_command", deferrable=True, retries=10)
 in_one("by_own_ids", deferrable=True, retries=10, own_ids=True)
+in_batch("batch_on_worker", deferrable=False)
+in_batch("batch_in_triggerer", deferrable=True)

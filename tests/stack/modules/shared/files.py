@@ -1,0 +1,31 @@
+"""An object store for all processes of a stack: `shared:///folder/file` is a file of this machine.
+
+A provider of its own, as Airflow takes file systems from providers only. Nothing but the scheme tells the package that
+it is reached from everywhere, as S3 would be.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fsspec.implementations.local import LocalFileSystem
+
+schemes = ["shared"]
+
+
+class SharedFileSystem(LocalFileSystem):
+    protocol = "shared"
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        if isinstance(path, list):
+            return [cls._strip_protocol(one) for one in path]
+        return LocalFileSystem._strip_protocol(str(path).removeprefix("shared://"))
+
+
+def get_fs(conn_id: str | None, storage_options: dict[str, Any]) -> SharedFileSystem:
+    return SharedFileSystem(**storage_options)
+
+
+def provider() -> dict[str, Any]:
+    return {"package-name": "shared", "name": "Shared", "description": "Files", "filesystems": ["shared.files"]}

@@ -1,0 +1,56 @@
+"""What Airflow's real processes write down, while tasks wait and when they are done: no key, no token, no image."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+from leaks import leaks
+from places import PHOTOS
+from stack import Run, Stack
+from wishes import Account
+
+KEYS = {
+    "api_key": ["an-api-key/of+the=stack~0123456789"],
+    "access_key": ["access-key-of-the-stack-0123456789:secret-key+of/the=stack~0123456789"],
+}
+ROWS = 3
+PATIENCE = 300  # seconds
+PHOTO = min(PHOTOS.glob("*.jpg")).read_bytes()
+INLINE = {"image": base64.b64encode(PHOTO).decode()}
+WAYS = [  # DAG, its task that waits, and how the wishes are told
+    ("create_and_wait", "video.wait", {}),
+    ("in_triggerer", "video", INLINE),
+    ("batch_in_triggerer", "video", {"shared": True}),
+]
+
+
+def test_neither_database_nor_logs_hold_a_key_a_token_or_an_image(stack, open_account):
+    needles = {"the image": PHOTO, "the image in base64": INLINE["image"]}
+    accounts: list[Account] = []
+    runs: list[tuple[Run, str]] = []
+    for auth, keys in KEYS.items():
+        needles |= {f"part {number} of {auth}": part for number, part in enumerate(keys[0].split(":"))}
+        for dag_id, task_id, wishes in WAYS:
+            account = open_account(f"secret_{auth}_{dag_id}", auth=auth, duration=3600, **{auth: keys})
+            accounts.append(account)
+            runs.append((account.wish(dag_id, ROWS, **wishes), task_id))
+    for account, (run, task_id) in zip(accounts, runs, strict=True):
+        run.until("all are made", lambda account=account: len(account.kling.ledger) == ROWS, timeout=PATIENCE)
+        run.until("it waits", lambda run=run, task_id=task_id: run.count(task_id, "deferred"), timeout=PATIENCE)
+    found = leaks(needles, database(stack, accounts))
+    for account in accounts:
+        account.kling.finish()
+    for run, _ in runs:
+        assert run.until_done(timeout=PATIENCE) == "success"
+    results = [account.output / "results.jsonl" for account in accounts]
+    assert all(path.exists() for path in results)
+    found += leaks(needles, database(stack, accounts), stack.home / "logs", stack.logs, *results)
+    assert not found, json.dumps(found, indent=1)
+
+
+def database(stack: Stack, accounts: list[Account]) -> str:
+    """All that Airflow's database holds but its connections, where keys belong."""
+    dump = stack.postgres.dump("airflow", without="connection")
+    assert all(account.conn_id in dump for account in accounts)
+    return dump

@@ -51,7 +51,7 @@ QUICK = {
 class Stack:
     """An Airflow under `home`, which runs the package's DAGs and those in `dags`."""
 
-    def __init__(self, home: Path, *, dags: Path = DAGS, options: Mapping[str, str] | None = None) -> None:
+    def __init__(self, home: Path, *, dags: Path = DAGS, options: Mapping[str, str] | None = None, triggerers: int = 2) -> None:
         self.home = home
         self.mark = new_mark()
         self.logs = home / "processes"
@@ -95,7 +95,7 @@ class Stack:
         self.api_server = self._component("api-server")
         self.scheduler = self._component("scheduler", "--skip-serve-logs", first=PRELOAD)
         self.dag_processor = self._component("dag-processor")
-        self.triggerers = [self._triggerer(f"triggerer-{number}") for number in (1, 2)]
+        self.triggerers = [self._triggerer(f"triggerer-{number}") for number in range(1, triggerers + 1)]
         self._session = requests.Session()
         self._session.trust_env = False
         self._states: dict[tuple[str, str], str] = {}

@@ -1,0 +1,79 @@
+"""A manifest's way through the batch: `python manifests.py read|batch <rows>` prints JSON.
+
+`read` reads and checks all rows. `batch` runs KlingEffectBatchOperator's task over them, in a process of its own, whose
+greatest memory counts.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import paths  # noqa: F401 - for task_runs
+from accounts import Load, open_account
+from machine import process_of
+
+SECONDS = 5.0  # of a Kling task
+
+
+def written(folder: Path, rows: int) -> Path:
+    path = folder / "manifest.csv"
+    with path.open("w") as file:
+        file.write("id,effect_scene,image\n")
+        for number in range(rows):
+            file.write(f"r{number},squish,https://example.com/photos/{number}.jpg\n")
+    return path
+
+
+def read(rows: int, folder: Path) -> dict[str, Any]:
+    from airflow_provider_kling.files import opened
+
+    path = written(folder, rows)
+    started = time.perf_counter()
+    with opened(str(path), format=None, strict=False) as found:
+        count = sum(1 for _ in found(None))
+    took = time.perf_counter() - started
+    return {"rows": count, "took": round(took, 2), "rows_per_second": round(count / took)}
+
+
+def batch(rows: int, folder: Path) -> dict[str, Any]:
+    from airflow.sdk import DAG
+    from task_runs import FakeAirflow
+
+    from airflow_provider_kling.operators import KlingEffectBatchOperator
+
+    path = written(folder, rows)
+    kling = open_account(Load(rows, SECONDS))
+    try:
+        os.environ["AIRFLOW_CONN_KLING_DEFAULT"] = kling.connection()
+        started, cpu = time.perf_counter(), time.process_time()
+        emulator = process_of("airflow_provider_kling.emulator")
+        emulator_cpu = sum(emulator.cpu_times()[:2])
+        with DAG("benchmark"):
+            operator = KlingEffectBatchOperator(task_id="batch", manifest=str(path), results=str(folder / "out"), save_to=None)
+        airflow = FakeAirflow()
+        airflow.finish(operator)
+        took = time.perf_counter() - started
+        return {
+            "rows": rows,
+            "succeeded": airflow.result["succeed"],
+            "took": round(took, 1),
+            "cpu_per_video": round((time.process_time() - cpu) / rows, 4),
+            "emulator_core": round((sum(emulator.cpu_times()[:2]) - emulator_cpu) / took, 3),
+            "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        }
+    finally:
+        kling.stop()
+
+
+if __name__ == "__main__":
+    logging.disable(logging.CRITICAL)
+    with tempfile.TemporaryDirectory() as name:
+        print(json.dumps({"read": read, "batch": batch}[sys.argv[1]](int(sys.argv[2]), Path(name))))

@@ -17,13 +17,14 @@ import contextvars
 import copy
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, TypeVar
 
 from airflow_provider_kling import flows
+from airflow_provider_kling.accounts import conn_ids, shares_of, turn
 from airflow_provider_kling.dispatcher import Dispatcher
 from airflow_provider_kling.earlier import Earlier
 from airflow_provider_kling.errors import (
@@ -41,7 +42,7 @@ from airflow_provider_kling.manifest import RESULT_COLUMNS, BadRow, Row
 from airflow_provider_kling.progress import RUNNING, SAVING, WAITING, Progress
 from airflow_provider_kling.protocol import Task
 from airflow_provider_kling.results import INVALID, error_result, result_of
-from airflow_provider_kling.seeking import RowWish, Seeker, may_ask_again, only_urls
+from airflow_provider_kling.seeking import InThread, RowWish, Seeker, may_ask_again, only_urls
 from airflow_provider_kling.spool import Spool
 
 T = TypeVar("T")
@@ -59,10 +60,21 @@ _quiet.setLevel(logging.WARNING)
 
 
 @dataclass(eq=False)
+class Account:
+    """One of the accounts that share a job."""
+
+    dispatcher: Dispatcher
+    hook: KlingHook
+    seeker: Seeker
+    stopped: KlingError | None = None  # what has ended all its rows
+
+
+@dataclass(eq=False)
 class _Work:
     """A row under way: where it is, its task as soon as there is one, and what it keeps others from."""
 
     row: Row
+    account: Account
     place: str | None = None
     task: Task | None = None
     permits: list[asyncio.Semaphore] = field(default_factory=list)
@@ -85,24 +97,23 @@ class Batch:
         job: Job,
         *,
         rows: Iterator[Row | BadRow],
-        account: Dispatcher,
-        hook: KlingHook,
-        earlier: Earlier,
+        accounts: Sequence[Account],
+        shares: Sequence[int],
+        in_thread: InThread,
         progress: Progress,
         outcomes: Spool | None,
         look_first: bool,
         downloads: int,
     ) -> None:
         self.ended = Ended()
-        self._job, self._rows, self._account, self._hook = job, rows, account, hook
+        self._job, self._rows, self._accounts, self._shares, self._in_thread = job, rows, accounts, shares, in_thread
         self._progress, self._outcomes, self._look_first = progress, outcomes, look_first
         self._begun = asyncio.Semaphore(max(BEGUN, (job.max_concurrency or 0) + QUEUED))
         self._at_kling = asyncio.Semaphore(job.max_concurrency or BEGUN)
-        self._queue = asyncio.Semaphore(QUEUED)
+        # Rows of an account without a free slot are not to keep those of another one from beginning.
+        self._queue = asyncio.Semaphore(QUEUED if len(accounts) == 1 else BEGUN)
         self._sending = asyncio.Semaphore(QUEUED_WITH_IMAGES)
         self._downloads = asyncio.Semaphore(downloads)
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="kling-batch")
-        self._seeker = Seeker(job, hook=hook, earlier=earlier, in_thread=self._in_thread)
         self._tasks: set[asyncio.Task[None]] = set()
         self._broken: BaseException | None = None
         self._said = 0
@@ -124,7 +135,6 @@ class Batch:
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
-            self._threads.shutdown(wait=False, cancel_futures=True)
         self.ended.counts = dict(self._progress.ended)
         return self.ended
 
@@ -145,7 +155,7 @@ class Batch:
         if self._outcomes is None and not all(is_inline(image) or is_portable(image) for image in row.images):
             self.ended.left += 1
             return
-        work = _Work(row)
+        work = _Work(row, self._accounts[turn(row.number, self._shares)])
         wanted = [self._begun, self._at_kling, self._queue]
         for permit in wanted if only_urls(row) else [*wanted, self._sending]:
             await permit.acquire()
@@ -192,7 +202,7 @@ class Batch:
         work.let_go(self._queue, self._sending)
         if not task.done:
             self._move(work, RUNNING)
-            task = work.task = await self._account.wait(
+            task = work.task = await work.account.dispatcher.wait(
                 task.kling_task_id, deadline=job.deadline, poll_interval=job.poll_interval, status=task.status, say=log.debug
             )
         work.let_go(self._at_kling)
@@ -200,36 +210,39 @@ class Batch:
         if job.save_to and self._outcomes is not None and task.succeeded:
             self._move(work, SAVING)
             async with self._downloads:
-                paths = await self._hook.arun(flows.save(task, say=log.debug), destination=job.save_to)
+                paths = await work.account.hook.arun(flows.save(task, say=log.debug), destination=job.save_to)
         return {**result_of(task, effect_scene=work.row.effect_scene, paths=paths), "row_id": work.row.id}
 
     async def _asked(self, work: _Work) -> Task | dict[str, Any]:
         """The row's task, found or made; or the outcome that earlier results have."""
-        row = work.row
-        if self.ended.stopped and not self._worth_looking():
-            raise copy.copy(self.ended.stopped)
+        if work.account.stopped and not self._worth_looking(work.account):
+            raise copy.copy(work.account.stopped)
         if not self._look_first:
             self._check_deadline()
-        wish = await self._seeker.wish(row)
-        if self._look_first and (line := await self._seeker.result(wish, saved=self._outcomes is not None)):
-            return {name: line.get(name) for name in RESULT_COLUMNS} | {"row_id": row.id}
-        return await self._task_of(wish)
+        wish = await work.account.seeker.wish(work.row)
+        if self._look_first and (line := await self._accounts[0].seeker.result(wish, saved=self._outcomes is not None)):
+            return {name: line.get(name) for name in RESULT_COLUMNS} | {"row_id": work.row.id}
+        return await self._task_of(work, wish)
 
-    async def _task_of(self, wish: RowWish) -> Task:
-        """The task of a wish: that of an earlier attempt, or a new one.
+    async def _task_of(self, work: _Work, wish: RowWish) -> Task:
+        """The task of a wish: that of an earlier attempt, in whichever account, or a new one.
 
         Each try of the Airflow task asks once more for what has failed, unless the reason lies in the input.
         """
         number, task = 0, None
         if self._look_first:
-            number, task = await self._seeker.last_of(wish)
+            for account in sorted(self._accounts, key=lambda account: account is not work.account):
+                number, task = await account.seeker.last_of(wish)
+                if task:
+                    work.account = account
+                    break
             if task and (not may_ask_again(task) or number >= self._job.tries):
                 return task
-        if self.ended.stopped:
-            raise copy.copy(self.ended.stopped)
+        if work.account.stopped:
+            raise copy.copy(work.account.stopped)
         self._check_deadline()
         wish = RowWish(request=wish.request, external_id=wish.external_id, number=number + 1)
-        return await self._account.create(
+        return await work.account.dispatcher.create(
             wish, look_first=False, deadline=self._job.deadline, say=log.debug, group=f"{self._job.dag_id} {self._job.run_id}"
         )
 
@@ -247,22 +260,20 @@ class Batch:
         elif not isinstance(error, KlingError) or error.retryable or isinstance(error, KlingStorageError):
             self.ended.may_pass += 1
         if isinstance(error, KlingAuthError | KlingAccountError | KlingSettingsError):
-            if self.ended.stopped is None:
-                log.error("No more videos are asked for: %s", error)
-                self.ended.stopped = error
+            if work.account.stopped is None:
+                of = f" of {work.account.hook.kling_conn_id}" if len(self._accounts) > 1 else ""
+                log.error("No more videos are asked for%s: %s", of, error)
+                work.account.stopped = error
+                self.ended.stopped = self.ended.stopped or error
         elif self._said < MOST_SAID:
             self._said += 1
             more = " Of further rows only the results tell." if self._said == MOST_SAID else ""
             log.warning("Row %s, %s: %s%s", row.id, outcome["status"], outcome["error"], more)
         return outcome
 
-    def _worth_looking(self) -> bool:
+    def _worth_looking(self, account: Account) -> bool:
         """Whether rows may still be found, where the account takes no more creates."""
-        return self._look_first and isinstance(self.ended.stopped, KlingAccountError)
-
-    async def _in_thread(self, function: Callable[[], T]) -> T:
-        context = contextvars.copy_context()
-        return await asyncio.get_running_loop().run_in_executor(self._threads, context.run, function)
+        return self._look_first and isinstance(account.stopped, KlingAccountError)
 
 
 class _QuietHook(KlingHook):
@@ -286,33 +297,45 @@ async def run(
 ) -> Ended:
     """Work on these rows (so many), with a line about the progress now and then. See `Batch`."""
     progress = Progress(rows=count, clock=clock)
-    hook = _QuietHook(job.kling_conn_id)
-    with Earlier(hook) as earlier:
-        async with KlingHook.dispatched(job.kling_conn_id) as account, hook:
+    threads = ThreadPoolExecutor(THREADS, thread_name_prefix="kling-batch")
+
+    async def in_thread(function: Callable[[], T]) -> T:
+        context = contextvars.copy_context()
+        return await asyncio.get_running_loop().run_in_executor(threads, context.run, function)
+
+    async with contextlib.AsyncExitStack() as opened:
+        opened.callback(threads.shutdown, wait=False, cancel_futures=True)
+        accounts: list[Account] = []
+        for hook in map(_QuietHook, conn_ids(job.kling_conn_id)):
+            earlier = opened.enter_context(Earlier(hook))
+            account = await opened.enter_async_context(KlingHook.dispatched(hook.kling_conn_id))
+            await opened.enter_async_context(hook)
             await hook.asettings()
             if look_first:
-                await asyncio.to_thread(earlier.read_results, job.results)
+                if not accounts:
+                    await asyncio.to_thread(earlier.read_results, job.results)
                 await earlier.read_on()
-            batch = Batch(
-                job,
-                rows=rows,
-                account=account,
-                hook=hook,
-                earlier=earlier,
-                progress=progress,
-                outcomes=outcomes,
-                look_first=look_first,
-                downloads=downloads,
-            )
-            teller = asyncio.create_task(_tell(progress, say))
-            try:
-                return await batch.run()
-            finally:
-                teller.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await teller
-                if line := progress.news():
-                    say(line)
+            accounts.append(Account(account, hook, Seeker(job, hook=hook, earlier=earlier, in_thread=in_thread)))
+        batch = Batch(
+            job,
+            rows=rows,
+            accounts=accounts,
+            shares=shares_of([account.hook for account in accounts]),
+            in_thread=in_thread,
+            progress=progress,
+            outcomes=outcomes,
+            look_first=look_first,
+            downloads=downloads,
+        )
+        teller = asyncio.create_task(_tell(progress, say))
+        try:
+            return await batch.run()
+        finally:
+            teller.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await teller
+            if line := progress.news():
+                say(line)
 
 
 async def _tell(progress: Progress, say: flows.Say) -> None:

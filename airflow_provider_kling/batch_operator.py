@@ -37,7 +37,8 @@ class KlingEffectBatchOperator(BaseOperator):
     :param max_concurrency: the most tasks of this manifest at Kling at once. Default: as many as the account has slots.
     :param max_failures: so many rows without a video, or such a part of them (`0.05`, `"5%"`), leave the task green; more
         fail it, after the results are written. Default: any number. Templated.
-    :param kling_conn_id: the connection of the account. Templated.
+    :param kling_conn_id: the connection of the account, or a list of them (as text: with commas) whose accounts share the
+        rows. Templated.
     :param format: `csv`, `jsonl` or `json`, where the manifest's suffix does not tell.
     :param strict: a scene that is unknown or discontinued makes a row bad instead of a warning.
     :param fresh: any text; another text asks for another video of each row. Templated.
@@ -61,7 +62,7 @@ class KlingEffectBatchOperator(BaseOperator):
         save_to: str | None = VIDEOS,
         max_concurrency: int | None = None,
         max_failures: int | float | str | None = None,
-        kling_conn_id: str = "kling_default",
+        kling_conn_id: str | Sequence[str] = "kling_default",
         format: str | None = None,
         strict: bool = False,
         fresh: str | None = None,
@@ -113,6 +114,7 @@ class KlingEffectBatchOperator(BaseOperator):
         )
 
     def _job(self, context: Context, *, deadline: float) -> Job:
+        from airflow_provider_kling.accounts import conn_ids
         from airflow_provider_kling.errors import KlingInputError
         from airflow_provider_kling.jobs import Job, shard_of
 
@@ -129,7 +131,7 @@ class KlingEffectBatchOperator(BaseOperator):
             dag_id=ti.dag_id,
             run_id=ti.run_id,
             task_id=ti.task_id,
-            kling_conn_id=self.kling_conn_id,
+            kling_conn_id=",".join(conn_ids(self.kling_conn_id)),
             deadline=deadline,
             format=self.format,
             strict=self.strict,
@@ -206,13 +208,13 @@ class KlingEffectBatchOperator(BaseOperator):
     def _defer(self, job: Job, count: int) -> NoReturn:
         from airflow_provider_kling import flows
         from airflow_provider_kling.batch_trigger import KlingBatchTrigger
-        from airflow_provider_kling.triggers import DEFER_GRACE, HOLD_BACK
+        from airflow_provider_kling.triggers import DEFER_GRACE, HOLD_BACK, VERSION
 
         now = time.time()
         left = max(0.0, job.deadline - now)
         self.log.info("Creating and waiting in the triggerer, at most %s.", flows.span(left))
         self.defer(
-            trigger=KlingBatchTrigger(count=count, not_before=now + HOLD_BACK, **dataclasses.asdict(job)),
+            trigger=KlingBatchTrigger(count=count, not_before=now + HOLD_BACK, version=VERSION, **dataclasses.asdict(job)),
             method_name="execute_complete",
             timeout=timedelta(seconds=left + DEFER_GRACE),
         )

@@ -12,6 +12,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_kling.errors import KlingError, KlingInputError, KlingSettingsError
 from airflow_provider_kling.jobs import Ended, Job, in_shard
+from airflow_provider_kling.triggers import VERSION, check_version
 
 
 class KlingBatchTrigger(BaseTrigger):
@@ -21,18 +22,23 @@ class KlingBatchTrigger(BaseTrigger):
     row is plain text. Fires one event, which `batch_operator` reads: `{"batch": …}` or `{"error": …}`.
     """
 
-    def __init__(self, *, count: int, not_before: float, **job: Any) -> None:
+    def __init__(self, *, count: int, not_before: float, version: int = 1, **job: Any) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        known = {field.name for field in dataclasses.fields(Job)}
+        self._row = {"version": version, **{name: value for name, value in job.items() if name not in known}}
+        if len(self._row) > 1 and version <= VERSION:
+            raise TypeError(f"unknown arguments: {', '.join(job.keys() - known)}")
         self.count = count
         self.not_before = not_before
-        self.job = Job(**job)
+        self.job = Job(**{name: value for name, value in job.items() if name in known})
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        kwargs = {"count": self.count, "not_before": self.not_before, **dataclasses.asdict(self.job)}
+        kwargs = {"count": self.count, "not_before": self.not_before, **dataclasses.asdict(self.job), **self._row}
         return f"{type(self).__module__}.{type(self).__name__}", kwargs
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         try:
+            check_version(self._row["version"])
             ended = await self._work()
             event: dict[str, Any] = {
                 "batch": {**ended.counts, "running": ended.running, "left": ended.left},

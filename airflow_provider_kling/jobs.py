@@ -12,7 +12,10 @@ from airflow_provider_kling.manifest import BadRow, Row
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A manifest for which videos are asked. `deadline` is in Unix seconds; `tries` the number of Airflow's try."""
+    """A manifest for which videos are asked.
+
+    `deadline` is in Unix seconds; `tries` the number of Airflow's try; several connections are separated by commas.
+    """
 
     manifest: str
     results: str

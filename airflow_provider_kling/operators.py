@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import random
 import time
@@ -49,7 +50,8 @@ class KlingEffectOperator(BaseOperator):
     :param images: the two images of a dual scene, the left one first. Templated.
     :param external_task_id: your own external id instead of the derived one; unique in the account. Templated.
     :param callback_url: where Kling is to post each change of state. Templated.
-    :param kling_conn_id: the connection of the account. Templated.
+    :param kling_conn_id: the connection of the account, or a list of them (as text: with commas) whose accounts share the
+        load. Templated.
     :param wait_for_completion: wait until the task is done.
     :param save_to: with `wait_for_completion`: a folder or URI for the videos. Templated.
     :param poll_interval: seconds between two looks at a task.
@@ -87,7 +89,7 @@ class KlingEffectOperator(BaseOperator):
         images: Sequence[str] | None = None,
         external_task_id: str | None = None,
         callback_url: str | None = None,
-        kling_conn_id: str = "kling_default",
+        kling_conn_id: str | Sequence[str] = "kling_default",
         wait_for_completion: bool = False,
         save_to: str | None = None,
         poll_interval: float | timedelta = 10.0,
@@ -127,10 +129,11 @@ class KlingEffectOperator(BaseOperator):
         from airflow_provider_kling.errors import KlingError
 
         now = time.time()
-        with worded(context, row_id=self.row_id, effect_scene=self.effect_scene) as word, self._hook() as hook:
+        with worded(context, row_id=self.row_id, effect_scene=self.effect_scene) as word, contextlib.ExitStack() as opened:
             wish = self._wish(context)
             deadline = self._deadline(context, now)
             look_first = earlier_attempt(context)
+            hook = opened.enter_context(self._account(context, wish, look_first=look_first))
             self.log.info("External id %s: asking Kling for %s", wish.external_id, self._asked())
             if not self.deferrable:
                 task = hook.run(flows.create_when_free(wish, look_first=look_first, deadline=deadline, say=self.log.info))
@@ -138,7 +141,7 @@ class KlingEffectOperator(BaseOperator):
                 # All creates of the triggerer stand in one queue for the slots; one from here would jump it.
                 made = self._made_before(hook, wish) if look_first else None
                 if made is None:
-                    self._wait_for_turn(wish, deadline)
+                    self._wait_for_turn(hook, wish, deadline)
                 task = made
             else:
                 try:
@@ -153,7 +156,7 @@ class KlingEffectOperator(BaseOperator):
             if not self.wait_for_completion:
                 return task.kling_task_id
             if not task.done and self.deferrable:
-                self._wait_for_end(task, deadline)
+                self._wait_for_end(hook, task, deadline)
             if not task.done:
                 word.task = task = hook.run(
                     flows.wait(
@@ -168,10 +171,15 @@ class KlingEffectOperator(BaseOperator):
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Called when a trigger has fired: the task exists, and is done if that was to be waited for."""
-        with worded(context, row_id=self.row_id, effect_scene=self.effect_scene) as word, self._hook() as hook:
+        from airflow_provider_kling.accounts import hook_of
+
+        with worded(context, row_id=self.row_id, effect_scene=self.effect_scene) as word:
             word.task = task = task_of(event)
             self._know(context, task)
-            return self._finish(hook, task) if self.wait_for_completion else task.kling_task_id
+            if not self.wait_for_completion:
+                return task.kling_task_id
+            with hook_of(task.kling_task_id, self.kling_conn_id, event) as hook:
+                return self._finish(hook, task)
 
     def on_kill(self) -> None:
         self.log.info(
@@ -252,13 +260,14 @@ class KlingEffectOperator(BaseOperator):
         self.log.info("%s", flows.taken(wish.external_id, task))
         return task
 
-    def _wait_for_turn(self, wish: Wish, deadline: float) -> NoReturn:
+    def _wait_for_turn(self, hook: KlingHook, wish: Wish, deadline: float) -> NoReturn:
         """Give the worker back: the triggerer creates the task, as soon as there is a slot."""
         from airflow_provider_kling.triggers import KlingEffectTrigger, defer
 
         defer(
             self,
             KlingEffectTrigger,
+            kling_conn_id=hook.kling_conn_id,
             deadline=deadline,
             poll_interval=seconds(self.poll_interval, "poll_interval"),
             effect_scene=self.effect_scene,
@@ -280,12 +289,18 @@ class KlingEffectOperator(BaseOperator):
         self.log.info("%s Trying again in %.0f s, without a retry; only workers can read this image.", why, pause)
         raise AirflowRescheduleException(datetime.now(timezone.utc) + timedelta(seconds=pause))
 
-    def _wait_for_end(self, task: Task, deadline: float) -> NoReturn:
+    def _wait_for_end(self, hook: KlingHook, task: Task, deadline: float) -> NoReturn:
         """Give the worker back until the task is done."""
         from airflow_provider_kling.triggers import KlingTaskTrigger, defer
 
-        poll_interval = seconds(self.poll_interval, "poll_interval")
-        defer(self, KlingTaskTrigger, deadline=deadline, poll_interval=poll_interval, kling_task_id=task.kling_task_id)
+        defer(
+            self,
+            KlingTaskTrigger,
+            kling_conn_id=hook.kling_conn_id,
+            deadline=deadline,
+            poll_interval=seconds(self.poll_interval, "poll_interval"),
+            kling_task_id=task.kling_task_id,
+        )
 
     def _know(self, context: Context, task: Task) -> None:
         context["ti"].xcom_push(key=CREATED_TASK, value=created_word(task, row_id=self.row_id))
@@ -295,7 +310,13 @@ class KlingEffectOperator(BaseOperator):
         self.video_url = task.videos[0].url
         return result
 
-    def _hook(self) -> KlingHook:
-        from airflow_provider_kling.hooks import KlingHook
+    def _account(self, context: Context, wish: Wish, *, look_first: bool) -> KlingHook:
+        """The account for this wish; the same for all its tries."""
+        from airflow_provider_kling import accounts
 
-        return KlingHook(self.kling_conn_id)
+        map_index = context["ti"].map_index
+        place = map_index if map_index is not None and map_index >= 0 else wish.external_id
+        hook = accounts.account_of(wish, self.kling_conn_id, place=place, look_first=look_first)
+        if len(accounts.conn_ids(self.kling_conn_id)) > 1:
+            self.log.info("Account %s.", hook.kling_conn_id)
+        return hook

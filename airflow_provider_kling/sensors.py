@@ -32,7 +32,8 @@ class KlingTaskSensor(BaseSensorOperator):
 
     :param kling_task_id: the task's id, or its external id. Templated.
     :param save_to: a folder or URI for the videos. What is there already is not loaded again. Templated.
-    :param kling_conn_id: the connection of the account that made the task. Templated.
+    :param kling_conn_id: the connection of the account that made the task, or a list of those that may have (as text:
+        with commas). Templated.
     :param row_id: the manifest row this is for; it stands in the result as `row_id`. Templated.
     :param deferrable: wait in the triggerer, without a worker. Default: Airflow's `[operators] default_deferrable`.
 
@@ -50,7 +51,7 @@ class KlingTaskSensor(BaseSensorOperator):
         *,
         kling_task_id: str,
         save_to: str | None = None,
-        kling_conn_id: str = "kling_default",
+        kling_conn_id: str | Sequence[str] = "kling_default",
         row_id: str | None = None,
         poke_interval: float | timedelta = 10.0,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
@@ -73,15 +74,16 @@ class KlingTaskSensor(BaseSensorOperator):
                 poked = self.poke(context)
                 if isinstance(poked, PokeReturnValue):
                     return poked.xcom_value
-        return self._defer()
+        return self._defer(context)
 
     def poke(self, context: Context) -> PokeReturnValue | bool:
         """Look once. A fault of the API that may pass counts as "not yet"."""
         from airflow_provider_kling import flows
         from airflow_provider_kling.errors import KlingError
 
-        with worded(context, row_id=self.row_id, sensor=True) as word, self._hook() as hook:
+        with worded(context, row_id=self.row_id, sensor=True) as word, contextlib.ExitStack() as opened:
             try:
+                hook = opened.enter_context(self._hook())
                 task = hook.run(flows.look(self.kling_task_id))
             except KlingError as error:
                 if not error.retryable:
@@ -96,20 +98,24 @@ class KlingTaskSensor(BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Called when the trigger has fired."""
-        with worded(context, row_id=self.row_id, sensor=True) as word, self._hook() as hook:
+        with worded(context, row_id=self.row_id, sensor=True) as word:
             word.task = task = task_of(event)
-            return self._finish(hook, task)
+            with self._hook(event) as hook:
+                return self._finish(hook, task)
 
     def on_kill(self) -> None:
         self.log.info("Stopped waiting. Kling has no cancel: task %s goes on there and will be charged.", self.kling_task_id)
 
-    def _defer(self) -> NoReturn:
+    def _defer(self, context: Context) -> NoReturn:
         from airflow_provider_kling.triggers import KlingTaskTrigger, defer
 
         timeout = seconds(self.timeout, "timeout")
+        with worded(context, row_id=self.row_id, sensor=True), self._hook() as hook:
+            kling_conn_id = hook.kling_conn_id
         defer(
             self,
             KlingTaskTrigger,
+            kling_conn_id=kling_conn_id,
             deadline=time.time() + timeout,
             poll_interval=seconds(self.poke_interval, "poke_interval"),
             kling_task_id=self.kling_task_id,
@@ -120,10 +126,11 @@ class KlingTaskSensor(BaseSensorOperator):
         self.video_url = task.videos[0].url
         return result
 
-    def _hook(self) -> KlingHook:
-        from airflow_provider_kling.hooks import KlingHook
+    def _hook(self, event: Any = None) -> KlingHook:
+        """The account that knows the task."""
+        from airflow_provider_kling.accounts import hook_of
 
-        return KlingHook(self.kling_conn_id)
+        return hook_of(self.kling_task_id, self.kling_conn_id, event)
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:

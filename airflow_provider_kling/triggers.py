@@ -1,8 +1,8 @@
 """What waits in the triggerer: for a slot, and for a task to be done.
 
 A trigger's row in the database is plain text: ids, links and times only, never a key, a token or an image.
-Each trigger fires exactly one event: `{"task": …}`, `{"timeout": …}` or `{"error": …, "retryable": …, "invalid": …}`, read by
-`endings.task_of`.
+Each trigger fires exactly one event, read by `endings.task_of`: `{"task": …, "kling_conn_id": …}`, `{"timeout": …}` or
+`{"error": …, "retryable": …, "invalid": …}`.
 """
 
 from __future__ import annotations
@@ -34,15 +34,37 @@ HOLD_BACK = 10.0  # seconds
 
 DEFER_GRACE = 300.0  # seconds past the deadline: a triggerer that does not run is no reason to wait forever
 
+# The form of a trigger's row, counted up when an older triggerer could no longer do what a row asks for. Rows of older
+# forms go on to be understood: arguments that came later have a default (tests/rows holds one of each form). Rows
+# without a version are of form 1.
+VERSION = 2
+
+
+def check_version(version: int) -> None:
+    """Raise a KlingError that may pass if a row was written by a newer version of this package than runs here."""
+    if version <= VERSION:
+        return
+    error = KlingError(
+        f"This triggerer runs an older version of airflow-provider-kling than the worker that deferred (form {version} "
+        f"of a trigger's row, known here: {VERSION}). Nothing was done. Install the same version there and restart it."
+    )
+    error.retryable = True
+    raise error
+
 
 def defer(
-    operator: KlingEffectOperator | KlingTaskSensor, trigger: type[_KlingTrigger], *, deadline: float, **kwargs: Any
+    operator: KlingEffectOperator | KlingTaskSensor,
+    trigger: type[_KlingTrigger],
+    *,
+    kling_conn_id: str,
+    deadline: float,
+    **kwargs: Any,
 ) -> NoReturn:
     """Hand the waiting of an operator or sensor over to the triggerer, until `deadline` (Unix seconds)."""
     now = time.time()
     operator.log.info("Waiting in the triggerer, at most %s.", flows.span(deadline - now))
     operator.defer(
-        trigger=trigger(kling_conn_id=operator.kling_conn_id, deadline=deadline, not_before=now + HOLD_BACK, **kwargs),
+        trigger=trigger(kling_conn_id=kling_conn_id, deadline=deadline, not_before=now + HOLD_BACK, version=VERSION, **kwargs),
         method_name="execute_complete",
         timeout=timedelta(seconds=max(0.0, deadline - now) + DEFER_GRACE),
     )
@@ -55,8 +77,14 @@ class _KlingTrigger(BaseTrigger):
     `deadline` and `not_before` are Unix times in seconds, so that a restart of the triggerer changes neither.
     """
 
-    def __init__(self, *, kling_conn_id: str, deadline: float, poll_interval: float, not_before: float) -> None:
+    def __init__(
+        self, *, kling_conn_id: str, deadline: float, poll_interval: float, not_before: float, version: int = 1, **newer: Any
+    ) -> None:
+        """`newer` is what a newer version has written; `run` says so."""
         super().__init__()  # type: ignore[no-untyped-call]
+        if newer and version <= VERSION:
+            raise TypeError(f"unknown arguments: {', '.join(newer)}")
+        self._row = {"version": version, **newer}
         self.kling_conn_id = kling_conn_id
         self.deadline = deadline
         self.poll_interval = poll_interval
@@ -68,6 +96,7 @@ class _KlingTrigger(BaseTrigger):
             "deadline": self.deadline,
             "poll_interval": self.poll_interval,
             "not_before": self.not_before,
+            **self._row,
         }
 
     @abstractmethod
@@ -78,9 +107,10 @@ class _KlingTrigger(BaseTrigger):
         from airflow_provider_kling.hooks import KlingHook
 
         try:
+            check_version(self._row["version"])
             async with KlingHook.dispatched(self.kling_conn_id) as account:
                 task = await self.awaited(account)
-            event: dict[str, Any] = {"task": task.to_json()}
+            event: dict[str, Any] = {"task": task.to_json(), "kling_conn_id": self.kling_conn_id}
         except KlingTimeoutError as error:
             event = {"timeout": str(error)}
         except KlingError as error:

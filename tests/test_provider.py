@@ -86,7 +86,7 @@ LAYERS = [
     ["results", "transports", "pace", "slots", "pages", "jobs", "progress"],
     ["report", "dispatcher"],
     ["hooks", "files"],
-    ["endings", "links", "earlier"],
+    ["endings", "links", "earlier", "accounts"],
     ["triggers", "fanout", "seeking"],
     ["batch"],
     ["batch_trigger"],

@@ -1,14 +1,16 @@
 """A manifest of any size becomes effect videos, in some Airflow tasks that share its rows.
 
-Run conf: `{"manifest": <path or URI>, "output": <folder or URI>, "shards": 4}`. In `output` it leaves `videos/*.mp4` and
-a folder with `results.jsonl` and `report.html` for each shard, like `shard-1-of-4`. With another number of shards, a
-later run of the same DAG run still finds each row's video: its external id does not depend on the shard.
+Run conf: `{"manifest": <path or URI>, "output": <folder or URI>, "shards": 4}`. In `output` it leaves `videos/*.mp4`,
+`results.jsonl` and `report.html`, and a folder with the latter two for each shard, like `shard-1-of-4`. With another
+number of shards, a later run of the same DAG run still finds each row's video: its external id does not depend on the
+shard.
 """
 
 from datetime import timedelta
 
 from airflow.sdk import Param, dag, task
 
+from airflow_provider_kling.dated import join_shards
 from airflow_provider_kling.operators import KlingEffectBatchOperator
 
 
@@ -32,12 +34,10 @@ def kling_effects_sharded():
         ]
 
     @task(trigger_rule="all_done", multiple_outputs=False)
-    def collect(summaries) -> dict:
-        done = [summary for summary in summaries if summary]
-        return {
-            name: sum(summary[name] for summary in done) for name in ("rows", "succeed", "failed", "invalid", "error", "videos")
-        }
+    def collect(shards: list[dict], output: str) -> dict:
+        return join_shards([shard["results"] for shard in shards], output, title="Kling effects: all shards")
 
+    shared = shards("{{ params.shards }}", "{{ params.output }}")
     batch = KlingEffectBatchOperator.partial(
         task_id="batch",
         map_index_template="{{ task.shard }}",
@@ -45,8 +45,8 @@ def kling_effects_sharded():
         save_to="{{ params.output }}/videos",
         kling_conn_id="{{ params.kling_conn_id }}",
         deferrable=True,
-    ).expand_kwargs(shards("{{ params.shards }}", "{{ params.output }}"))
-    collect(batch.output)
+    ).expand_kwargs(shared)
+    batch >> collect(shared, "{{ params.output }}")
 
 
 kling_effects_sharded()

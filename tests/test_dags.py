@@ -149,7 +149,27 @@ def test_a_manifest_in_one_task_and_in_shards(airflow, kling, tmp_path):
     shards = [results(tmp_path / "out" / f"shard-{number}-of-3") for number in (1, 2, 3)]
     assert [len(lines) for lines in shards] == [5, 5, 4]
     assert {line["id"]: line["status"] for lines in shards for line in lines} == words
+    assert [line["id"] for line in results(tmp_path / "out")] == [row["id"] for row in manifest]
     assert len(kling.ledger) == 26
+
+
+@pytest.mark.kling_emulator(videos="clip")
+def test_a_manifest_for_a_date(airflow, kling, tmp_path):
+    rows = [{"id": f"r{number}", "effect_scene": "squish", "image": f"https://example.com/{number}.jpg"} for number in range(3)]
+    (tmp_path / "2026-11-20.json").write_text(json.dumps(rows))
+    out = tmp_path / "out"
+    conf = json.dumps({"manifests": str(tmp_path), "output": str(out)})
+    airflow("dags", "test", "kling_effects_backfill", "2026-11-20", "--conf", conf)
+    assert [line["status"] for line in results(out / "2026-11-20")] == ["succeed"] * 3
+    assert [(line["run"], line["id"]) for line in results(out)] == [("2026-11-20", row["id"]) for row in rows]
+    assert {(task, state) for task, state, _ in airflow.tries("kling_effects_backfill")} == {
+        ("find", "success"), ("batch", "success"), ("collect", "success"), ("done", "success")
+    }  # fmt: skip
+
+    airflow("dags", "test", "kling_effects_backfill", "2026-11-21", "--conf", conf)
+    states = [state for _, state, _ in airflow.tries("kling_effects_backfill")]
+    assert states.count("skipped") == 4
+    assert len(kling.ledger) == 3
 
 
 def test_the_smallest_dag(airflow, kling, tmp_path):

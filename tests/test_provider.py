@@ -87,7 +87,7 @@ LAYERS = [
     ["report", "dispatcher"],
     ["hooks", "files"],
     ["endings", "links", "earlier", "accounts"],
-    ["triggers", "fanout", "seeking"],
+    ["triggers", "fanout", "seeking", "dated"],
     ["batch"],
     ["batch_trigger"],
     ["batch_operator"],

@@ -16,6 +16,9 @@ schemes = ["shared"]
 class SharedFileSystem(LocalFileSystem):
     protocol = "shared"
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{**options, "auto_mkdir": True})  # an object store has no folders to be made
+
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:
         if isinstance(path, list):

@@ -8,7 +8,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +68,11 @@ class Postgres:
                 cursor.execute(query, values)
                 return cursor.fetchall() if cursor.description else []
 
-    def dump(self, database: str, *, without: str) -> str:
-        """All that a database holds but the rows of one table, as text."""
+    def dump(self, database: str, *, without: Collection[str]) -> str:
+        """All that a database holds but the rows of these tables, as text."""
         server = ["-h", "127.0.0.1", "-p", str(self.port), "-U", "airflow"]
-        command = [str(programs() / "pg_dump"), *server, "--inserts", f"--exclude-table-data={without}", database]
+        left_out = [f"--exclude-table-data={table}" for table in without]
+        command = [str(programs() / "pg_dump"), *server, "--inserts", *left_out, database]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
     def remove(self) -> None:

@@ -117,6 +117,7 @@ class Dispatcher:
         self._overdue: list[_Waiter] = []
         self._next = float("inf")
         self._trouble = 0
+        self._refused = False  # a create, since the last look
         self._woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._beginning = asyncio.Lock()
         self._runner: asyncio.Task[None] | None = None
@@ -192,6 +193,7 @@ class Dispatcher:
             task = await self.hook.acall(call)
         except KlingSlotsFullError:
             self.slots.refuse(claim, now=time.time())
+            self._refused = True  # what others hold is to be seen now: it tells how many slots there are
             raise
         except KlingBusyError as error:
             self.slots.hold_off(claim, until=time.time() + (error.retry_after or flows.SLOT_PAUSE))
@@ -279,7 +281,7 @@ class Dispatcher:
         if self._asked:
             times.append(max(now, self._asked_at + ABSENCE_INTERVAL))
         if self.slots.waiting and self.slots.ours:
-            times.append(self._contested_look(now))
+            times.append(now if self._refused else self._contested_look(now))
         self._next = min(times, default=float("inf"))
         self._wake()
 
@@ -302,7 +304,7 @@ class Dispatcher:
             if self._woken.done():
                 self._woken = asyncio.get_running_loop().create_future()
             now = time.time()
-            wake_at = self.slots.wake_at
+            wake_at = self.slots.wake_at(now)
             soonest = self._next if wake_at is None or wake_at <= now else min(self._next, wake_at)
             if soonest > now:
                 # Not `wait_for`: on Python 3.10 and 3.11 it loses a cancellation that comes together with the event.
@@ -314,7 +316,7 @@ class Dispatcher:
 
     async def _look(self) -> None:
         now = time.time()
-        contested = self.slots.waiting
+        contested, self._refused = self.slots.waiting, False
         wanted = {
             known.any_id: known
             for known in self._known.values()
@@ -325,7 +327,8 @@ class Dispatcher:
             wanted = {id_: known for id_, known in self._known.items() if known.waiters or id_ in wanted}
         asked, self._asked = self._asked, []
         try:
-            if asked or len(wanted) > 1:
+            # Who waits for a slot wants to see what others hold, too; for one task a page costs no more than itself.
+            if asked or contested or len(wanted) > 1:
                 missing = await self._sweep(wanted, asked, now)
             else:
                 missing = list(wanted.values())
@@ -384,7 +387,9 @@ class Dispatcher:
             return missing.pop(known.any_id, None) is not None
 
         whole_up_to = PAGES_FOR_ABSENCE if asked else 0
-        whole = await self._pages.read(fetch, saw, wanted=len(missing), whole_up_to=whole_up_to, now=now)
+        whole = await self._pages.read(
+            fetch, saw, wanted=len(missing), running=self.slots.limit or 0, whole_up_to=whole_up_to, now=now
+        )
         if asked:
             self._asked_at = now
             self._too_many = not whole
@@ -419,6 +424,7 @@ class Dispatcher:
         known.status = task.status
         if task.done:
             self.pace.ended(_took(task, known))
+            self.slots.typical = self.pace.typical or 0.0
             self._forget(known)
             self._grant()
         if changed or task.done or known.due == 0.0:

@@ -61,13 +61,15 @@ class Pages:
         self._kept: list[int] = []
         self._search_at = 0.0
 
-    async def read(self, fetch: Fetch, saw: Callable[[Task], bool], *, wanted: int, whole_up_to: int = 0, now: float) -> bool:
+    async def read(
+        self, fetch: Fetch, saw: Callable[[Task], bool], *, wanted: int, running: int = 0, whole_up_to: int = 0, now: float
+    ) -> bool:
         """Read what is worth it, and hand each task to `saw`, which tells whether it was wanted and not yet seen.
 
-        `wanted` is how many are looked for; with `whole_up_to` so many pages are read for the whole list. Whether the
-        pages read are the whole list.
+        `wanted` is how many are looked for, `running` how many may be running in all; with `whole_up_to` so many pages
+        are read for the whole list. Whether the pages read are the whole list.
         """
-        size = MAX_PAGE_SIZE if whole_up_to or self._kept else min(MAX_PAGE_SIZE, max(SMALLEST_PAGE, 2 * wanted))
+        size = MAX_PAGE_SIZE if whole_up_to or self._kept else min(MAX_PAGE_SIZE, max(SMALLEST_PAGE, 2 * max(wanted, running)))
         reading = _Reading(fetch, saw, wanted, size)
         await reading.read_around(1)
         for number in range(2, whole_up_to + 1):

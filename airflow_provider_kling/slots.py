@@ -16,6 +16,10 @@ ACCEPTED_FOR_ONE_MORE = 16
 PROBE_AFTER, LONGEST_PROBE = 120.0, 1200.0
 # With none of the slots ours, there is no end of a task to wait for: try again from a second (the vendor's advice) on.
 EMPTY_PROBE, LONGEST_EMPTY_PROBE, GROWTH = 1.0, 15.0, 1.5
+# Whoever holds more of the slots than all others together leaves one free now and then: for so long, so often; less and
+# less often while nobody takes it. Times as parts of what a task typically takes, and at least so many seconds.
+LEAVE_FOR, LEAVE_FOR_LEAST = 0.1, 1.0
+LEAVE_EVERY, LEAVE_EVERY_LEAST, LEAVE_EVERY_MOST = 0.5, 3.0, 600.0
 
 
 @dataclass(eq=False)
@@ -43,6 +47,11 @@ class Slots:
         self._empty_pause = EMPTY_PROBE
         self._probe_at = 0.0
         self._held_until = 0.0
+        self.typical = 0.0  # seconds that a task takes, as far as it is known
+        self._leaving_until = 0.0
+        self._leave_at = 0.0
+        self._leave_pause = 0.0
+        self._others_before = 0
 
     # --- The queue
 
@@ -96,14 +105,33 @@ class Slots:
         if self.limit is None:
             return self.creating < 1 + self.accepted // ACCEPTED_FOR_ONE_MORE
         if self.used + self.others < self.limit:
-            return True
+            return self.used + self.others + self._left(now) < self.limit
         return not self.creating and now >= self._probe_at
 
-    @property
-    def wake_at(self) -> float | None:
+    def _left(self, now: float) -> int:
+        """How many free slots are left to others: one at times, while they hold fewer than this process.
+
+        Without it each slot would stay with whoever saw its task end, and shares be as chance has made them at first.
+        """
+        if now < self._leaving_until:
+            return 1
+        if not self.others or len(self.ours) <= self.others + 1 or now < self._leave_at:
+            return 0
+        self._leaving_until = now + max(LEAVE_FOR_LEAST, LEAVE_FOR * self.typical)
+        self._leave_pause = min(LEAVE_EVERY_MOST, max(self._pause_between(), 2 * self._leave_pause))
+        self._leave_at = self._leaving_until + self._leave_pause
+        self._others_before = self.others
+        return 1
+
+    def _pause_between(self) -> float:
+        return max(LEAVE_EVERY_LEAST, LEAVE_EVERY * self.typical)
+
+    def wake_at(self, now: float) -> float | None:
         """When to ask again whether somebody may create, if nothing else happens before."""
         if not self._queue:
             return None
+        if now < self._leaving_until:
+            return max(self._held_until, self._leaving_until)
         return max(self._held_until, self._probe_at if self.limit is not None else 0.0)
 
     # --- What has happened
@@ -151,6 +179,9 @@ class Slots:
     def saw_others(self, running: int) -> None:
         """A look has shown so many running tasks that are not ours."""
         self.others = running
+        if self._leaving_until and running > self._others_before:  # somebody has taken what was left
+            self._leave_at = self._leaving_until + self._pause_between()
+            self._leaving_until, self._leave_pause = 0.0, 0.0
         if self.limit is not None:
             self.limit = max(self.limit, len(self.ours) + running)
 

@@ -51,6 +51,43 @@ async def test_a_quota_is_learned_from_one_refusal_and_kept_full(kling):
     assert kling.state["answers"]["create 1303"] <= 2
 
 
+@pytest.mark.kling_emulator(slots=4, duration=1, videos="clip")
+async def test_two_processes_on_one_account_both_get_on_and_end(kling):
+    first, second = dispatcher.Dispatcher(KlingHook()), dispatcher.Dispatcher(KlingHook())
+    begun = [asyncio.create_task(video(first, f"a{number}")) for number in range(16)]
+    await until(lambda: len(kling.ledger) >= 4)
+    await asyncio.gather(*begun, *(video(second, f"b{number}") for number in range(16)))
+    for account in (first, second):
+        await account.close()
+    order = names(kling)
+    assert len(order) == 32
+    half = max(order.index(name) for name in ("a7", "b7"))
+    for letter in "ab":  # when one is through with a half, the other one is far, too
+        assert sum(name[0] == letter for name in order[: half + 1]) >= 4
+
+
+@pytest.mark.kling_emulator(slots=4, duration=1, videos="clip")
+async def test_the_last_task_of_many_does_not_hide_that_others_have_gone(kling):
+    """With one task of its own, a process still sees that slots of others are free."""
+    kling.plan(duration=600, times=3)
+    others = dispatcher.Dispatcher(KlingHook())
+    theirs = [asyncio.create_task(video(others, f"b{number}", timeout=600)) for number in range(3)]
+    await until(lambda: len(kling.ledger) == 3)
+    kling.plan(duration=600, times=1)
+    ours = dispatcher.Dispatcher(KlingHook())
+    mine = [asyncio.create_task(video(ours, f"a{number}", timeout=600)) for number in range(5)]
+    await until(lambda: kling.state["answers"].get("create 1303"))
+    looks = kling.state["requests"]["list"]
+    await until(lambda: kling.state["requests"]["list"] > looks + 1)
+    for task in kling.ledger[:3]:
+        kling.finish(task["kling_task_id"])
+    await until(lambda: len(kling.ledger) == 8)
+    kling.finish()
+    await asyncio.gather(*theirs, *mine)
+    for account in (others, ours):
+        await account.close()
+
+
 @pytest.mark.kling_emulator(slots=1, duration=0.3, videos="clip")
 async def test_groups_take_turns_and_each_keeps_its_order(kling):
     async with KlingHook.dispatched() as account:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 
@@ -60,6 +61,64 @@ def test_an_account_without_a_quota_is_filled_faster_and_faster():
     assert rounds < 100
 
 
+def with_others(ours: int, others: int) -> Slots:
+    """A process that holds so many slots of a full account, and wants more."""
+    slots = Slots()
+    queue(slots, ours + 50)
+    served(slots, ours)
+    slots.saw_others(others)
+    return slots
+
+
+def test_who_holds_more_than_all_others_leaves_a_slot_free_for_a_while():
+    slots = with_others(7, 1)
+    slots.typical = 20.0
+    slots.free_up("t0")
+    assert slots.grant(100.0) is None
+    assert slots.grant(101.9) is None
+    assert slots.wake_at(101.9) == 102.0
+    assert slots.grant(102.0) is not None
+
+
+def test_a_slot_that_was_taken_is_not_asked_back_and_the_next_one_is_left_soon():
+    slots = with_others(7, 1)
+    slots.free_up("t0")
+    assert slots.grant(100.0) is None
+    slots.saw_others(2)
+    assert slots.grant(100.2) is None  # all are taken
+    slots.free_up("t1")
+    assert slots.grant(101.0) is not None
+    slots.accept(Claim("g", granted=True), "t50")
+    slots.free_up("t2")
+    assert slots.grant(103.9) is not None
+    slots.accept(Claim("g", granted=True), "t51")
+    slots.free_up("t3")
+    assert slots.grant(104.0) is None
+
+
+def test_while_nobody_takes_them_slots_are_left_less_and_less_often():
+    slots = with_others(7, 1)
+    left, now = [], 0.0
+    for number in range(400):
+        slots.free_up(f"t{number}")
+        while (claim := slots.grant(now)) is None:
+            left.append(now)
+            now = max(now, slots.wake_at(now))
+        slots.accept(claim, f"t{7 + number}")
+        slots.join(Claim("g"))
+        now += 2.0
+    pauses = [later - earlier for earlier, later in pairwise(left)]
+    assert len(left) < 12
+    assert pauses == sorted(pauses)
+
+
+@pytest.mark.parametrize(("ours", "others"), [(4, 4), (5, 4), (3, 5), (8, 0)])
+def test_who_holds_no_more_than_the_others_leaves_them_nothing(ours, others):
+    slots = with_others(ours, others)
+    slots.free_up("t0")
+    assert slots.grant(100.0) is not None
+
+
 def test_what_others_hold_is_left_to_them_and_taken_up_when_they_end():
     slots = Slots()
     queue(slots, 10)
@@ -89,8 +148,8 @@ def test_with_no_task_of_ours_a_slot_is_asked_for_again_and_again_more_and_more_
         slots.refuse(claim, now=now)
         slots.join(claim)
         assert slots.grant(now) is None
-        times.append(slots.wake_at - now)
-        now = slots.wake_at
+        times.append(slots.wake_at(now) - now)
+        now = slots.wake_at(now)
     assert times[0] == 1.0
     assert times == sorted(times)
     assert times[-1] == LONGEST_EMPTY_PROBE
@@ -101,7 +160,7 @@ def test_kling_may_ask_for_fewer_requests():
     queue(slots, 2)
     slots.hold_off(slots.grant(0.0), until=5.0)
     assert slots.grant(4.9) is None
-    assert slots.wake_at == 5.0
+    assert slots.wake_at(4.9) == 5.0
     assert slots.grant(5.0) is not None
 
 

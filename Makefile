@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 LOCK := requirements.lock
 
-.PHONY: help demo test stack lint types format lock clean
+.PHONY: help demo test stack bench lint types format lock clean
 help:
 	@echo "make demo   a manifest of photographs becomes videos, against a Kling account on this machine"
 	@echo "make test   the tests, with branch coverage"
 	@echo "make stack  a whole Airflow on PostgreSQL is killed in every way (needs Debian's postgresql)"
+	@echo "make bench  what it costs and how full the slots are: ten minutes; ARGS=full for all"
 	@echo "make lint   ruff: style and mistakes          make format  mend what can be mended"
 	@echo "make types  mypy, strict"
 	@echo "make lock   resolve the dependencies anew     make clean   remove all that these commands made"
@@ -32,6 +33,9 @@ test: $(VENV)/installed
 
 stack: $(VENV)/installed
 	$(BIN)/python -m pytest tests/stack $(ARGS)
+
+bench: $(VENV)/installed
+	$(BIN)/python benchmarks/run.py $(ARGS)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

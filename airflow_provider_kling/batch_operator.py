@@ -199,8 +199,8 @@ class KlingEffectBatchOperator(BaseOperator):
         ]
         if here:
             self.log.warning(
-                "Not deferred, this worker does it all: %s may not be there for the triggerer. "
-                "To free the worker, use the URI of an object store for manifest and results.",
+                "Not deferred, this worker does it all: %s may not be there for the triggerer. To free the worker, use the "
+                "URI of an object store for manifest and results, or folders that [kling] shared_folders names.",
                 " and ".join(here),
             )
         return not here

@@ -65,6 +65,22 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [{"integration-name": "Kling AI", "python-modules": [f"{package}.operators"]}],
         "sensors": [{"integration-name": "Kling AI", "python-modules": [f"{package}.sensors"]}],
         "triggers": [{"integration-name": "Kling AI", "python-modules": [f"{package}.triggers", f"{package}.batch_trigger"]}],
+        "config": {
+            "kling": {
+                "description": "The Kling AI provider.",
+                "options": {
+                    "shared_folders": {
+                        "description": "Folders, separated by commas, that all workers and triggerers see under the same path, "
+                        "like a volume that is mounted everywhere. Manifests, results and images there may be used by "
+                        "the triggerer, as those in an object store.",
+                        "type": "string",
+                        "version_added": "0.1.0",
+                        "example": "/opt/airflow/manifests,/opt/airflow/results",
+                        "default": "",
+                    }
+                },
+            }
+        },
         "extra-links": [f"{package}.links.KlingVideoLink"],
         "connection-types": [
             {

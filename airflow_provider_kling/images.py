@@ -73,10 +73,26 @@ def check_image(data: bytes, *, label: str) -> None:
 
 
 def is_portable(source: str) -> bool:
-    """Whether another machine reads the same image there: a URL or an object in a store, but no local file, no base64."""
+    """Whether another machine reads the same there: a URL, an object in a store, or a file in one of `shared_folders`.
+
+    Any other file is not, and base64 is not.
+    """
     source = _text(source)
     scheme = _scheme(source)
-    return not is_inline(source) and scheme is not None and scheme not in _HERE_ONLY
+    if is_inline(source):
+        return False
+    if scheme is None or scheme == "file":
+        path = os.path.normpath(re.sub(r"^file://(localhost(?=/))?", "", source, flags=re.IGNORECASE))
+        return any(path.startswith(f"{folder.rstrip('/')}/") for folder in shared_folders())
+    return scheme not in _HERE_ONLY
+
+
+def shared_folders() -> list[str]:
+    """The folders that all workers and triggerers see under the same path, as `[kling] shared_folders` says."""
+    from airflow.providers.common.compat.sdk import conf
+
+    folders = conf.get("kling", "shared_folders", fallback="") or ""
+    return [os.path.normpath(folder) for folder in map(str.strip, folders.split(",")) if folder.startswith("/")]
 
 
 def is_inline(source: str) -> bool:

@@ -510,6 +510,18 @@ def test_local_files_are_done_on_the_worker_with_a_word(airflow, kling, tmp_path
     assert len(kling.ledger) == 1
 
 
+def test_files_in_a_shared_folder_are_the_triggerers_too(airflow, kling, tmp_path, photo, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__KLING__SHARED_FOLDERS", str(tmp_path))
+    (tmp_path / "a.jpg").write_bytes(Path(photo).read_bytes())
+    manifest = write(tmp_path, [row(1), row(2, image="a.jpg"), row(3, image=photo)])
+    task = operator(manifest, tmp_path / "out", deferrable=True)
+    run = airflow.run(task)
+    event = fire(run)
+    assert event["batch"] == {"succeed": 2, "running": 0, "left": 1}
+    assert airflow.run(task, event=event).state == "success"
+    assert len(kling.ledger) == 3
+
+
 # --- Streams
 
 

@@ -148,6 +148,27 @@ def test_it_is_known_what_another_machine_can_read(source: str, portable: bool, 
 
 
 @pytest.mark.parametrize(
+    ("source", "portable"),
+    [
+        ("/data/in/a.jpg", True),
+        ("file:///data/in/a.jpg", True),
+        ("/data/in/../in/a.jpg", True),
+        ("/mnt/videos/deep/a.jpg", True),
+        ("/data/in/../secret.jpg", False),
+        ("/data/inner/a.jpg", False),
+        ("/data/in", False),
+        ("data/in/a.jpg", False),
+        ("relative/a.jpg", False),
+        ("memory://data/in/a.jpg", False),
+        (RAW, False),
+    ],
+)
+def test_files_in_shared_folders_are_read_by_another_machine(monkeypatch, source: str, portable: bool) -> None:
+    monkeypatch.setenv("AIRFLOW__KLING__SHARED_FOLDERS", "/data/in/, /mnt/videos ,relative")
+    assert is_portable(source) is portable
+
+
+@pytest.mark.parametrize(
     ("text", "holds"),
     [
         (RAW, True),

@@ -20,4 +20,4 @@ RUN pip install --no-cache-dir --constraint /tmp/wheel/constraints.txt \
       "$(python -c 'import pathlib, importlib.util as u; print(pathlib.Path(u.find_spec("airflow").origin).parent.parent)')" \
       || true; } \
     && mkdir -p /opt/airflow/auth /opt/airflow/results
-USER airflow
+USER 50000

@@ -89,7 +89,7 @@ class ComposeFile:
 
 def load(path: Path, env_file: Path) -> ComposeFile:
     """The file with the variables of `env_file`; ComposeError where it cannot be run."""
-    raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (a SafeLoader)
     told = interpolate(raw, read_env(env_file))
     volumes = set(told.get("volumes") or {})
     services = {name: _service(name, body, path.parent) for name, body in told["services"].items()}

@@ -34,7 +34,8 @@ class Namespace:
         self._holder = subprocess.Popen(
             command, env=dict(environment), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
-        assert self._holder.stdout and self._holder.stderr
+        assert self._holder.stdout
+        assert self._holder.stderr
         if self._holder.stdout.readline() != "ready\n":
             raise RuntimeError(f"no namespace: {self._holder.stderr.read()}")
         self.pid = self._holder.pid
@@ -53,9 +54,9 @@ class Namespace:
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(OSError, psutil.Error):
-                if process.pid != self.pid and os.readlink(f"/proc/{process.pid}/ns/net") == self._net:
-                    if process.status() != psutil.STATUS_ZOMBIE:
-                        found.append(process)
+                here = process.pid != self.pid and os.readlink(f"/proc/{process.pid}/ns/net") == self._net
+                if here and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
         return found
 
     def close(self) -> None:
@@ -151,7 +152,6 @@ class Container:
         self.address = network.join(self._space, [self.hostname, name, service])
         inside = self._space.entering(command, folder=workdir)
         self.process = Process(name, inside, environment=self._environment, log=self.log)
-        self._peak: dict[int, int] = {}
         self._cpu: dict[int, float] = {}
 
     def start(self) -> Container:
@@ -205,7 +205,12 @@ class Container:
                 times = process.cpu_times()
                 self._cpu[process.pid] = times.user + times.system
                 held += _memory(process)
-        return sum(self._cpu.values()), held
+        return self.cpu, held
+
+    @property
+    def cpu(self) -> float:
+        """CPU seconds as of the last sample."""
+        return sum(self._cpu.values())
 
 
 def _memory(process: psutil.Process) -> int:

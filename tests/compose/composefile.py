@@ -113,8 +113,8 @@ def load(path: Path, env_file: Path) -> ComposeFile:
 
 def seconds(duration: str) -> float:
     """Compose's durations: 10s, 2m, 1m30s."""
-    parts = re.findall(r"(\d+)(ms|s|m|h)", duration)
-    if not parts or "".join(map("".join, parts)) != duration:
+    parts = re.findall(r"(\d+)(ms|s|m|h)", str(duration))
+    if not parts or "".join(map("".join, parts)) != str(duration):
         raise ComposeError(f"not a duration: {duration!r}")
     return sum(int(number) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600}[unit] for number, unit in parts)
 

@@ -91,7 +91,6 @@ def test_a_killed_container_comes_back_under_its_name(small):
     ("old", "new", "told"),
     [
         ('REDISCLI_AUTH: "${SECRET}"', 'REDISCLI_AUTH: "wrong"', "cache-1 is unhealthy"),
-        ("KLING_EMULATOR_PORT", "KLING_EMULATOR_PROT", "kling-1 has ended"),
         ("0.0.0.0", "no.such.host", "kling-1 has ended"),
         ("airflow_provider_kling.emulator", "airflow_provider_klong", "kling-1 has ended"),
         ("http://localhost:8900", "http://localhost:8901", "kling-1 is unhealthy"),

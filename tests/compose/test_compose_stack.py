@@ -1,0 +1,68 @@
+"""The services of docker-compose.yaml come up as the file says, and turn the demo's manifest into videos."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections import Counter
+
+import psutil
+import pytest
+from composed import Composed
+
+MANIFEST = "/opt/airflow/manifests/manifest.csv"
+
+
+def ledger(composed: Composed) -> list[dict]:
+    with urllib.request.urlopen(f"{composed.emulator_url}/_emulator/ledger", timeout=30) as answer:  # noqa: S310
+        return json.load(answer)
+
+
+def test_all_services_come_up_in_their_order(composed: Composed):
+    lines = [line.split(maxsplit=3) for line in (composed.folder / "transcript.txt").read_text().splitlines()]
+    moment = {(who, what): number for number, (_, _, who, what) in enumerate(lines)}
+    healthy = {who.rsplit("-", 1)[0] for who, what in moment if what == "healthy"}
+    assert healthy == set(composed.file.services) - {"airflow-init"}
+    assert moment["postgres-1", "healthy"] < moment["airflow-init-1", "started"]
+    assert moment["airflow-init-1", "ended with exit code 0"] < moment["airflow-apiserver-1", "started"]
+    assert moment["airflow-apiserver-1", "healthy"] < moment["airflow-worker-1", "started"]
+    assert len(composed.replicas("airflow-triggerer")) == 2
+
+
+def test_only_this_machine_reaches_the_published_ports(composed: Composed):
+    published = {port.published for service in composed.file.services.values() for port in service.ports}
+    listening = [one.laddr for one in psutil.net_connections("tcp") if one.status == psutil.CONN_LISTEN]
+    assert {address.port for address in listening if address.ip == "127.0.0.1"} >= published
+    assert not [address for address in listening if address.port in published and address.ip != "127.0.0.1"]
+
+
+@pytest.mark.parametrize("dag_id", ["kling_effects_mapped", "kling_effects_batch"])
+def test_the_demo_becomes_videos(composed: Composed, dag_id: str):
+    before = len(ledger(composed))
+    composed.ask("PATCH", f"dags/{dag_id}", params={"update_mask": "is_paused"}, json={"is_paused": False})
+    run = composed.run(dag_id, {"manifest": MANIFEST, "output": f"/opt/airflow/results/{dag_id}"})
+    assert run.until_done(timeout=240) == "success"
+    lines = [
+        json.loads(line) for line in (composed.inside(f"/opt/airflow/results/{dag_id}/results.jsonl")).read_text().splitlines()
+    ]
+    assert Counter(line["status"] for line in lines) == {"succeed": 15, "invalid": 1}
+    videos = [composed.inside(video["path"]) for line in lines for video in line["videos"] or []]
+    assert len(videos) == 15
+    assert all(video.stat().st_size > 1000 for video in videos)
+    made = ledger(composed)[before:]
+    assert len(made) == 15
+    assert {task["kling_task_id"] for task in made} == {line["kling_task_id"] for line in lines} - {None}
+
+
+def test_the_log_of_a_task_can_be_read(composed: Composed):
+    runs = composed.ask("GET", "dags/kling_effects_batch/dagRuns")["dag_runs"]
+    assert runs
+    path = f"dags/kling_effects_batch/dagRuns/{runs[0]['dag_run_id']}/taskInstances/batch/logs/1"
+    content = composed.ask("GET", path, params={"full_content": True})["content"]
+    assert "batch" in json.dumps(content)
+
+
+def test_usage_is_measured(composed: Composed):
+    usage = composed.usage()
+    assert set(usage) == set(composed.file.services) - {"airflow-init"}
+    assert all(one.cpu > 0 and one.peak > 1_000_000 for one in usage.values())

@@ -6,7 +6,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +16,13 @@ from composefile import ComposeFile, Mount, Service
 from containers import Container, Network
 from images import SYSTEM, image_of
 from processes import MARK, end_marked, new_mark
+from usage import Meter, Usage
 
 PAUSE = 1.0  # seconds between two looks at a container's health while somebody waits; Compose's `interval` is longer
 
 
 class NotHealthy(Exception):
     """A service did not come up as the file says; the text has its log."""
-
-
-@dataclass
-class Usage:
-    """What a service has used: CPU seconds of all its processes, and the most memory they held at once."""
-
-    cpu: float = 0.0
-    peak: int = 0
 
 
 class Transcript:
@@ -75,10 +68,7 @@ class Composed(Airflow):
         self._network = Network(self._logs, environment=self._base)
         self._lock = threading.RLock()
         self._numbers: dict[str, int] = {}
-        self._usage: dict[str, Usage] = {}
-        self._gone: dict[str, float] = {}
-        self._sampling: threading.Thread | None = None
-        self._down = threading.Event()
+        self._meter = Meter(lambda: list(self.containers))
         self._failed = threading.Event()
         self._database: dict[str, Any] = {}
         self.containers: list[Container] = []
@@ -110,15 +100,12 @@ class Composed(Airflow):
             thread.join()
         if troubles:
             raise troubles[0]
-        self._sampling = threading.Thread(target=self._sample, name="usage")
-        self._sampling.start()
+        self._meter.start()
         return self
 
     def down(self) -> None:
         """End and remove all containers; the volumes stay."""
-        self._down.set()
-        if self._sampling is not None:
-            self._sampling.join()
+        self._meter.stop()
         for container in reversed(self.containers):
             container.remove()
         self.containers.clear()
@@ -247,28 +234,9 @@ class Composed(Airflow):
                 return Path(mount.source + path[len(mount.target) :])
         raise LookupError(f"{path} is in no volume of {service}")
 
-    # --- What they use
-
     def usage(self) -> dict[str, Usage]:
-        """What each service has used since it came up."""
-        with self._lock:
-            return {name: replace(usage) for name, usage in self._usage.items()}
-
-    def _sample(self) -> None:
-        while not self._down.wait(2):
-            with self._lock:
-                containers = list(self.containers)
-            held: dict[str, int] = {}
-            cpu: dict[str, float] = {}
-            for container in containers:
-                seconds, memory = container.sample()
-                held[container.service] = held.get(container.service, 0) + memory
-                cpu[container.service] = cpu.get(container.service, 0) + seconds
-            with self._lock:
-                for name, memory in held.items():
-                    usage = self._usage.setdefault(name, Usage())
-                    usage.peak = max(usage.peak, memory)
-                    usage.cpu = cpu[name] + self._gone.get(name, 0)
+        """What each service has used since all came up."""
+        return self._meter.read()
 
     # --- One service
 
@@ -316,7 +284,7 @@ class Composed(Airflow):
         container.remove()
         with self._lock:
             self.containers.remove(container)
-            self._gone[container.service] = self._gone.get(container.service, 0) + container.cpu
+        self._meter.removed(container)
         self.transcript.tell(container.name, "removed")
 
     def _mounts(self, service: Service) -> list[Mount]:

@@ -66,3 +66,20 @@ def test_usage_is_measured(composed: Composed):
     usage = composed.usage()
     assert set(usage) == set(composed.file.services) - {"airflow-init"}
     assert all(one.cpu > 0 and one.peak > 1_000_000 for one in usage.values())
+
+
+def test_replicas_come_and_go(composed: Composed):
+    worker, triggerer = composed.replicas("airflow-worker")[0], composed.replicas("airflow-triggerer")[1]
+    composed.kill(triggerer)
+    composed.kill(worker)
+    assert not worker.processes()
+    composed.scale("airflow-worker", 2)
+    composed.restart(worker)
+    composed.restart(triggerer)
+    assert not composed.ill(composed.replicas("airflow-worker")[1])
+    composed.scale("airflow-worker", 1)
+    assert composed.replicas("airflow-worker") == [worker]
+
+
+def test_a_command_of_airflow(composed: Composed):
+    assert "kling_effects_batch" in composed.airflow("dags", "list", "--output", "plain")

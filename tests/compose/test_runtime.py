@@ -34,11 +34,11 @@ services:
     healthcheck:
       test: ["CMD", "curl", "--fail", "--silent", "http://localhost:8900/_emulator/state"]
       interval: 1s
-      timeout: 5s
+      timeout: 1s
       retries: 5
 volumes:
   found:
-""".replace("{interval: 1s, timeout: 5s, retries: 2}", "interval: 1s\n      timeout: 5s\n      retries: 2")
+""".replace("{interval: 1s, timeout: 5s, retries: 2}", "interval: 1s\n      timeout: 2s\n      retries: 2")
 
 
 @pytest.fixture

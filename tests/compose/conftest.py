@@ -59,9 +59,16 @@ def make_env() -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def compose_file(build: Path, make_env: Callable[..., Path]) -> ComposeFile:
+def manifests(build: Path) -> Path:
+    """The folder of manifests: the demo's, to which tests may add."""
+    return Path(shutil.copytree(ROOT / "demo", build / "manifests"))
+
+
+@pytest.fixture(scope="session")
+def compose_file(build: Path, manifests: Path, make_env: Callable[..., Path]) -> ComposeFile:
     """The project's file, with a new `.env`."""
-    return load(ROOT / "docker-compose.yaml", make_env(build / "env", KLING_EMULATOR_DURATION="4", KLING_EMULATOR_SLOTS="8"))
+    changes = {"MANIFESTS": str(manifests), "KLING_EMULATOR_DURATION": "4", "KLING_EMULATOR_SLOTS": "8"}
+    return load(ROOT / "docker-compose.yaml", make_env(build / "env", **changes))
 
 
 @pytest.fixture(scope="session")

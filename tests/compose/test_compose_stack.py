@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import urllib.request
 from collections import Counter
+from pathlib import Path
 
 import psutil
 import pytest
 from composed import Composed
+from processes import until
 
 MANIFEST = "/opt/airflow/manifests/manifest.csv"
 
@@ -52,6 +54,31 @@ def test_the_demo_becomes_videos(composed: Composed, dag_id: str):
     made = ledger(composed)[before:]
     assert len(made) == 15
     assert {task["kling_task_id"] for task in made} == {line["kling_task_id"] for line in lines} - {None}
+
+
+def test_a_backfill_takes_the_manifest_of_each_date(composed: Composed, manifests: Path):
+    dates = {"2026-11-01": 3, "2026-11-03": 2}
+    for date, rows in dates.items():
+        lines = [f"{date}-{row},squish,images/china.jpg" for row in range(rows)]
+        (manifests / f"{date}.csv").write_text("\n".join(["id,effect_scene,image", *lines]) + "\n")
+    before = len(ledger(composed))
+    composed.airflow("dags", "unpause", "kling_effects_backfill")
+    composed.airflow(
+        "backfill", "create", "--dag-id", "kling_effects_backfill", "--from-date", "2026-11-01", "--to-date", "2026-11-03"
+    )
+    query = "select state from dag_run where dag_id = 'kling_effects_backfill' and backfill_id is not null"
+
+    def ended() -> bool:
+        states = [state for (state,) in composed.sql(query)]
+        return len(states) == 3 and set(states) <= {"success", "failed"}
+
+    until("the backfill has ended", ended, timeout=200, told=composed.tails, every=0.5)
+    assert {state for (state,) in composed.sql(query)} == {"success"}
+    output = composed.inside("/opt/airflow/results/dates")
+    found = {path.parent.name: len(path.read_text().splitlines()) for path in output.glob("*/results.jsonl")}
+    assert found == dates
+    assert len((output / "results.jsonl").read_text().splitlines()) == 5
+    assert len(ledger(composed)) - before == 5
 
 
 def test_the_log_of_a_task_can_be_read(composed: Composed):

@@ -15,7 +15,6 @@ COPY --from=wheel /tmp/wheel /tmp/wheel
 # the time; files that cannot be compiled (templates of other packages) are no mistake.
 RUN pip install --no-cache-dir --constraint /tmp/wheel/constraints.txt \
       "apache-airflow==${AIRFLOW_VERSION}" "$(echo /tmp/wheel/*.whl)[emulator]" \
-    && pip check \
     && { python -m compileall -qq -j 0 \
       "$(python -c 'import pathlib, importlib.util as u; print(pathlib.Path(u.find_spec("airflow").origin).parent.parent)')" \
       || true; } \

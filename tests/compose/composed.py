@@ -106,6 +106,8 @@ class Composed(Airflow):
     def down(self) -> None:
         """End and remove all containers; the volumes stay."""
         self._meter.stop()
+        for name, used in sorted(self._meter.read().items()):
+            self.transcript.tell(name, f"used {used.cpu:.1f} s of CPU, {used.peak / 1e6:.0f} MB at most")
         for container in reversed(self.containers):
             container.remove()
         self.containers.clear()

@@ -76,22 +76,23 @@ class Composed(Airflow):
     # --- Up and down
 
     def up(self) -> Composed:
-        """Start every service as soon as what it depends on is well, or has ended well; wait until all are."""
-        reached = {name: threading.Event() for name in self.file.services}
+        """Start every service as soon as its conditions hold; wait until all are well, or have ended well."""
+        started, well = ({name: threading.Event() for name in self.file.services} for _ in range(2))
         troubles: list[BaseException] = []
 
         def bring(service: Service) -> None:
             try:
-                for needed in service.depends_on:
-                    reached[needed].wait()
+                for needed, condition in service.depends_on.items():
+                    (started if condition == "service_started" else well)[needed].wait()
                 if not self._failed.is_set():
-                    self._bring(service)
+                    self._bring(service, started[service.name])
             except BaseException as trouble:  # noqa: BLE001 (told by the thread that waits)
                 troubles.append(trouble)
                 self._failed.set()
                 self.transcript.tell(service.name, f"failed: {str(trouble).splitlines()[0]}")
             finally:
-                reached[service.name].set()
+                started[service.name].set()
+                well[service.name].set()
 
         threads = [threading.Thread(target=bring, args=(service,), name=service.name) for service in self.file.in_order()]
         for thread in threads:
@@ -242,9 +243,10 @@ class Composed(Airflow):
 
     # --- One service
 
-    def _bring(self, service: Service) -> None:
+    def _bring(self, service: Service, started: threading.Event) -> None:
         count = self._scale.get(service.name, service.replicas)
         containers = [self._add(service) for _ in range(count)]
+        started.set()
         waited_for = {other.depends_on.get(service.name) for other in self.file.services.values()}
         if "service_completed_successfully" in waited_for:
             for container in containers:

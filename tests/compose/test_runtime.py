@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 import pytest
@@ -45,11 +46,14 @@ volumes:
 def small(tmp_path: Path) -> Callable[..., Composed]:
     """Two services of a file in which some text is exchanged."""
 
-    def make(old: str = "", new: str = "") -> Composed:
-        assert old in SMALL
+    def make(changes: Mapping[str, str] = MappingProxyType({})) -> Composed:
+        text = SMALL
+        for old, new in changes.items():
+            assert old in text
+            text = text.replace(old, new)
         (tmp_path / "given").mkdir()
-        (tmp_path / ".env").write_text(f"SECRET='a secret'\nPORT={free_port()}\n")
-        (tmp_path / "compose.yaml").write_text(SMALL.replace(old, new) if old else SMALL)
+        (tmp_path / ".env").write_text(f"SECRET='a-secret'\nPORT={free_port()}\n")
+        (tmp_path / "compose.yaml").write_text(text)
         return Composed(load(tmp_path / "compose.yaml", tmp_path / ".env"), tmp_path)
 
     return make
@@ -72,6 +76,15 @@ def test_services_run_apart_from_the_machine(small):
         assert len(processes) >= 2
     assert not psutil.wait_procs(processes, timeout=5)[1]
     assert "healthy" in (composed.folder / "transcript.txt").read_text()
+
+
+@pytest.mark.parametrize(("condition", "first"), [("service_healthy", "cache-1"), ("service_started", "kling-1")])
+def test_a_service_waits_for_just_what_its_condition_says(small, condition, first):
+    at_once, late = '["redis-server", "--requirepass", "${SECRET:?say it}"]', "exec redis-server --requirepass $$REDISCLI_AUTH"
+    with small({at_once: f'["sh", "-c", "sleep 2; {late}"]', "condition: service_healthy": f"condition: {condition}"}) as composed:
+        lines = [line.split()[2:] for line in (composed.folder / "transcript.txt").read_text().splitlines()]
+    moments = {"cache-1": lines.index(["cache-1", "healthy"]), "kling-1": lines.index(["kling-1", "started"])}
+    assert min(moments, key=moments.get) == first
 
 
 def test_a_killed_container_comes_back_under_its_name(small):
@@ -97,7 +110,7 @@ def test_a_killed_container_comes_back_under_its_name(small):
     ],
 )
 def test_a_mistake_is_found_when_it_runs(small, old, new, told):
-    composed = small(old, new)
+    composed = small({old: new})
     with pytest.raises(NotHealthy, match=told), composed:
         pass
     assert not composed.containers

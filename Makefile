@@ -5,12 +5,14 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 LOCK := requirements.lock
 
-.PHONY: help demo test stack bench lint types format lock clean
+.PHONY: help demo test stack bench env compose-test lint types format lock clean
 help:
 	@echo "make demo   a manifest of photographs becomes videos, against a Kling account on this machine"
 	@echo "make test   the tests, with branch coverage"
 	@echo "make stack  a whole Airflow on PostgreSQL is killed in every way (needs Debian's postgresql)"
 	@echo "make bench  what it costs and how full the slots are: ten minutes; ARGS=full for all"
+	@echo "make env    write .env, with new passwords, for docker compose up"
+	@echo "make compose-test  the services of docker-compose.yaml without Docker (needs root, postgresql and redis-server)"
 	@echo "make lint   ruff: style and mistakes          make format  mend what can be mended"
 	@echo "make types  mypy, strict"
 	@echo "make lock   resolve the dependencies anew     make clean   remove all that these commands made"
@@ -36,6 +38,13 @@ stack: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+# Needs nothing but Python: whoever runs Docker needs no .venv.
+env:
+	@$(PYTHON) docker/make_env.py
+
+compose-test: $(VENV)/installed
+	$(BIN)/python -m pytest tests/compose -p no:cacheprovider $(ARGS)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

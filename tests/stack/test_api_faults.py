@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from stack import Run
+from airflow_api import Run
 from together import at_once, during
 from wishes import Account
 

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from airflow_api import Run
 from PIL import Image
 from processes import Process, until
-from stack import TASKS_AT_ONCE, Run, Stack
+from stack import TASKS_AT_ONCE, Stack
 from together import at_once
 from wishes import Account
 

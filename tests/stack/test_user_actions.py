@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from stack import Run
+from airflow_api import Run
 from together import at_once
 from wishes import Account
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import json
 
+from airflow_api import Run
 from leaks import leaks
 from places import PHOTOS
-from stack import Run, Stack
+from stack import Stack
 from wishes import Account
 
 KEYS = {

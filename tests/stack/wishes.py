@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stack import Run, Stack
+from airflow_api import Run
+from stack import Stack
 from ways import Way
 
 from airflow_provider_kling.emulator import KlingEmulator

@@ -1,0 +1,73 @@
+"""Variables of a compose file: what `.env` says, put into the file's strings as Compose does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+_VARIABLE = re.compile(r"\$(?:(\$)|([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?:(:?[-?+])([^{}$]*))?\}|)")
+_LINE = re.compile(r"""([A-Za-z_]\w*)=(?:'([^']*)'|([^'"$\s#]*))\s*(?:\s#.*)?""")
+
+
+class ComposeError(Exception):
+    """The compose file cannot be run as it is; the text says why."""
+
+
+def read_env(path: Path) -> dict[str, str]:
+    """The variables of an `.env` file; values are plain words, or anything between single quotes."""
+    variables: dict[str, str] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise ComposeError(f"{path.name}, line {number}: not NAME=word or NAME='…'")
+        name, quoted, plain = match.groups()
+        variables[name] = plain if quoted is None else quoted
+    return variables
+
+
+def interpolate(value: Any, variables: Mapping[str, str]) -> Any:
+    """The same value with all variables in its strings replaced; keys stay as they are.
+
+    A variable that is nowhere is an error. Compose itself only warns, and takes the empty string.
+    """
+    if isinstance(value, str):
+        return _VARIABLE.sub(lambda match: _replacement(match, variables), value)
+    if isinstance(value, dict):
+        return {key: interpolate(item, variables) for key, item in value.items()}
+    if isinstance(value, list):
+        return [interpolate(item, variables) for item in value]
+    return value
+
+
+def names(value: Any) -> set[str]:
+    """All variables that the strings of a value mention."""
+    if isinstance(value, str):
+        return {match[2] or match[3] for match in _VARIABLE.finditer(value)} - {None}
+    if isinstance(value, dict):
+        return set().union(*map(names, value.values()))
+    if isinstance(value, list):
+        return set().union(*map(names, value))
+    return set()
+
+
+def _replacement(match: re.Match[str], variables: Mapping[str, str]) -> str:
+    escaped, bare, braced, how, argument = match.groups()
+    if escaped:
+        return "$"
+    name = bare or braced
+    if not name:
+        raise ComposeError(f"a stray $ in {match.string!r}; $$ means a dollar")
+    found = variables.get(name)
+    if how and how.startswith(":") and found == "":
+        found = None
+    if how and how.endswith("+"):
+        return argument if found is not None else ""
+    if found is not None:
+        return found
+    if how and how.endswith("-"):
+        return argument
+    raise ComposeError(f"{name} is not set" + (f": {argument}" if argument else ""))

@@ -42,7 +42,7 @@ class Benchmarks:
         one = {"what": what, "way": way, "load": str(load or ""), "machine_load": round(os.getloadavg()[0], 2), **values}
         self.measured.append(one)
         shown = {name: value for name, value in values.items() if name not in HIDDEN}
-        print(f"{what:14} {way:28} {load or '':18} {json.dumps(shown)}", flush=True)
+        print(f"{what:14} {way:28} {one['load']:18} {json.dumps(shown)}", flush=True)
         (BUILD / "results.json").write_text(json.dumps({"conditions": CONDITIONS, "measured": self.measured}, indent=1))
 
     def of(self, what: str, way: str, value: str) -> list[float]:

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 LOCK := requirements.lock
 
-.PHONY: help demo test stack bench env compose-test lint types format lock clean
+.PHONY: help demo test stack bench env compose-test month lint types format lock clean
 help:
 	@echo "make demo   a manifest of photographs becomes videos, against a Kling account on this machine"
 	@echo "make test   the tests, with branch coverage"
@@ -13,6 +13,7 @@ help:
 	@echo "make bench  what it costs and how full the slots are: ten minutes; ARGS=full for all"
 	@echo "make env    write .env, with new passwords, for docker compose up"
 	@echo "make compose-test  the services of docker-compose.yaml without Docker (needs root, postgresql and redis-server)"
+	@echo "make month  the same: a backfill of 30 dates, killed on the way, and half of it again"
 	@echo "make lint   ruff: style and mistakes          make format  mend what can be mended"
 	@echo "make types  mypy, strict"
 	@echo "make lock   resolve the dependencies anew     make clean   remove all that these commands made"
@@ -45,6 +46,10 @@ env:
 
 compose-test: $(VENV)/installed
 	$(BIN)/python -m pytest tests/compose -p no:cacheprovider $(ARGS)
+
+month: $(VENV)/installed
+	$(BIN)/python -m pytest tests/compose/test_month.py -p no:cacheprovider -p no:xdist -s \
+	  --dates 30 --rows 40 --slots 10 --seconds 5 --workers 2 $(ARGS)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -19,9 +19,20 @@ from composefile import ComposeFile, load
 from places import ROOT
 from processes import free_port
 
+# Airflow waits five minutes for a sign of life of a task; the tests kill some.
+QUICK = {
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+}
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--build-folder", type=Path, default=ROOT / "build" / "compose", help="where logs and results go")
+    parser.addoption("--dates", type=int, default=4, help="dates of the backfill in test_month")
+    parser.addoption("--rows", type=int, default=8, help="rows of each date's manifest there")
+    parser.addoption("--slots", default="8", help="slots of the emulator")
+    parser.addoption("--seconds", default="4", help="seconds of a Kling task")
+    parser.addoption("--workers", type=int, default=1, help="replicas of airflow-worker")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -65,15 +76,21 @@ def manifests(build: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def compose_file(build: Path, manifests: Path, make_env: Callable[..., Path]) -> ComposeFile:
+def compose_file(request: pytest.FixtureRequest, build: Path, manifests: Path, make_env: Callable[..., Path]) -> ComposeFile:
     """The project's file, with a new `.env`."""
-    changes = {"MANIFESTS": str(manifests), "KLING_EMULATOR_DURATION": "4", "KLING_EMULATOR_SLOTS": "8"}
+    option = request.config.getoption
+    changes = {
+        "MANIFESTS": str(manifests),
+        "KLING_EMULATOR_DURATION": option("--seconds"),
+        "KLING_EMULATOR_SLOTS": option("--slots"),
+    }
     return load(ROOT / "docker-compose.yaml", make_env(build / "env", **changes))
 
 
 @pytest.fixture(scope="session")
-def composed(compose_file: ComposeFile, build: Path) -> Iterator[Composed]:
+def composed(request: pytest.FixtureRequest, compose_file: ComposeFile, build: Path) -> Iterator[Composed]:
     """The file's services, all of them healthy."""
-    with Composed(compose_file, build) as composed:
+    scale = {"airflow-worker": request.config.getoption("--workers")}
+    with Composed(compose_file, build, scale=scale, options=QUICK) as composed:
         composed.log_in_as_admin()
         yield composed

@@ -221,6 +221,8 @@ def create_when_free(wish: Wish, *, look_first: bool, deadline: float, say: Say)
     spent: set[str] = set()
     while True:
         try:
+            if now > deadline:
+                return (yield from _made_in_time(wish, look_first=look_first, say=say))
             return (yield from create(wish, look_first=look_first, say=say, spent=spent))
         except KlingError as error:
             if not error.retryable:
@@ -238,6 +240,14 @@ def create_when_free(wish: Wish, *, look_first: bool, deadline: float, say: Say)
             seconds = max(_jittered(pause), getattr(error, "retry_after", None) or 0.0)
         pause = min(pause * 1.5, longest)
         now = yield Pause(min(seconds, max(0.0, deadline - now)), for_slot=full)
+
+
+def _made_in_time(wish: Wish, *, look_first: bool, say: Say) -> Steps[Task]:
+    """The task of a wish whose time is over: one that an earlier attempt has made, or KlingTimeoutError."""
+    if look_first and (task := (yield from _sure(find(wish.external_id)))) and not task.failed:
+        say(taken(wish.external_id, task))
+        return task
+    raise KlingTimeoutError("The timeout came before the Kling task was asked for. Nothing was made, nothing was paid.")
 
 
 def _no_slot(wish: Wish, error: KlingError, *, waited: float, unknown: bool) -> KlingTimeoutError:

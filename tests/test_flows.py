@@ -145,6 +145,23 @@ def test_after_an_unknown_outcome_every_further_attempt_looks_first():
     assert driver.asked == ["POST effects", "GET wish", "GET wish", "POST effects", "POST effects"]
 
 
+def test_past_the_deadline_nothing_is_asked_for_any_more():
+    driver = Driver(task())
+    with pytest.raises(errors.KlingTimeoutError, match="Nothing was made, nothing was paid"):
+        create_when_free(driver, deadline=999.0)
+    assert driver.asked == []
+
+
+def test_past_the_deadline_a_task_that_was_made_is_taken():
+    driver = Driver(task())
+    assert create_when_free(driver, deadline=999.0, look_first=True).kling_task_id == "7"
+    assert driver.asked == ["GET wish"]
+    for found in (GONE, task("failed")):
+        with pytest.raises(errors.KlingTimeoutError):
+            create_when_free(driver := Driver(found), deadline=999.0, look_first=True)
+        assert driver.asked == ["GET wish"]
+
+
 def test_a_deadline_without_a_slot_says_whether_something_may_have_been_paid():
     with pytest.raises(errors.KlingTimeoutError, match="Nothing was made, nothing was paid"):
         create_when_free(Driver(FULL))

@@ -179,9 +179,12 @@ class Dispatcher:
                 if not claim.granted and not await self._turn(claim, min(time.time() + PATIENCE, deadline)):
                     raise KlingSlotsFullError("all slots of the account are taken", code=1303, speaker="The queue")
                 return None
-            case Pause(_, for_slot=True):
+            case Pause(_, for_slot=True) if not claim.granted:
                 await self._turn(claim, deadline)
                 return time.time()
+            case Pause(_, for_slot=True):  # a look was refused like that: its turn goes to others meanwhile
+                self.slots.fail(claim)
+                self._grant()
             case Call(safe=False):
                 return await self._create(claim, step)
         return await self.hook.astep(step)

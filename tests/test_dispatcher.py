@@ -11,7 +11,7 @@ import pytest
 from airflow_provider_kling import dispatcher, errors, flows
 from airflow_provider_kling.effects import EffectRequest
 from airflow_provider_kling.flows import Wish
-from airflow_provider_kling.hooks import KlingHook
+from airflow_provider_kling.hooks import READ_TRIES, KlingHook
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +49,17 @@ async def test_a_quota_is_learned_from_one_refusal_and_kept_full(kling):
     assert sorted(names(kling)) == sorted(f"w{number}" for number in range(20))
     assert max(used for _, used in kling.slot_use) == 4
     assert kling.state["answers"]["create 1303"] <= 2
+
+
+@pytest.mark.kling_emulator(duration=0.3, videos="clip")
+async def test_looks_that_are_refused_as_creates_are_end_nothing(kling):
+    """Whatever a gateway makes of it: code 1303 as the answer to a look."""
+    kling.fault(1303, on="list", times=2)
+    kling.fault(1303, on="get", times=READ_TRIES * 3)
+    async with KlingHook.dispatched() as account:
+        account.hook.retry_wait = 0.01
+        assert (await video(account, "w", look_first=True)).succeeded
+    assert len(kling.ledger) == 1
 
 
 @pytest.mark.kling_emulator(slots=4, duration=1, videos="clip")

@@ -348,3 +348,4 @@ def test_a_trigger_that_starts_again_takes_the_task_it_has_made(kling):
         events += asyncio.run(run())
     assert [event["task"]["task_status"] for event in events] == ["succeed", "succeed"]
     assert len(kling.ledger) == 1
+    assert len(kling.requests("create")) == 1  # Kling's refusal of the id is the second line, not the first

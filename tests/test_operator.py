@@ -237,7 +237,7 @@ def test_a_server_that_is_away_is_waited_for_in_the_triggerer(airflow, kling):
 
 @pytest.mark.kling_emulator(duration=600)
 def test_a_timeout_is_for_airflows_retries_and_names_the_task(airflow, kling):
-    run = airflow.finish(operator(wait_for_completion=True, timeout=0.2, deferrable=True))
+    run = airflow.finish(operator(wait_for_completion=True, timeout=4, deferrable=True))
     assert run.state == "failed"
     assert kling.ledger[0]["kling_task_id"] in str(run.error)
     assert "goes on at Kling" in str(run.error)

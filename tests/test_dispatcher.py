@@ -12,6 +12,7 @@ from airflow_provider_kling import dispatcher, errors, flows
 from airflow_provider_kling.effects import EffectRequest
 from airflow_provider_kling.flows import Wish
 from airflow_provider_kling.hooks import READ_TRIES, KlingHook
+from airflow_provider_kling.protocol import MAX_PAGE_SIZE
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +50,24 @@ async def test_a_quota_is_learned_from_one_refusal_and_kept_full(kling):
     assert sorted(names(kling)) == sorted(f"w{number}" for number in range(20))
     assert max(used for _, used in kling.slot_use) == 4
     assert kling.state["answers"]["create 1303"] <= 2
+
+
+@pytest.mark.kling_emulator(slots=2000, duration=600, videos="clip")
+async def test_what_two_pages_do_not_show_is_asked_for_and_not_taken_for_absent(kling):
+    count = 2 * MAX_PAGE_SIZE + 1
+    at_once = asyncio.Semaphore(16)
+    async with KlingHook() as hook:
+
+        async def make(number: int) -> None:
+            async with at_once:
+                await hook.acreate_task(EffectRequest("squish", ["https://example.com/a.jpg"]), external_task_id=f"w{number}")
+
+        await make(0)
+        await asyncio.gather(*map(make, range(1, count)))
+    async with KlingHook.dispatched() as account:
+        task = await account.create(wish("w0"), look_first=True, deadline=time.time() + 60, say=lambda _: None)
+    assert task.kling_task_id == kling.ledger[0]["kling_task_id"]
+    assert len(kling.requests("create")) == count
 
 
 @pytest.mark.kling_emulator(duration=0.3, videos="clip")

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pendulum
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG
 from task_runs import FakeAirflow, fire
 
@@ -235,6 +236,17 @@ def test_a_server_that_is_away_is_waited_for_in_the_triggerer(airflow, kling):
 # --- Ends
 
 
+@pytest.mark.parametrize("deferrable", [False, True])
+@pytest.mark.parametrize(("reason", "is_final"), [("Image pixel is invalid", True), ("Internal trouble", False)])
+def test_a_failed_task_is_worth_a_retry_unless_its_input_is_at_fault(airflow, kling, deferrable, reason, is_final):
+    kling.fail_next(reason)
+    run = airflow.finish(operator(wait_for_completion=True, deferrable=deferrable))
+    assert run.state == "failed"
+    assert reason in str(run.error)
+    assert isinstance(run.error, AirflowFailException) is is_final
+    assert airflow.xcoms["failed_result"]["status"] == "failed"
+
+
 @pytest.mark.kling_emulator(duration=600)
 def test_a_timeout_is_for_airflows_retries_and_names_the_task(airflow, kling):
     run = airflow.finish(operator(wait_for_completion=True, timeout=4, deferrable=True))
@@ -250,8 +262,6 @@ def test_a_timeout_is_for_airflows_retries_and_names_the_task(airflow, kling):
     [(1002, "Check the keys"), (1102, "resource pack"), (1301, "Use another image"), (1304, "allow list")],
 )
 def test_what_no_retry_can_mend_uses_none(airflow, kling, fault, text):
-    from airflow.providers.common.compat.sdk import AirflowFailException
-
     kling.fault(fault, on="create", times=None)
     run = airflow.run(operator())
     assert run.state == "failed"

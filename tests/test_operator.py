@@ -247,6 +247,15 @@ def test_a_failed_task_is_worth_a_retry_unless_its_input_is_at_fault(airflow, kl
     assert airflow.xcoms["failed_result"]["status"] == "failed"
 
 
+def test_what_only_a_person_can_mend_comes_back_from_the_triggerer_as_that(airflow, kling):
+    task = operator(deferrable=True)
+    run = airflow.run(task)
+    kling.configure(api_key=["another-key"])
+    run = airflow.run(task, event=fire(run))
+    assert isinstance(run.error, AirflowFailException)
+    assert "Check the keys" in str(run.error)
+
+
 @pytest.mark.kling_emulator(duration=600)
 def test_a_timeout_is_for_airflows_retries_and_names_the_task(airflow, kling):
     run = airflow.finish(operator(wait_for_completion=True, timeout=4, deferrable=True))

@@ -63,9 +63,9 @@ def row(account: Account, number: int) -> dict:
 
 
 @at_once(duration=ENDLESS)
-def test_a_waiting_task_marked_as_failed_and_cleared_takes_its_kling_task(account):
-    run = account.wish("in_triggerer", 3)
-    until_waiting(run, account, 3)
+def test_a_waiting_task_marked_as_failed_and_cleared_takes_its_kling_task(account, wished):
+    run = account.wish("in_triggerer", wished)
+    until_waiting(run, account, wished)
     until_looked_at(run, account)
     run.mark("video", "failed", map_index=0)
     until_logged(run, GOES_ON, try_number=1)
@@ -74,7 +74,7 @@ def test_a_waiting_task_marked_as_failed_and_cleared_takes_its_kling_task(accoun
     assert row(account, 0)["status"] == "error"
     assert row(account, 0)["error"]
     assert row(account, 0)["kling_task_id"] in made(account)
-    assert len(made(account)) == 3
+    assert len(made(account)) == wished
 
     run.clear("video")
     assert done(run) == "success"
@@ -83,9 +83,9 @@ def test_a_waiting_task_marked_as_failed_and_cleared_takes_its_kling_task(accoun
 
 
 @at_once(duration=ENDLESS)
-def test_a_waiting_task_marked_as_success_and_cleared_takes_its_kling_task(account):
-    run = account.wish("create_and_wait", 2)
-    until_waiting(run, account, 2, task_id="video.wait")
+def test_a_waiting_task_marked_as_success_and_cleared_takes_its_kling_task(account, wished):
+    run = account.wish("create_and_wait", wished)
+    until_waiting(run, account, wished, task_id="video.wait")
     until_looked_at(run, account)
     run.mark("video.wait", "success", map_index=0)
     until_logged(run, GOES_ON, try_number=1, task_id="video.wait")
@@ -101,12 +101,12 @@ def test_a_waiting_task_marked_as_success_and_cleared_takes_its_kling_task(accou
 
 
 @at_once(duration=ENDLESS)
-def test_a_waiting_task_that_is_cleared_takes_its_kling_task(account):
-    run = account.wish("in_triggerer", 3)
-    until_waiting(run, account, 3)
+def test_a_waiting_task_that_is_cleared_takes_its_kling_task(account, wished):
+    run = account.wish("in_triggerer", wished)
+    until_waiting(run, account, wished)
     until_looked_at(run, account)
     run.clear("video")
-    run.until("the second tries wait", lambda: second_tries(run) == 3, timeout=PATIENCE)
+    run.until("the second tries wait", lambda: second_tries(run) == wished, timeout=PATIENCE)
     account.kling.finish()
     assert done(run) == "success"
     until_logged(run, GOES_ON, try_number=1)
@@ -131,13 +131,13 @@ def test_a_task_that_waits_for_a_slot_and_is_cleared_pays_once(account):
 
 
 @at_once(duration=ENDLESS)
-def test_a_dag_that_is_paused_while_tasks_wait_goes_on_when_it_is_unpaused(account):
+def test_a_dag_that_is_paused_while_tasks_wait_goes_on_when_it_is_unpaused(account, wished):
     stack = account.stack
-    run = account.wish("pausable", 3)
-    until_waiting(run, account, 3)
+    run = account.wish("pausable", wished)
+    until_waiting(run, account, wished)
     stack.ask("PATCH", "dags/pausable", json={"is_paused": True})
     account.kling.finish()
-    until_state(run, 3, "scheduled", "queued", "success")  # the triggers have fired, whatever the DAG's switch says
+    until_state(run, wished, "scheduled", "queued", "success")  # the triggers have fired, whatever the DAG's switch says
     stack.ask("PATCH", "dags/pausable", json={"is_paused": False})
     assert done(run) == "success"
     assert {one["try_number"] for one in run.instances("video")} == {1}
@@ -148,8 +148,8 @@ def test_a_dag_that_is_paused_while_tasks_wait_goes_on_when_it_is_unpaused(accou
 
 
 @at_once(duration=2)
-def test_a_run_cleared_after_its_success_loads_nothing_and_pays_nothing(account):
-    run = account.wish("create_and_wait", 3)
+def test_a_run_cleared_after_its_success_loads_nothing_and_pays_nothing(account, wished):
+    run = account.wish("create_and_wait", wished)
     assert done(run) == "success"
     loaded = len(account.kling.requests("video"))
     run.clear()
@@ -161,8 +161,8 @@ def test_a_run_cleared_after_its_success_loads_nothing_and_pays_nothing(account)
 
 
 @at_once(duration=2)
-def test_a_dag_cleared_by_command_after_its_success_pays_nothing(account):
-    run = account.wish("cleared_by_command", 2)
+def test_a_dag_cleared_by_command_after_its_success_pays_nothing(account, wished):
+    run = account.wish("cleared_by_command", wished)
     assert done(run) == "success"
     command = [sys.executable, "-m", "airflow", "tasks", "clear", "--yes", run.dag_id]
     subprocess.run(command, env=account.stack.environment, cwd=account.stack.home, check=True, capture_output=True)
@@ -172,8 +172,8 @@ def test_a_dag_cleared_by_command_after_its_success_pays_nothing(account):
 
 
 @at_once(duration=2)
-def test_a_video_that_was_deleted_is_loaded_again_by_a_clear(account):
-    run = account.wish("in_triggerer", 2)
+def test_a_video_that_was_deleted_is_loaded_again_by_a_clear(account, wished):
+    run = account.wish("in_triggerer", wished)
     assert done(run) == "success"
     for file in (account.output / "videos").iterdir():
         file.unlink()
@@ -184,13 +184,13 @@ def test_a_video_that_was_deleted_is_loaded_again_by_a_clear(account):
 
 
 @at_once(duration=ENDLESS)
-def test_a_run_deleted_while_its_tasks_wait_and_made_again_under_its_id_takes_the_tasks(account):
-    run = account.wish("in_triggerer", 3, run_id="by_hand")
-    until_waiting(run, account, 3)
+def test_a_run_deleted_while_its_tasks_wait_and_made_again_under_its_id_takes_the_tasks(account, wished):
+    run = account.wish("in_triggerer", wished, run_id="by_hand")
+    until_waiting(run, account, wished)
     run.fail()  # Airflow deletes no run that is under way
     run.delete()
-    run = account.wish("in_triggerer", 3, run_id="by_hand")
-    until_state(run, 3, "deferred")
+    run = account.wish("in_triggerer", wished, run_id="by_hand")
+    until_state(run, wished, "deferred")
     account.kling.finish()
     assert done(run) == "success"
     until_logged(run, TAKEN, try_number=1)
@@ -201,13 +201,13 @@ def test_a_run_deleted_while_its_tasks_wait_and_made_again_under_its_id_takes_th
 
 
 @at_once(duration=2)
-def test_a_second_run_is_another_wish_and_is_paid_for(account):
-    first = account.wish("in_triggerer", 2)
+def test_a_second_run_is_another_wish_and_is_paid_for(account, wished):
+    first = account.wish("in_triggerer", wished)
     assert done(first) == "success"
     account.judge("a first run")
-    second = account.wish("in_triggerer", 2)
+    second = account.wish("in_triggerer", wished)
     assert done(second) == "success"
-    account.judge("a second run, which pays again", earlier_wishes=2)
+    account.judge("a second run, which pays again", earlier_wishes=wished)
 
 
 @at_once(duration=2)
@@ -243,12 +243,12 @@ def test_a_signature_that_changed_is_no_other_wish(account):
 
 
 @at_once(duration=2)
-def test_a_fresh_wish_is_paid_for_and_only_once(account):
-    run = account.wish("in_triggerer", 2, run_id="takes", params={"fresh": "take 1"})
+def test_a_fresh_wish_is_paid_for_and_only_once(account, wished):
+    run = account.wish("in_triggerer", wished, run_id="takes", params={"fresh": "take 1"})
     assert done(run) == "success"
     run.delete()
-    run = account.wish("in_triggerer", 2, run_id="takes", params={"fresh": "take 2"})
+    run = account.wish("in_triggerer", wished, run_id="takes", params={"fresh": "take 2"})
     assert done(run) == "success"
     run.clear()
     assert done(run) == "success"
-    account.judge("a fresh wish for the same, then cleared", earlier_wishes=2)
+    account.judge("a fresh wish for the same, then cleared", earlier_wishes=wished)

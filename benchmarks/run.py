@@ -63,7 +63,11 @@ def with_airflow(what: str, loads: dict[str, Load]) -> Callable[[Benchmarks], No
             for number in range(benchmarks.times):
                 for way, load in loads.items():
                     if number == 0 or not way.startswith("own") or benchmarks.times <= 1:
-                        benchmarks.add(what, way, measure(stack, way, load, home / "runs"), load)
+                        try:
+                            values = measure(stack, way, load, home / "runs")
+                        except TimeoutError as error:  # a way that does not end is a result, too
+                            values = {"state": str(error).partition("\n")[0]}
+                        benchmarks.add(what, way, values, load)
 
     return bench
 

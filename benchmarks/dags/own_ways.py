@@ -98,26 +98,26 @@ class OwnTrigger(BaseTrigger):
 
 
 class OwnSensor(BaseOperator):
-    template_fields = ("kling_task_id", "conn_id", "output")
+    template_fields = ("kling_task_id", "conn_id", "folder")
 
-    def __init__(self, *, kling_task_id: str, conn_id: str, output: str, **kwargs: Any) -> None:
+    def __init__(self, *, kling_task_id: str, conn_id: str, folder: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.kling_task_id, self.conn_id, self.output = kling_task_id, conn_id, output
+        self.kling_task_id, self.conn_id, self.folder = kling_task_id, conn_id, folder
 
     def execute(self, context: Any) -> None:
         trigger = OwnTrigger(self.conn_id, self.kling_task_id, POLL)
         self.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(hours=1))
 
     def execute_complete(self, context: Any, event: dict) -> str:
-        return save(event["url"], event["task_id"], self.output)
+        return save(event["url"], event["task_id"], self.folder)
 
 
 class OwnOperator(BaseOperator):
-    template_fields = ("row", "conn_id", "output")
+    template_fields = ("row", "conn_id", "folder")
 
-    def __init__(self, *, row: dict, conn_id: str, output: str, **kwargs: Any) -> None:
+    def __init__(self, *, row: dict, conn_id: str, folder: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.row, self.conn_id, self.output = row, conn_id, output
+        self.row, self.conn_id, self.folder = row, conn_id, folder
 
     def execute(self, context: Any) -> None:
         host, headers = account(self.conn_id)
@@ -127,12 +127,12 @@ class OwnOperator(BaseOperator):
         self.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(hours=1))
 
     def execute_complete(self, context: Any, event: dict) -> str:
-        return save(event["url"], event["task_id"], self.output)
+        return save(event["url"], event["task_id"], self.folder)
 
 
 @dag(schedule=None, params=PARAMS, max_active_tasks=1000)
 def own_deferrable():
-    OwnOperator.partial(task_id="video", conn_id=CONN_ID, output=OUTPUT, retries=3, retry_delay=timedelta(seconds=10)).expand(
+    OwnOperator.partial(task_id="video", conn_id=CONN_ID, folder=OUTPUT, retries=3, retry_delay=timedelta(seconds=10)).expand(
         row=read(MANIFEST)
     )
 
@@ -170,7 +170,7 @@ def own_http():
             retries=20,
             retry_delay=timedelta(seconds=POLL),
         )
-        OwnSensor(task_id="wait", kling_task_id=create.output, conn_id=CONN_ID, output=OUTPUT)
+        OwnSensor(task_id="wait", kling_task_id=create.output, conn_id=CONN_ID, folder=OUTPUT)
 
     video.expand(data=bodies(read(MANIFEST)))
 

@@ -52,6 +52,8 @@ def slot_use(line: list[tuple[float, int]], slots: int, first: float, last: floa
 def told(kling: KlingEmulator, load: Load) -> dict[str, Any]:
     """What Kling has seen of the load."""
     ledger, journal = kling.ledger, kling.journal
+    if not ledger:
+        return {"paid": 0}
     created, ends = [task["created_at"] for task in ledger], [task["ends_at"] for task in ledger]
     kinds = Counter(one["kind"] for one in journal)
     refused = sum(one["kind"] == "create" and one["code"] == 1303 for one in journal)

@@ -159,7 +159,7 @@ def own_http():
         header = {"Authorization": "Bearer {{ conn.get(params.kling_conn_id).password }}", "Content-Type": "application/json"}
         create = HttpOperator(
             task_id="create",
-            http_conn_id=CONN_ID,
+            http_conn_id=CONN_ID + "_http",
             endpoint=PATH,
             method="POST",
             headers=header,

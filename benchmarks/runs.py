@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 from accounts import Load, open_account, told
 from machine import cpu, process_of
-from stack import Stack
+from stack import MODULES, Stack
 
 DAGS = Path(__file__).parent / "dags"
 PARALLELISM = 16
@@ -46,7 +46,8 @@ _numbers = itertools.count(1)
 
 @contextlib.contextmanager
 def airflow(home: Path) -> Iterator[Stack]:
-    with Stack(home, dags=DAGS, options=OPTIONS, triggerers=1) as stack:
+    importable = os.pathsep.join(map(str, (DAGS, MODULES)))  # the triggerer loads users' own triggers by their module
+    with Stack(home, dags=DAGS, options={**OPTIONS, "PYTHONPATH": importable}, triggerers=1) as stack:
         yield stack
 
 

@@ -43,12 +43,8 @@ def account_of(wish: Wish, given: str | Iterable[str], *, place: int | str, look
     if len(hooks) == 1:
         return hooks[0]
     home = hooks[turn(place, shares_of(hooks))]
-    if look_first:
-        for hook in sorted(hooks, key=lambda hook: hook is not home):
-            with hook:
-                if hook.find_task(wish.external_id):
-                    return hook
-    return home
+    found = _first_with(wish.external_id, sorted(hooks, key=lambda hook: hook is not home)) if look_first else None
+    return found or home
 
 
 def hook_of(any_id: str, given: str | Iterable[str], event: Any = None) -> KlingHook:
@@ -62,11 +58,16 @@ def hook_of(any_id: str, given: str | Iterable[str], event: Any = None) -> Kling
         return hooks[0]
     if isinstance(named, str):
         return KlingHook(named)
+    return _first_with(any_id, hooks) or hooks[0]
+
+
+def _first_with(any_id: str, hooks: Iterable[KlingHook]) -> KlingHook | None:
+    """The first of these accounts that knows the task of this id. Raises what a look has raised."""
     for hook in hooks:
         with hook:
             if hook.find_task(any_id):
                 return hook
-    return hooks[0]
+    return None
 
 
 def shares_of(hooks: Sequence[KlingHook]) -> list[int]:

@@ -12,7 +12,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_kling.errors import KlingError, KlingInputError, KlingSettingsError
 from airflow_provider_kling.jobs import Ended, Job, in_shard
-from airflow_provider_kling.triggers import VERSION, check_version
+from airflow_provider_kling.triggers import check_version, form_of
 
 
 class KlingBatchTrigger(BaseTrigger):
@@ -25,12 +25,10 @@ class KlingBatchTrigger(BaseTrigger):
     def __init__(self, *, count: int, not_before: float, version: int = 1, **job: Any) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         known = {field.name for field in dataclasses.fields(Job)}
-        self._row = {"version": version, **{name: value for name, value in job.items() if name not in known}}
-        if len(self._row) > 1 and version <= VERSION:
-            raise TypeError(f"unknown arguments: {', '.join(job.keys() - known)}")
+        self._row = form_of(version, {name: job.pop(name) for name in job.keys() - known})
         self.count = count
         self.not_before = not_before
-        self.job = Job(**{name: value for name, value in job.items() if name in known})
+        self.job = Job(**job)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         kwargs = {"count": self.count, "not_before": self.not_before, **dataclasses.asdict(self.job), **self._row}

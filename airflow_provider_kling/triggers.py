@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -38,6 +38,16 @@ DEFER_GRACE = 300.0  # seconds past the deadline: a triggerer that does not run 
 # forms go on to be understood: arguments that came later have a default (tests/rows holds one of each form). Rows
 # without a version are of form 1.
 VERSION = 2
+
+
+def form_of(version: int, newer: Mapping[str, Any]) -> dict[str, Any]:
+    """What a row holds beside the arguments that this version knows, to be written back as it is.
+
+    `newer` is what a newer version has written, and `check_version` speaks of; in a row of this form it is a TypeError.
+    """
+    if newer and version <= VERSION:
+        raise TypeError(f"unknown arguments: {', '.join(newer)}")
+    return {"version": version, **newer}
 
 
 def check_version(version: int) -> None:
@@ -80,11 +90,8 @@ class _KlingTrigger(BaseTrigger):
     def __init__(
         self, *, kling_conn_id: str, deadline: float, poll_interval: float, not_before: float, version: int = 1, **newer: Any
     ) -> None:
-        """`newer` is what a newer version has written; `run` says so."""
         super().__init__()  # type: ignore[no-untyped-call]
-        if newer and version <= VERSION:
-            raise TypeError(f"unknown arguments: {', '.join(newer)}")
-        self._row = {"version": version, **newer}
+        self._row = form_of(version, newer)
         self.kling_conn_id = kling_conn_id
         self.deadline = deadline
         self.poll_interval = poll_interval

@@ -101,7 +101,7 @@ FULL: dict[str, Callable[[Benchmarks], None]] = {
         and None
     ),
     "quota": with_airflow("quota", dict.fromkeys(WAYS, QUOTA)),
-    "many": with_airflow("many", {"batch": Load(1000, 30)}),
+    "many": SHORT["many"],
     "mapped": with_airflow("mapped", {"mapped": Load(300, 30), "own: deferrable operator": Load(300, 30)}),
     "waiters": script("waiters", "waiters.py", 10_000, 60, way="waiters"),
 }

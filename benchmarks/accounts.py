@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
+
+import paths  # noqa: F401 - for ideal
+from ideal import ideal
 
 from airflow_provider_kling.emulator import KlingEmulator
 
@@ -31,14 +33,6 @@ class Load:
 def open_account(load: Load) -> KlingEmulator:
     """A new account in a process of its own."""
     return KlingEmulator.spawn(slots=load.slots, duration=load.seconds, jitter=JITTER, seed=1, videos="clip").start()
-
-
-def ideal(durations: list[float], slots: int) -> float:
-    """Seconds for these tasks, in this order, on so many slots, when nothing takes any time but they."""
-    ends = [0.0] * min(slots, len(durations))
-    for duration in durations:
-        heapq.heapreplace(ends, ends[0] + duration)
-    return max(ends)
 
 
 def slot_use(line: list[tuple[float, int]], slots: int, first: float, last: float) -> float:

@@ -5,7 +5,6 @@ Some dates in `.ci/run`; `make month` runs 30 dates of 40 rows over 10 slots, an
 
 from __future__ import annotations
 
-import heapq
 import json
 import math
 import time
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 from composed import Composed
+from ideal import ideal
 from processes import until
 
 from airflow_provider_kling.emulator import KlingEmulator
@@ -43,14 +43,6 @@ def runs_of(composed: Composed, days: list[str]) -> list[tuple[str, str]]:
     """The runs of these days: their ids and states."""
     query = "select run_id, state from dag_run where dag_id = %s and logical_date between %s and %s order by logical_date"
     return [(run_id, state) for run_id, state in composed.sql(query, DAG, days[0], days[-1])]
-
-
-def ideal(tasks: list[dict[str, Any]], slots: int) -> float:
-    """Seconds for these tasks over so many slots when nothing takes any time but they."""
-    ends = [0.0] * slots
-    for task in tasks:
-        heapq.heapreplace(ends, ends[0] + task["ends_at"] - task["created_at"])
-    return max(ends)
 
 
 def shares_of_time(tasks: list[dict[str, Any]], slots: int) -> float:
@@ -110,7 +102,7 @@ def test_a_backfill_whose_worker_and_triggerer_die_pays_for_each_row_once(
     judge(composed, days, rows, kling.ledger[before:])
     assert len(kling.requests("video")) == loaded
 
-    best = ideal(tasks, slots)
+    best = ideal([task["ends_at"] - task["created_at"] for task in tasks], slots)
     told = {
         "dates": dates,
         "rows": rows,

@@ -455,6 +455,7 @@ def test_deferred_the_triggerer_creates_and_a_worker_saves(airflow, kling, photo
 
 
 def test_a_trigger_that_starts_again_pays_nothing_and_asks_no_failed_row_again(airflow, kling, store):
+    kling.configure(slots=10)  # so that none is refused, and each request for a task makes one
     manifest = put(f"{store}/in/m.jsonl", "".join(f"{json.dumps(row(number))}\n" for number in range(10)))
     kling.fail_next("Internal trouble", times=1)
     task = operator(manifest, f"{store}/out", deferrable=True)

@@ -20,6 +20,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -42,8 +43,9 @@ SHORTEST_INTERVAL = 1.0  # seconds between two looks while nobody waits for a sl
 PART_OF_TYPICAL = 0.15  # of the time that a task typically takes, between two looks
 PAGE_SECONDS = 0.5  # no more than one page for so many seconds, in the long run
 # While somebody waits for a slot: a look as soon as so much of the slots' time is expected to be lost without it.
-WASTE = 0.0014
+WASTE = 0.0016
 BLIND = 0.15  # … and of a task's age, while nothing is known of how long tasks take
+HALF_BLIND = 0.5  # … at the latest, while only the account's past tells, which may be of other scenes
 SHORTEST_CONTESTED = 0.25  # seconds between two looks then
 UNLIKELY = 0.1  # ends expected: fewer are not worth a look …
 MOST_SKIPPED = 3  # … for at most so many intervals
@@ -292,14 +294,15 @@ class Dispatcher:
         """When a look is worth it for the slots that it may find free."""
         holding = [known for known in self._known.values() if known.any_id in self.slots.ours]
         ages = [max(0.0, now - known.since) for known in holding]
-        typical = self.pace.typical
-        if typical is None:
-            oldest = max(ages, default=0.0)
-            if oldest < FIRST_LOOK:
-                return now + FIRST_LOOK - oldest
-            return now + max(SHORTEST_CONTESTED, BLIND * oldest)
-        waste = WASTE * typical * max(1, len(ages))
-        pause = self.pace.next_look(ages, waste=waste, wanted=self.slots.waiting, longest=max(1.0, typical))
+        oldest = max(ages, default=0.0)
+        expected = self.pace.expected
+        if expected is None:
+            pause = max(FIRST_LOOK - oldest, BLIND * oldest)
+        else:
+            waste = WASTE * expected * max(1, len(ages))
+            pause = self.pace.next_look(ages, waste=waste, wanted=self.slots.waiting, longest=max(1.0, expected))
+            if self.pace.typical is None:
+                pause = min(pause, max(FIRST_LOOK - oldest, HALF_BLIND * oldest))
         return now + max(SHORTEST_CONTESTED, pause)
 
     async def _run(self) -> None:
@@ -373,6 +376,7 @@ class Dispatcher:
         """Read pages of the list; those that it did not show."""
         missing = dict(wanted)
         external_ids: set[str] = set()
+        ended_before: list[float] = []
         others = 0
 
         async def fetch(number: int, size: int) -> Page:
@@ -385,6 +389,8 @@ class Dispatcher:
             known = self._known.get(task.kling_task_id) or self._known.get(task.external_task_id or "")
             if known is None:
                 others += not task.done and task.external_task_id not in self._creating
+                if task.done and (took := _between(task.created_at, task.updated_at)) is not None:
+                    ended_before.append(took)
                 return False
             self._saw(known, task)
             return missing.pop(known.any_id, None) is not None
@@ -399,6 +405,8 @@ class Dispatcher:
             for external_id, answer in asked:
                 if not answer.done():
                     answer.set_result(whole and external_id not in external_ids)
+        if ended_before and self.pace.expected is None:
+            self.pace.ended_before(ended_before)
         self.slots.saw_others(others)
         self._grant()
         return list(missing.values())
@@ -494,9 +502,12 @@ def _since(task: Task) -> float | None:
 
 def _took(task: Task, known: _Known) -> float:
     """Seconds from its creation to its end, by Kling's own clock where it tells."""
-    if task.created_at and task.updated_at:
-        return float((task.updated_at - task.created_at).total_seconds())
-    return time.time() - known.since
+    took = _between(task.created_at, task.updated_at)
+    return time.time() - known.since if took is None else took
+
+
+def _between(first: datetime | None, second: datetime | None) -> float | None:
+    return (second - first).total_seconds() if first and second else None
 
 
 @dataclass

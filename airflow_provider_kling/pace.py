@@ -19,6 +19,7 @@ PRIOR_RATE = 0.35
 PRIOR_WEIGHT = 0.5  # tasks
 MOST_AGES = 100  # of so many tasks the ages are reckoned with; of more, evenly chosen ones
 FEWEST_ENDS = 3
+HISTORY_WEIGHT = 3.0  # tasks, for all that ended before anybody looked: they may have been of other scenes
 
 _EDGES = [0.0]
 while _EDGES[-1] < SPANS_TO:
@@ -30,6 +31,15 @@ class Pace:
 
     def __init__(self) -> None:
         self._took: deque[float] = deque(maxlen=REMEMBERED)
+        self._before: list[float] = []
+
+    def ended_before(self, took: Sequence[float]) -> None:
+        """How long tasks took that ended before anybody waited. It counts little, and less the more is seen to end.
+
+        Nothing once an end was seen: what is reported as earlier may be the same tasks then.
+        """
+        if not self._took:
+            self._before = sorted(max(0.0, seconds) for seconds in took)
 
     def ended(self, took: float) -> None:
         """A task has ended after so many seconds."""
@@ -41,6 +51,11 @@ class Pace:
         if len(self._took) < FEWEST_ENDS:
             return None
         return sorted(self._took)[len(self._took) // 2]
+
+    @property
+    def expected(self) -> float | None:
+        """How long a task typically takes; by what earlier ones took, until enough have ended."""
+        return self.typical if self.typical is not None or not self._before else self._before[len(self._before) // 2]
 
     @property
     def shortest(self) -> float | None:
@@ -71,18 +86,26 @@ class Pace:
     def _rates(self, ages: Sequence[float]) -> list[float]:
         """The rate of ending, per second, in each span of age; cumulated, so that any span is a subtraction."""
         took, running = sorted(self._took), sorted(_some(ages))
+        weight = min(1.0, HISTORY_WEIGHT / max(1, len(self._before)))
         total, cumulated = 0.0, [0.0]
         for start, end in pairwise(_EDGES):
             width = end - start
-            ends = bisect.bisect_left(took, end) - bisect.bisect_left(took, start)
-            at_risk = sum(
-                (len(all_ages) - bisect.bisect_left(all_ages, start) + len(all_ages) - bisect.bisect_left(all_ages, end)) / 2
-                for all_ages in (took, running)
-            )
+            ends = _within(took, start, end) + weight * _within(self._before, start, end)
+            at_risk = _alive(took, start, end) + _alive(running, start, end) + weight * _alive(self._before, start, end)
             believed = PRIOR_RATE * width / max(end, SPANS_FROM)  # ends of one task
             total += (ends + PRIOR_WEIGHT * believed) / (at_risk + PRIOR_WEIGHT)
             cumulated.append(total)
         return cumulated
+
+
+def _within(ends: Sequence[float], start: float, end: float) -> int:
+    """How many of these, sorted, lie between the two."""
+    return bisect.bisect_left(ends, end) - bisect.bisect_left(ends, start)
+
+
+def _alive(ages: Sequence[float], start: float, end: float) -> float:
+    """How many of these, sorted, reach this span; on average over it."""
+    return len(ages) - (bisect.bisect_left(ages, start) + bisect.bisect_left(ages, end)) / 2
 
 
 def _between(cumulated: list[float], start: float, end: float) -> float:

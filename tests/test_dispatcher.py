@@ -195,6 +195,23 @@ async def test_slots_that_another_program_takes_are_let_go_and_taken_up_again(kl
     assert kling.state["answers"]["create 1303"] <= 4
 
 
+@pytest.mark.kling_emulator(slots=2, duration=40, manual_clock=True, videos="clip")
+async def test_what_earlier_tasks_took_is_learned_from_the_look_after_a_refusal(kling):
+    async with KlingHook() as hook:
+        for number in range(2):
+            await hook.acreate_task(EffectRequest("squish", ["https://example.com/a.jpg"]), external_task_id=f"early{number}")
+    kling.advance(40)
+    async with KlingHook.dispatched() as account:
+        waiting = [asyncio.create_task(video(account, f"w{number}", timeout=60)) for number in range(3)]
+        await until(lambda: account.pace.expected is not None)
+        assert account.pace.expected == 40
+        assert account.pace.typical is None
+        kling.advance(40)
+        await until(lambda: len(kling.ledger) == 5)
+        kling.advance(40)
+        assert all(task.succeeded for task in await asyncio.gather(*waiting))
+
+
 @pytest.mark.kling_emulator(slots=1, manual_clock=True, videos="clip")
 async def test_whoever_waits_for_a_slot_until_the_deadline_has_paid_nothing(kling):
     async with KlingHook.dispatched() as account:

@@ -40,6 +40,20 @@ def test_a_look_comes_at_the_latest_when_it_must():
     assert taught(5, 5, 5).next_look([1.0], waste=1e9, wanted=1, longest=7) == 7
 
 
+def test_the_past_tells_what_to_expect_until_tasks_are_seen_to_end():
+    past, blank = Pace(), Pace()
+    past.ended_before([20 + number / 10 for number in range(40)])
+    assert (past.typical, past.shortest, past.expected) == (None, None, 22)
+    assert past.ends_within(5, [1.0] * 10) < blank.ends_within(5, [1.0] * 10)
+    assert past.ends_within(3, [20.0] * 10) > blank.ends_within(3, [20.0] * 10)
+    for _ in range(30):
+        past.ended(100)
+    assert past.expected == 100
+    assert past.ends_within(5, [20.0] * 10) < 1
+    past.ended_before([1.0])
+    assert past.ends_within(5, [1.0] * 10) < 0.5
+
+
 def test_tasks_that_outlive_all_others_teach_that_tasks_last_longer():
     pace = taught(10, 10, 10)
     assert pace.ends_within(10, [11.0] * 3) > pace.ends_within(10, [60.0] * 3) / 2

@@ -42,6 +42,7 @@ LONGEST_SLEEP = 3600.0  # seconds
 SHORTEST_INTERVAL = 1.0  # seconds between two looks while nobody waits for a slot
 PART_OF_TYPICAL = 0.15  # of the time that a task typically takes, between two looks
 PAGE_SECONDS = 0.5  # no more than one page for so many seconds, in the long run
+REST = 0.1  # seconds for each request of a look, until those who came meanwhile are looked for, all together
 # While somebody waits for a slot: a look as soon as so much of the slots' time is expected to be lost without it.
 WASTE = 0.0016
 BLIND = 0.15  # … and of a task's age, while nothing is known of how long tasks take
@@ -118,6 +119,8 @@ class Dispatcher:
         self._pages = Pages()
         self._overdue: list[_Waiter] = []
         self._next = float("inf")
+        self._requests = 0  # of the look that is under way
+        self._rest_until = 0.0
         self._trouble = 0
         self._refused = False  # a create, since the last look
         self._woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -153,7 +156,7 @@ class Dispatcher:
         watch = Watch(kling_task_id, started=now, deadline=deadline, status=status, say=say)
         new = kling_task_id not in self._known
         known = self._know(kling_task_id, status=status)
-        known.due = max(first_look, now if new else min(known.due, known.since + poll_interval))
+        known.due = max(first_look, max(now, self._rest_until) if new else min(known.due, known.since + poll_interval))
         waiter = _Waiter(poll_interval, deadline)
         known.waiters.append(waiter)
         self._look_by(known.due)
@@ -332,6 +335,7 @@ class Dispatcher:
         if len(wanted) > 1:
             wanted = {id_: known for id_, known in self._known.items() if known.waiters or id_ in wanted}
         asked, self._asked = self._asked, []
+        self._requests = 0
         try:
             # Who waits for a slot wants to see what others hold, too; for one task a page costs no more than itself.
             if asked or contested or len(wanted) > 1:
@@ -353,6 +357,7 @@ class Dispatcher:
                 if not waiter.told.is_set():
                     waiter.tell(None)
             self._overdue.clear()
+        self._rest_until = time.time() + REST * self._requests
         self._reschedule(wanted.values())
 
     def _reschedule(self, looked_at: Iterable[_Known]) -> None:
@@ -380,6 +385,7 @@ class Dispatcher:
         others = 0
 
         async def fetch(number: int, size: int) -> Page:
+            self._requests += 1
             return await self.hook.acall(page_call(page_num=number, page_size=size), tries=2)
 
         def saw(task: Task) -> bool:
@@ -418,6 +424,7 @@ class Dispatcher:
 
         async def ask(known: _Known) -> None:
             async with at_once:
+                self._requests += 1
                 try:
                     self._saw(known, await self.hook.acall(get_call(known.any_id), tries=2))
                 except (KlingTaskNotFound, KlingAnswerError) as error:  # a matter of this task alone

@@ -2,7 +2,8 @@
 
 The list's order is documented nowhere, and an account may hold 100,000 old tasks: so the first page is read, then those on
 which wanted tasks were found the last time and their neighbours. If none was found anywhere, the end of the list is
-looked for once in a while. What no page has shown is for the caller to ask singly.
+looked for once in a while; while many are missing, each look goes a page further into the list. What no page has shown is
+for the caller to ask singly. Places in the list are counted in tasks, because the size of pages differs from look to look.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ class Pages:
     """Where wanted tasks were found in the list, from look to look."""
 
     def __init__(self) -> None:
-        self._kept: list[int] = []
+        self._kept: list[tuple[int, int]] = []  # places of the first and the last task of a page
+        self._further = 0  # the place up to which the list was read while many were missing
         self._search_at = 0.0
 
     async def read(
@@ -77,14 +79,18 @@ class Pages:
                 await reading.read(number)
             else:
                 break
-        for number in self._kept:
+        for number in sorted({place // size + 1 for places in self._kept for place in places}):
             if reading.missing > 0:
                 await reading.read_around(number)
         found = any(reading.hits.values())
         if not found and reading.missing > FEW and reading.lengths[1] == size and now >= self._search_at:
             self._search_at = now + SEARCH_INTERVAL
             await reading.read_around(await self._last(reading))
-        self._kept = [number for number, hits in reading.hits.items() if hits and number > 1]
+        if reading.missing > FEW and reading.lengths[1] == size:
+            number = max(2, self._further // size + 1)
+            await reading.read_around(number)
+            self._further = number * size if reading.lengths.get(number) == size else 0
+        self._kept = [((number - 1) * size, number * size - 1) for number, hits in reading.hits.items() if hits and number > 1]
         return reading.whole
 
     async def _last(self, reading: _Reading) -> int:

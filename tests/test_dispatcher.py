@@ -166,6 +166,26 @@ async def test_in_a_long_list_with_the_newest_last_the_waiters_are_found(kling):
     assert after["list"] < 40
 
 
+@pytest.mark.kling_emulator(slots=2000, duration=600, videos="clip")
+async def test_waiters_that_come_one_by_one_are_looked_for_together(kling):
+    """As after the restart of a triggerer, for tasks that stand far back in the list."""
+    async with KlingHook() as hook:
+        made = [hook.acreate_task(wish(f"w{n}").request, external_task_id=f"w{n}") for n in range(1000)]
+        ids = [task.kling_task_id for task in await asyncio.gather(*made)][:300]
+    async with KlingHook.dispatched() as account:
+        deadline = time.time() + 60
+        waiting = []
+        for kling_task_id in ids:
+            waiting.append(
+                asyncio.create_task(account.wait(kling_task_id, deadline=deadline, poll_interval=10, say=lambda _: None))
+            )
+            await asyncio.sleep(0.005)  # they come as fast as a triggerer begins them
+        kling.finish()
+        assert all(task.succeeded for task in await asyncio.gather(*waiting))
+    requests = kling.state["requests"]
+    assert requests.get("get", 0) + requests["list"] < len(ids) / 2
+
+
 async def test_wishes_that_may_have_been_made_before_are_looked_for_together(kling):
     async with KlingHook() as hook:
         made = await hook.acreate_task(wish("w3").request, external_task_id="w3")

@@ -81,43 +81,25 @@ def defer(
     raise AssertionError("unreachable")
 
 
-class _KlingTrigger(BaseTrigger):
-    """Awaits a task with the account's dispatcher, and says in one event how that ended.
+class OneEventTrigger(BaseTrigger):
+    """Says in one event, and not before a time, how what it awaits has ended; whatever goes wrong is said there, too.
 
-    `deadline` and `not_before` are Unix times in seconds, so that a restart of the triggerer changes neither.
+    `not_before` is a Unix time in seconds, so that a restart of the triggerer does not change it.
     """
 
-    def __init__(
-        self, *, kling_conn_id: str, deadline: float, poll_interval: float, not_before: float, version: int = 1, **newer: Any
-    ) -> None:
+    def __init__(self, *, not_before: float, version: int, newer: Mapping[str, Any]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._row = form_of(version, newer)
-        self.kling_conn_id = kling_conn_id
-        self.deadline = deadline
-        self.poll_interval = poll_interval
         self.not_before = not_before
 
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        return f"{type(self).__module__}.{type(self).__name__}", {
-            "kling_conn_id": self.kling_conn_id,
-            "deadline": self.deadline,
-            "poll_interval": self.poll_interval,
-            "not_before": self.not_before,
-            **self._row,
-        }
-
     @abstractmethod
-    async def awaited(self, account: Dispatcher) -> Task:
-        """The task that this trigger waits for."""
+    async def outcome(self) -> dict[str, Any]:
+        """The event for what has ended well. Raises KlingError for all else."""
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        from airflow_provider_kling.hooks import KlingHook
-
         try:
             check_version(self._row["version"])
-            async with KlingHook.dispatched(self.kling_conn_id) as account:
-                task = await self.awaited(account)
-            event: dict[str, Any] = {"task": task.to_json(), "kling_conn_id": self.kling_conn_id}
+            event = await self.outcome()
         except KlingTimeoutError as error:
             event = {"timeout": str(error)}
         except KlingError as error:
@@ -137,6 +119,38 @@ class _KlingTrigger(BaseTrigger):
     async def on_kill(self) -> None:
         """Called since Airflow 3.3 when the task instance is cleared or marked while it is deferred."""
         self.log.info("This triggerer no longer waits. Kling has no cancel: what was created goes on there and will be charged.")
+
+
+class _KlingTrigger(OneEventTrigger):
+    """Awaits a task with the account's dispatcher. `deadline` is a Unix time in seconds, as `not_before` is."""
+
+    def __init__(
+        self, *, kling_conn_id: str, deadline: float, poll_interval: float, not_before: float, version: int = 1, **newer: Any
+    ) -> None:
+        super().__init__(not_before=not_before, version=version, newer=newer)
+        self.kling_conn_id = kling_conn_id
+        self.deadline = deadline
+        self.poll_interval = poll_interval
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return f"{type(self).__module__}.{type(self).__name__}", {
+            "kling_conn_id": self.kling_conn_id,
+            "deadline": self.deadline,
+            "poll_interval": self.poll_interval,
+            "not_before": self.not_before,
+            **self._row,
+        }
+
+    @abstractmethod
+    async def awaited(self, account: Dispatcher) -> Task:
+        """The task that this trigger waits for."""
+
+    async def outcome(self) -> dict[str, Any]:
+        from airflow_provider_kling.hooks import KlingHook
+
+        async with KlingHook.dispatched(self.kling_conn_id) as account:
+            task = await self.awaited(account)
+        return {"task": task.to_json(), "kling_conn_id": self.kling_conn_id}
 
 
 class KlingTaskTrigger(_KlingTrigger):

@@ -17,6 +17,17 @@ SPANS_FROM, SPANS_RATIO, SPANS_TO = 1.0, 1.12, 86_400.0  # seconds
 # What is believed before anything was seen: at any age, a task ends within as long again with about this probability.
 PRIOR_RATE = 0.35
 PRIOR_WEIGHT = 0.5  # tasks
+FIRST_LOOK = 5.0  # seconds after a create, while nothing is known of how long tasks take …
+PART_OF_SHORTEST = 0.8  # … and of the shortest known time else
+SHORTEST_INTERVAL = 1.0  # seconds between two looks while nobody waits for a slot
+PART_OF_TYPICAL = 0.15  # of the time that a task typically takes, between two looks
+UNLIKELY = 0.1  # ends expected: fewer are not worth a look …
+MOST_SKIPPED = 3  # … for at most so many intervals
+# While somebody waits for a slot: a look as soon as so much of the slots' time is expected to be lost without it.
+WASTE = 0.0016
+BLIND = 0.15  # … and of a task's age, while nothing is known of how long tasks take
+HALF_BLIND = 0.5  # … at the latest, while only the account's past tells, which may be of other scenes
+SHORTEST_CONTESTED = 0.25  # seconds between two looks then
 MOST_AGES = 100  # of so many tasks the ages are reckoned with; of more, evenly chosen ones
 FEWEST_ENDS = 3
 HISTORY_WEIGHT = 3.0  # tasks, for all that ended before anybody looked: they may have been of other scenes
@@ -61,6 +72,30 @@ class Pace:
     def shortest(self) -> float | None:
         """The shortest time that a task took lately; None until enough have ended."""
         return min(self._took) if len(self._took) >= FEWEST_ENDS else None
+
+    @property
+    def first_look(self) -> float:
+        """Seconds after which a look at a new task is worth it."""
+        return FIRST_LOOK if self.shortest is None else self.shortest * PART_OF_SHORTEST
+
+    def interval(self, ages: Sequence[float]) -> float:
+        """Seconds between two looks at tasks of these ages that nobody waits to follow."""
+        interval = max(SHORTEST_INTERVAL, PART_OF_TYPICAL * (self.typical or max(ages, default=0.0)))
+        if not ages or self.typical is None:
+            return interval
+        unlikely = [n for n in range(1, MOST_SKIPPED) if self.ends_within(interval * n, ages) < UNLIKELY]
+        return interval * (1 + max(unlikely, default=0))
+
+    def contested_look(self, ages: Sequence[float], *, wanted: int) -> float:
+        """Seconds until a look is worth it for the slots that it may find free: `wanted` of them are waited for."""
+        oldest = max(ages, default=0.0)
+        if self.expected is None:
+            return max(SHORTEST_CONTESTED, FIRST_LOOK - oldest, BLIND * oldest)
+        waste = WASTE * self.expected * max(1, len(ages))
+        pause = self.next_look(ages, waste=waste, wanted=wanted, longest=max(1.0, self.expected))
+        if self.typical is None:
+            pause = min(pause, max(FIRST_LOOK - oldest, HALF_BLIND * oldest))
+        return max(SHORTEST_CONTESTED, pause)
 
     def ends_within(self, seconds: float, ages: Sequence[float]) -> float:
         """How many tasks of these ages are expected to end within so many seconds."""

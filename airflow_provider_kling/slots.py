@@ -36,7 +36,7 @@ class Slots:
     """The slots of one account, for all that one process wants of it."""
 
     def __init__(self, most: int | None = None) -> None:
-        self._most = most  # what the user allows
+        self.most = most  # what the user allows
         self.limit: int | None = None  # what the account allows, when it has refused one
         self.ours: set[str] = set()  # ids of tasks that hold a slot, as far as is known
         self.others = 0  # slots that other programs hold, as far as a look has shown
@@ -100,7 +100,7 @@ class Slots:
 
     def free(self, now: float) -> bool:
         """Whether one more create is likely to be accepted, or is worth finding out."""
-        if now < self._held_until or (self._most is not None and self.used + self.others >= self._most):
+        if now < self._held_until or (self.most is not None and self.used + self.others >= self.most):
             return False
         if self.limit is None:
             return self.creating < 1 + self.accepted // ACCEPTED_FOR_ONE_MORE

@@ -325,8 +325,8 @@ async def test_a_mistake_of_the_poller_leaves_nobody_waiting_forever(kling):
     async with KlingHook.dispatched() as account:
         waiting = asyncio.create_task(video(account, "w"))
         await until(lambda: kling.ledger)
-        account.slots = None  # no code of ours does that
-        account._wake()
+        account.poller.slots = None  # no code of ours does that
+        account.poller.wake()
         with pytest.raises((errors.KlingError, AttributeError)):
             await waiting
 

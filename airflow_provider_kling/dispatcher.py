@@ -133,7 +133,7 @@ class Dispatcher:
         finally:
             self.poller.creating.discard(external_id)
             self._grant()
-            self.poller.plan()
+            self.poller.slots_moved()
 
     async def _turn(self, claim: Claim, until: float) -> bool:
         """Wait in the queue until it is this claim's turn; whether that was so in time. It keeps its place either way."""
@@ -141,7 +141,7 @@ class Dispatcher:
             self._turns[claim] = asyncio.get_running_loop().create_future()
             self.slots.join(claim)
             self._grant()
-            self.poller.plan()
+            self.poller.slots_moved()
         turn = self._turns[claim]
         await asyncio.wait([turn], timeout=max(0.0, until - time.time()))
         if turn.done():

@@ -32,6 +32,7 @@ PAGE_SECONDS = 0.5  # no more than one page for so many seconds, in the long run
 REST = 0.1  # seconds for each request of a look, until those who came meanwhile are looked for, all together
 PAGES_FOR_ABSENCE = 2  # an account with more tasks than these hold is not read for what it does not have
 ABSENCE_TOGETHER, ABSENCE_INTERVAL = 0.2, 2.0  # seconds: wishes that come together are looked for together
+REPLAN = 0.02  # seconds: creates may be faster than it is worth to reckon anew after each
 SINGLES_AT_ONCE = 8
 MOST_SINGLES = 40  # in one look, of those that the pages did not show
 FORGOTTEN_AFTER = 6 * 3600.0  # seconds after which a task that nobody waits for is no longer looked for
@@ -94,6 +95,7 @@ class Poller:
         self._pages = Pages()
         self._overdue: list[_Waiter] = []
         self._next = float("inf")
+        self._planned, self._for_slots = 0.0, False  # when, and whether free slots are looked for
         self._requests = 0  # of the look that is under way
         self._rest_until = 0.0
         self._trouble = 0
@@ -183,6 +185,7 @@ class Poller:
     def plan(self) -> None:
         """Reckon anew when the next look is worth it."""
         now = time.time()
+        self._planned, self._for_slots = now, bool(self.slots.short and self.slots.ours)
         if self._trouble:
             pause = min(SHORTEST_INTERVAL * 2.0**self._trouble, flows.LONGEST_TROUBLE_PAUSE)
             self._next = now + pause
@@ -191,10 +194,16 @@ class Poller:
         times = [known.due for known in self._known.values() if known.waiters]
         if self._asked:
             times.append(max(now, self._asked_at + ABSENCE_INTERVAL))
-        if self.slots.waiting and self.slots.ours:
+        if self._for_slots:
             times.append(now if self._refused else self._contested_look(now))
         self._next = min(times, default=float("inf"))
         self.wake()
+
+    def slots_moved(self) -> None:
+        """Somebody came for a slot, or has one: that changes when a look for free ones is worth it, and nothing else."""
+        just_planned = self._for_slots and not self._refused and time.time() < self._planned + REPLAN
+        if self.slots.short and not just_planned:
+            self.plan()
 
     def _contested_look(self, now: float) -> float:
         """When a look is worth it for the slots that it may find free."""
@@ -218,7 +227,7 @@ class Poller:
 
     async def _look(self) -> None:
         now = time.time()
-        contested, self._refused = self.slots.waiting, False
+        contested, self._refused = self.slots.short, False
         wanted = {
             known.any_id: known
             for known in self._known.values()

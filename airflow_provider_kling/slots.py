@@ -98,6 +98,12 @@ class Slots:
     def used(self) -> int:
         return len(self.ours) + self.creating
 
+    @property
+    def short(self) -> bool:
+        """Whether those who wait need slots to become free. Else it is only creates under way that hold them back."""
+        at_most = self.most is not None and self.used + self.others >= self.most
+        return bool(self._queue) and (self.limit is not None or at_most)
+
     def free(self, now: float) -> bool:
         """Whether one more create is likely to be accepted, or is worth finding out."""
         if now < self._held_until or (self.most is not None and self.used + self.others >= self.most):

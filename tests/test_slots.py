@@ -47,6 +47,22 @@ def test_one_refusal_teaches_the_limit_and_the_refused_one_stands_first_again():
     assert served(slots, 4) == [claims[4]]
 
 
+def test_slots_are_short_where_somebody_waits_for_one_to_become_free():
+    slots = Slots()
+    queue(slots, 3)
+    slots.grant(0.0)
+    assert not slots.short  # the others wait for the answer to that create, and for nothing else
+    quota, own = Slots(), Slots(most=2)
+    for limited in (quota, own):
+        queue(limited, 5)
+        served(limited, 2)
+        assert limited.short
+    empty = Slots(most=2)
+    queue(empty, 2)
+    served(empty, 2)
+    assert not empty.short
+
+
 def test_an_account_without_a_quota_is_filled_faster_and_faster():
     slots = Slots()
     queue(slots, 1000)

@@ -41,10 +41,12 @@ from airflow_provider_kling.protocol import (
     get_call,
     list_call,
 )
-from airflow_provider_kling.transports import AiohttpTransport, RequestsTransport
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
+
+    from airflow_provider_kling.aiohttp_transport import AiohttpTransport
+    from airflow_provider_kling.requests_transport import RequestsTransport
 
 T = TypeVar("T")
 
@@ -219,6 +221,8 @@ class KlingHook(BaseHook):
 
     def get_conn(self) -> RequestsTransport:
         """The keep-alive sessions of this hook."""
+        from airflow_provider_kling.requests_transport import RequestsTransport
+
         if self._transport is None:
             self._transport = RequestsTransport(self.settings)
         return self._transport
@@ -425,6 +429,8 @@ class KlingHook(BaseHook):
             ) from error
 
     async def _aget_conn(self) -> AiohttpTransport:
+        from airflow_provider_kling.aiohttp_transport import AiohttpTransport
+
         settings = await self.asettings()
         loop = asyncio.get_running_loop()
         if loop not in self._async_transports:

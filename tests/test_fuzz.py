@@ -27,6 +27,7 @@ from hypothesis import strategies as st
 from test_protocol import QUERY_ANSWER
 
 from airflow_provider_kling import endings, flows, protocol, records, results
+from airflow_provider_kling.aiohttp_transport import AiohttpTransport
 from airflow_provider_kling.connection import KlingSettings
 from airflow_provider_kling.effects import EffectRequest
 from airflow_provider_kling.errors import KlingDownloadError, KlingError
@@ -34,7 +35,7 @@ from airflow_provider_kling.fanout import read_manifest
 from airflow_provider_kling.hooks import KlingHook
 from airflow_provider_kling.manifest import BadRow, Row, parse_rows, read_rows
 from airflow_provider_kling.protocol import Answer, ApiKey, Call, Refusal, ResourcePack, Task
-from airflow_provider_kling.transports import AiohttpTransport, RequestsTransport
+from airflow_provider_kling.requests_transport import RequestsTransport
 
 fuzzed = functools.partial(settings, deadline=None, report_multiple_bugs=False, suppress_health_check=list(HealthCheck))
 

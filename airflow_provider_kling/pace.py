@@ -20,7 +20,9 @@ PRIOR_WEIGHT = 0.5  # tasks
 FIRST_LOOK = 5.0  # seconds after a create, while nothing is known of how long tasks take …
 PART_OF_SHORTEST = 0.8  # … and of the shortest known time else
 SHORTEST_INTERVAL = 1.0  # seconds between two looks while nobody waits for a slot
-PART_OF_TYPICAL = 0.15  # of the time that a task typically takes, between two looks
+PART_OF_TYPICAL = 0.15  # of the time that a task typically takes, between two looks; less where many wait: …
+LATE = 1.0  # … a look once so much of that time is expected to be spent, by all together, in waiting for it …
+LEAST_PART = 0.05  # … but no sooner than this
 UNLIKELY = 0.1  # ends expected: fewer are not worth a look …
 MOST_SKIPPED = 3  # … for at most so many intervals
 # While somebody waits for a slot: a look as soon as so much of the slots' time is expected to be lost without it.
@@ -80,9 +82,13 @@ class Pace:
 
     def interval(self, ages: Sequence[float]) -> float:
         """Seconds between two looks at tasks of these ages that nobody waits to follow."""
-        interval = max(SHORTEST_INTERVAL, PART_OF_TYPICAL * (self.typical or max(ages, default=0.0)))
-        if not ages or self.typical is None:
+        typical = self.typical
+        interval = max(SHORTEST_INTERVAL, PART_OF_TYPICAL * (typical or max(ages, default=0.0)))
+        if not ages or typical is None:
             return interval
+        crowded = self.next_look(ages, waste=LATE * typical, wanted=len(ages), longest=interval)
+        if crowded < interval:
+            return max(SHORTEST_INTERVAL, LEAST_PART * typical, crowded)
         unlikely = [n for n in range(1, MOST_SKIPPED) if self.ends_within(interval * n, ages) < UNLIKELY]
         return interval * (1 + max(unlikely, default=0))
 

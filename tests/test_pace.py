@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from airflow_provider_kling.pace import Pace
 
 
@@ -33,6 +35,14 @@ def test_the_next_look_comes_sooner_the_more_slots_may_be_free():
     assert soon < 1.5
     assert later > 8
     assert pace.next_look([18.0], waste=0.3, wanted=10, longest=20) > soon
+
+
+def test_many_who_wait_are_looked_for_more_often_than_few():
+    pace = taught(*(70 + number for number in range(60)))
+    few, many = pace.interval([90.0] * 3), pace.interval([90.0] * 1000)
+    assert few == pytest.approx(15)
+    assert many == pytest.approx(5)
+    assert pace.interval([1.0] * 1000) > 2 * many  # nobody is about to end
 
 
 def test_a_look_comes_at_the_latest_when_it_must():

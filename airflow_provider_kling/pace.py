@@ -26,7 +26,7 @@ LEAST_PART = 0.05  # … but no sooner than this
 UNLIKELY = 0.1  # ends expected: fewer are not worth a look …
 MOST_SKIPPED = 3  # … for at most so many intervals
 # While somebody waits for a slot: a look as soon as so much of the slots' time is expected to be lost without it.
-WASTE = 0.0016
+WASTE = 0.0018
 BLIND = 0.15  # … and of a task's age, while nothing is known of how long tasks take
 HALF_BLIND = 0.5  # … at the latest, while only the account's past tells, which may be of other scenes
 SHORTEST_CONTESTED = 0.25  # seconds between two looks then

@@ -73,7 +73,7 @@ def measure(stack: Stack, way: str, load: Load, folder: Path) -> dict[str, Any]:
         emulator_before = cpu([emulator])
         conf = {"manifest": str(manifest), "output": str(folder / "output"), "kling_conn_id": folder.name}
         run = stack.run(WAYS[way], conf)
-        state = run.until_done(timeout=40 * load.seconds + 2 * load.videos)
+        state = run.until_done(timeout=20 * load.seconds + 2 * load.videos)
         spent = {name: cpu(family) - before[name] for name, family in processes.items()}
         emulator_spent = cpu([emulator]) - emulator_before
         (took,) = stack.sql(

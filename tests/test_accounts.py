@@ -13,7 +13,7 @@ import pytest
 from airflow.sdk import DAG
 from task_runs import FakeAirflow
 
-from airflow_provider_kling import dispatcher
+from airflow_provider_kling import pace
 from airflow_provider_kling.accounts import conn_ids, turn
 from airflow_provider_kling.batch import QUEUED
 from airflow_provider_kling.emulator import KlingEmulator
@@ -28,7 +28,7 @@ URL = "https://example.com/portrait.jpg"
 @pytest.fixture
 def two(monkeypatch) -> Iterator[tuple[KlingEmulator, KlingEmulator]]:
     """Two accounts, named by the connections kling_a and kling_b."""
-    monkeypatch.setattr(dispatcher, "FIRST_LOOK", 0.2)
+    monkeypatch.setattr(pace, "FIRST_LOOK", 0.2)
     with KlingEmulator(videos="clip", duration=0.2) as a, KlingEmulator(videos="clip", duration=0.2) as b:
         for name, kling in zip("AB", (a, b), strict=True):
             monkeypatch.setenv(f"AIRFLOW_CONN_KLING_{name}", kling.connection())

@@ -22,7 +22,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from places import PHOTOS, ROOT
 from task_runs import FakeAirflow, fire
 
-from airflow_provider_kling import batch, dispatcher, images
+from airflow_provider_kling import batch, images, pace
 from airflow_provider_kling.errors import KlingError, KlingInputError, KlingTimeoutError
 from airflow_provider_kling.files import opened
 from airflow_provider_kling.jobs import in_shard, limit_of, shard_of
@@ -40,7 +40,7 @@ def airflow():
 @pytest.fixture
 def kling(kling, monkeypatch):
     """Many videos: the emulator is not to make each one anew. They take no time, so they are looked at soon."""
-    monkeypatch.setattr(dispatcher, "FIRST_LOOK", 0.2)
+    monkeypatch.setattr(pace, "FIRST_LOOK", 0.2)
     kling.configure(videos="clip")
     return kling
 

@@ -299,6 +299,7 @@ def test_an_event_of_another_shape_is_an_error(airflow, kling):
     for event in ({"status": "success"}, "done", {"task": {"task_id": "1"}}, {}):
         run = airflow.run(operator(), event=event)
         assert run.state == "failed", event
+        assert airflow.xcoms.pop("failed_result")["status"] == "error"  # it was judged, and no accident
 
 
 @pytest.mark.kling_emulator(slots=0)

@@ -131,3 +131,4 @@ def test_a_status_nobody_knows_is_not_an_end(airflow, kling, task):
 @pytest.mark.parametrize("event", [{}, {"task": {}}, "success", {"error": 1}, {"status": "success"}], ids=str)
 def test_an_event_of_another_shape_is_never_a_success(airflow, kling, event):
     assert airflow.run(sensor("1", deferrable=True), event=event).state == "failed"
+    assert airflow.xcoms["failed_result"]["status"] == "error"  # it was judged, and no accident

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import threading
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -36,14 +37,16 @@ class Tally:
 
     path: Path
     counts: dict[str, Count] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)  # tests that run at once judge at once
 
     def add(self, fault: str, *, wishes: int, paid_twice: int, lost: int) -> None:
         test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition("/")[2].partition(" ")[0]
-        count = self.counts.setdefault(fault, Count(test))
-        count.wishes, count.paid_twice, count.lost = count.wishes + wishes, count.paid_twice + paid_twice, count.lost + lost
-        self.write()
+        with self._lock:
+            count = self.counts.setdefault(fault, Count(test))
+            count.wishes, count.paid_twice, count.lost = count.wishes + wishes, count.paid_twice + paid_twice, count.lost + lost
+            self._write()
 
-    def write(self) -> None:
+    def _write(self) -> None:
         """As JSON, with lines for a person, and as the table of docs/guarantees.md."""
         width = max(map(len, self.counts), default=0)
         lines = [f"{'fault'.ljust(width)}  wishes  paid twice  lost"]

@@ -12,7 +12,6 @@ import aiohttp
 import yarl
 
 from airflow_provider_kling.connection import CONNECT_TIMEOUT, KlingSettings
-from airflow_provider_kling.errors import KlingDownloadError
 from airflow_provider_kling.protocol import Answer, Call
 from airflow_provider_kling.transports import (
     CHUNK,
@@ -20,13 +19,12 @@ from airflow_provider_kling.transports import (
     USER_AGENT,
     append,
     body_of,
+    broken_off,
     ca_bundle,
     check_link,
     check_video,
-    host_of,
     lost,
     proxy_for,
-    reason_of,
     url_of,
 )
 
@@ -34,7 +32,7 @@ _ERRORS = (aiohttp.ClientError, asyncio.TimeoutError, ConnectionError)
 
 
 class AiohttpTransport:
-    """The same over aiohttp. Belongs to the event loop it was made in."""
+    """Sends calls and fetches videos over a session of aiohttp. Belongs to the event loop it was made in."""
 
     def __init__(self, settings: KlingSettings) -> None:
         self._settings = settings
@@ -72,7 +70,7 @@ class AiohttpTransport:
                 async for chunk in response.content.iter_chunked(CHUNK):
                     write(chunk)
         except (*_ERRORS, ValueError) as error:
-            raise KlingDownloadError(f"{host_of(url)} broke off a video: {reason_of(error)}.", retryable=True) from error
+            raise broken_off(url, error) from error
 
     async def close(self) -> None:
         await self._session.close()

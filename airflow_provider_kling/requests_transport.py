@@ -11,7 +11,6 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 from airflow_provider_kling.connection import CONNECT_TIMEOUT, KlingSettings
-from airflow_provider_kling.errors import KlingDownloadError
 from airflow_provider_kling.protocol import Answer, Call
 from airflow_provider_kling.transports import (
     CHUNK,
@@ -19,13 +18,12 @@ from airflow_provider_kling.transports import (
     USER_AGENT,
     append,
     body_of,
+    broken_off,
     ca_bundle,
     check_link,
     check_video,
-    host_of,
     lost,
     proxies_for,
-    reason_of,
     url_of,
 )
 
@@ -41,7 +39,7 @@ class RequestsTransport:
     def _session(self) -> requests.Session:
         session = requests.Session()
         session.headers.update({"User-Agent": USER_AGENT})
-        session.trust_env = False  # the environment is read in `_proxy` and `_ca_bundle`, as aiohttp needs it anyway
+        session.trust_env = False  # the environment is read in `transports`, as aiohttp needs it anyway
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # like aiohttp's here: none are kept
         session.verify = ca_bundle(self._settings) or self._settings.verify
         for scheme in ("https://", "http://"):
@@ -82,7 +80,7 @@ class RequestsTransport:
                 for chunk in response.iter_content(CHUNK):
                     write(chunk)
         except (requests.RequestException, ValueError) as error:
-            raise KlingDownloadError(f"{host_of(url)} broke off a video: {reason_of(error)}.", retryable=True) from error
+            raise broken_off(url, error) from error
 
     def close(self) -> None:
         self._api.close()

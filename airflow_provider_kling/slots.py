@@ -99,14 +99,18 @@ class Slots:
         return len(self.ours) + self.creating
 
     @property
+    def _at_most(self) -> bool:
+        """Whether as many run as the user allows."""
+        return self.most is not None and self.used + self.others >= self.most
+
+    @property
     def short(self) -> bool:
         """Whether those who wait need slots to become free. Else it is only creates under way that hold them back."""
-        at_most = self.most is not None and self.used + self.others >= self.most
-        return bool(self._queue) and (self.limit is not None or at_most)
+        return bool(self._queue) and (self.limit is not None or self._at_most)
 
     def free(self, now: float) -> bool:
         """Whether one more create is likely to be accepted, or is worth finding out."""
-        if now < self._held_until or (self.most is not None and self.used + self.others >= self.most):
+        if now < self._held_until or self._at_most:
             return False
         if self.limit is None:
             return self.creating < 1 + self.accepted // ACCEPTED_FOR_ONE_MORE

@@ -104,6 +104,11 @@ def lost(settings: KlingSettings, error: BaseException, *, sent: bool) -> KlingC
     return KlingConnectionError(f"{what[0].upper()}{what[1:]} {settings.base_url}: {reason}.{hint}", sent=sent)
 
 
+def broken_off(url: str, error: BaseException) -> KlingDownloadError:
+    """What to raise where a video did not come whole."""
+    return KlingDownloadError(f"{host_of(url)} broke off a video: {reason_of(error)}.", retryable=True)
+
+
 def reason_of(error: BaseException) -> str:
     """What happened, in a few words: the innermost reason, without the objects around it."""
     text = str(error)

@@ -30,6 +30,7 @@ from airflow_provider_kling.slots import Claim, Slots
 
 T = TypeVar("T")
 
+DOWNLOADS = 8  # tasks whose videos are saved at once
 PATIENCE = 2.0  # seconds in the queue before a wish is told that it waits for a slot
 
 
@@ -40,7 +41,7 @@ class Sender(Protocol):
 
     async def astep(self, step: Step, destination: str = "") -> Any: ...
 
-    async def arun(self, steps: Steps[T], *, do: Callable[[Step], Any] | None = None) -> T: ...
+    async def arun(self, steps: Steps[T], *, destination: str = ..., do: Callable[[Step], Any] | None = None) -> T: ...
 
     async def most_slots(self) -> int | None: ...
 
@@ -56,6 +57,7 @@ class Dispatcher:
         self.poller = Poller(sender, self.slots, freed=self._grant, broken=self._end_turns)
         self._turns: dict[Claim, asyncio.Future[None]] = {}
         self._beginning = asyncio.Lock()
+        self._downloads = asyncio.Semaphore(DOWNLOADS)
         self._runner: asyncio.Task[None] | None = None
 
     @property
@@ -91,6 +93,11 @@ class Dispatcher:
         return await self.poller.wait(
             kling_task_id, deadline=deadline, poll_interval=poll_interval, say=say, first_look=first_look, status=status
         )
+
+    async def save(self, task: Task, destination: str, *, say: Say) -> list[str]:
+        """Store the videos of a succeeded task, a few tasks at once; see `flows.save`. Brings their paths."""
+        async with self._downloads:
+            return await self.hook.arun(flows.save(task, say=say), destination=destination)
 
     # --- Creating
 

@@ -17,7 +17,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
-from airflow_provider_kling import dispatcher, flows, storage
+from airflow_provider_kling import flows, storage
 from airflow_provider_kling.connection import KlingSettings
 from airflow_provider_kling.effects import EffectRequest
 from airflow_provider_kling.errors import (
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
     from airflow_provider_kling.aiohttp_transport import AiohttpTransport
+    from airflow_provider_kling.dispatcher import Dispatcher
     from airflow_provider_kling.requests_transport import RequestsTransport
 
 T = TypeVar("T")
@@ -253,8 +254,10 @@ class KlingHook(BaseHook):
     # --- Driving flows
 
     @classmethod
-    def dispatched(cls, kling_conn_id: str = DEFAULT_CONN_ID) -> AbstractAsyncContextManager[dispatcher.Dispatcher]:
+    def dispatched(cls, kling_conn_id: str = DEFAULT_CONN_ID) -> AbstractAsyncContextManager[Dispatcher]:
         """The account as all of this event loop share it: one queue for its slots, one poller for all who wait."""
+        from airflow_provider_kling import dispatcher  # of no use to a worker that defers
+
         return dispatcher.shared(kling_conn_id, lambda: cls(kling_conn_id))
 
     def run(self, steps: Steps[T], *, destination: str = "") -> T:

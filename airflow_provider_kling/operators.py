@@ -60,6 +60,8 @@ class KlingEffectOperator(BaseOperator):
     :param fresh: any text; another text asks for another video of the same request. Templated.
     :param strict: make unknown and discontinued scenes an error instead of a warning.
     :param deferrable: wait in the triggerer, without a worker. Default: Airflow's `[operators] default_deferrable`.
+    :param end_from_trigger: with `deferrable`: a success is also saved and ended by the triggerer, without a second start
+        of a worker, where nothing is lost by it (see the docs). Default: a worker ends it.
 
     Waiting for a slot (error codes 1303 and 1302) uses no retry. Deferred, it uses no worker either: the triggerer creates
     the task when it is its turn; images that only workers can read wait by rescheduling the task.
@@ -98,6 +100,7 @@ class KlingEffectOperator(BaseOperator):
         fresh: str | None = None,
         strict: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        end_from_trigger: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -115,6 +118,7 @@ class KlingEffectOperator(BaseOperator):
         self.fresh = fresh
         self.strict = strict
         self.deferrable = deferrable
+        self.end_from_trigger = end_from_trigger
         self.video_url = ""  # for KlingVideoLink
         self._inline: dict[str, str] = {}
         self._hide_inline_images()
@@ -275,7 +279,6 @@ class KlingEffectOperator(BaseOperator):
             external_id=wish.external_id,
             callback_url=wish.callback_url,
             wait_for_completion=self.wait_for_completion,
-            row_id=self.row_id,
         )
 
     def _come_back(self, deadline: float, error: Exception) -> NoReturn:
@@ -300,6 +303,7 @@ class KlingEffectOperator(BaseOperator):
             deadline=deadline,
             poll_interval=seconds(self.poll_interval, "poll_interval"),
             kling_task_id=task.kling_task_id,
+            effect_scene=self.effect_scene,
         )
 
     def _know(self, context: Context, task: Task) -> None:

@@ -36,6 +36,8 @@ class KlingTaskSensor(BaseSensorOperator):
         with commas). Templated.
     :param row_id: the manifest row this is for; it stands in the result as `row_id`. Templated.
     :param deferrable: wait in the triggerer, without a worker. Default: Airflow's `[operators] default_deferrable`.
+    :param end_from_trigger: with `deferrable`: a success is also saved and ended by the triggerer, without a second start
+        of a worker, where nothing is lost by it (see the docs). Default: a worker ends it.
 
     `mode`, `poke_interval` (default 10 s), `timeout`, `soft_fail` and the others work as for every sensor. A failed
     task fails the sensor without a retry. Passing faults of the API are waited out until the timeout.
@@ -55,6 +57,7 @@ class KlingTaskSensor(BaseSensorOperator):
         row_id: str | None = None,
         poke_interval: float | timedelta = 10.0,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        end_from_trigger: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(poke_interval=poke_interval, **kwargs)
@@ -63,6 +66,7 @@ class KlingTaskSensor(BaseSensorOperator):
         self.kling_conn_id = kling_conn_id
         self.row_id = row_id
         self.deferrable = deferrable
+        self.end_from_trigger = end_from_trigger
         self.video_url = ""  # for KlingVideoLink
 
     def execute(self, context: Context) -> Any:

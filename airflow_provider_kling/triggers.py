@@ -2,7 +2,8 @@
 
 A trigger's row in the database is plain text: ids, links and times only, never a key, a token or an image.
 Each trigger fires exactly one event, read by `endings.task_of`: `{"task": …, "kling_conn_id": …}`, `{"timeout": …}` or
-`{"error": …, "retryable": …, "invalid": …}`.
+`{"error": …, "retryable": …, "invalid": …}`. With `end_from_trigger` a success ends the Airflow task here instead, with
+all that a worker would have left; whatever else happens goes to a worker, which has a word for it.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.execution_time.xcom import XCom
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_kling import flows
 from airflow_provider_kling.errors import KlingError, KlingInputError, KlingSettingsError, KlingTimeoutError
+from airflow_provider_kling.images import is_portable
 
 if TYPE_CHECKING:
     from airflow_provider_kling.dispatcher import Dispatcher
@@ -37,7 +39,7 @@ DEFER_GRACE = 300.0  # seconds past the deadline: a triggerer that does not run 
 # The form of a trigger's row, counted up when an older triggerer could no longer do what a row asks for. Rows of older
 # forms go on to be understood: arguments that came later have a default (tests/rows holds one of each form). Rows
 # without a version are of form 1.
-VERSION = 2
+VERSION = 3
 
 
 def form_of(version: int, newer: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,11 +76,47 @@ def defer(
     now = time.time()
     operator.log.info("Waiting in the triggerer, at most %s.", flows.span(deadline - now))
     operator.defer(
-        trigger=trigger(kling_conn_id=kling_conn_id, deadline=deadline, not_before=now + HOLD_BACK, version=VERSION, **kwargs),
+        trigger=trigger(
+            kling_conn_id=kling_conn_id,
+            deadline=deadline,
+            not_before=now + HOLD_BACK,
+            version=VERSION,
+            row_id=operator.row_id,
+            save_to=operator.save_to,
+            end_from_trigger=_may_end(operator),
+            **kwargs,
+        ),
         method_name="execute_complete",
         timeout=timedelta(seconds=max(0.0, deadline - now) + DEFER_GRACE),
     )
     raise AssertionError("unreachable")
+
+
+def _may_end(operator: KlingEffectOperator | KlingTaskSensor) -> bool:
+    """Whether the triggerer may end this task in success. Says why not, where that was wished for."""
+    if not operator.end_from_trigger:
+        return False
+    reason = _why_a_worker(operator)
+    if reason:
+        operator.log.warning("end_from_trigger is set, but a worker ends this task: %s.", reason)
+    return not reason
+
+
+def _why_a_worker(operator: KlingEffectOperator | KlingTaskSensor) -> str:
+    """What would be lost if no worker ended this task."""
+    if not hasattr(XCom, "aset"):
+        return "before Airflow 3.3 the triggerer cannot leave a return value"
+    if operator.outlets:
+        return "it has outlets, whose asset events only a worker makes"
+    if operator.on_success_callback:
+        return "only a worker calls on_success_callback"
+    if not operator.do_xcom_push or getattr(operator, "multiple_outputs", False):
+        return "do_xcom_push or multiple_outputs is not as delivered"
+    if getattr(operator, "returns_dag_result", False) or next(operator.iter_mapped_dependants(), None) is not None:
+        return "its return value is the DAG's result, or is mapped over"
+    if operator.save_to and not is_portable(operator.save_to):
+        return f"save_to {operator.save_to!r} may be another folder for the triggerer (see [kling] shared_folders)"
+    return ""
 
 
 class OneEventTrigger(BaseTrigger):
@@ -109,7 +147,11 @@ class OneEventTrigger(BaseTrigger):
                 "invalid": isinstance(error, KlingInputError) and not isinstance(error, KlingSettingsError),
             }
         await asyncio.sleep(self.held_until - time.time())
-        yield TriggerEvent(event)
+        yield await self.ending(event)
+
+    async def ending(self, event: dict[str, Any]) -> TriggerEvent:
+        """What is fired for this event: by default the event itself, which resumes the task on a worker."""
+        return TriggerEvent(event)
 
     @property
     def held_until(self) -> float:
@@ -122,15 +164,34 @@ class OneEventTrigger(BaseTrigger):
 
 
 class _KlingTrigger(OneEventTrigger):
-    """Awaits a task with the account's dispatcher. `deadline` is a Unix time in seconds, as `not_before` is."""
+    """Awaits a task with the account's dispatcher. `deadline` is a Unix time in seconds, as `not_before` is.
+
+    With `end_from_trigger` the videos of a task that succeeds are saved here, under `save_to`.
+    """
 
     def __init__(
-        self, *, kling_conn_id: str, deadline: float, poll_interval: float, not_before: float, version: int = 1, **newer: Any
+        self,
+        *,
+        kling_conn_id: str,
+        deadline: float,
+        poll_interval: float,
+        not_before: float,
+        version: int = 1,
+        effect_scene: str | None = None,
+        row_id: str | None = None,
+        save_to: str | None = None,
+        end_from_trigger: bool = False,
+        **newer: Any,
     ) -> None:
         super().__init__(not_before=not_before, version=version, newer=newer)
         self.kling_conn_id = kling_conn_id
         self.deadline = deadline
         self.poll_interval = poll_interval
+        self.effect_scene = effect_scene
+        self.row_id = row_id
+        self.save_to = save_to
+        self.end_from_trigger = end_from_trigger
+        self._return_value: Any = None  # what the Airflow task returns, if it is to end here
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return f"{type(self).__module__}.{type(self).__name__}", {
@@ -138,6 +199,10 @@ class _KlingTrigger(OneEventTrigger):
             "deadline": self.deadline,
             "poll_interval": self.poll_interval,
             "not_before": self.not_before,
+            "effect_scene": self.effect_scene,
+            "row_id": self.row_id,
+            "save_to": self.save_to,
+            "end_from_trigger": self.end_from_trigger,
             **self._row,
         }
 
@@ -150,7 +215,46 @@ class _KlingTrigger(OneEventTrigger):
 
         async with KlingHook.dispatched(self.kling_conn_id) as account:
             task = await self.awaited(account)
+            if self.end_from_trigger and self.task_instance is not None:
+                self._return_value = await self._returned(task, account)
         return {"task": task.to_json(), "kling_conn_id": self.kling_conn_id}
+
+    async def ending(self, event: dict[str, Any]) -> TriggerEvent:
+        if self._return_value is None:
+            return await super().ending(event)
+        left = await self._leave("return_value", self._return_value)
+        if left and isinstance(self._return_value, dict):
+            from airflow_provider_kling.links import KlingVideoLink
+
+            left = await self._leave(KlingVideoLink().xcom_key, self._return_value["videos"][0]["url"])
+        return TaskSuccessEvent() if left else await super().ending(event)
+
+    async def _returned(self, task: Task, account: Dispatcher) -> Any:
+        """What the Airflow task returns, with the videos saved; None where a worker is to see to it."""
+        from airflow_provider_kling.results import result_of
+
+        if not (task.succeeded and task.videos):
+            return None
+        try:
+            paths = await account.save(task, self.save_to, say=self.log.info) if self.save_to else []
+        except Exception as error:  # noqa: BLE001 - a worker tries again, and says of the row what is wrong
+            self.log.warning("The video is not saved yet, a worker will do it: %s", error)
+            return None
+        result = result_of(task, effect_scene=self.effect_scene, paths=paths)
+        return result if self.row_id is None else {**result, "row_id": self.row_id}
+
+    async def _leave(self, key: str, value: Any) -> bool:
+        """Write an XCom of the task instance; whether that was possible."""
+        ti = self.task_instance
+        if ti is None or not hasattr(XCom, "aset"):  # under `dag.test()`; before Airflow 3.3
+            return False
+        place = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
+        try:
+            await XCom.aset(key, value, **place)
+        except Exception as error:  # noqa: BLE001 - a worker leaves it once more, and the log tells
+            self.log.warning("XCom %s is not written yet: %s", key, error)
+            return False
+        return True
 
 
 class KlingTaskTrigger(_KlingTrigger):
@@ -180,6 +284,8 @@ class KlingEffectTrigger(_KlingTrigger):
     `images` are sources that the triggerer can read as the worker does: URLs, or URIs of an object store.
     """
 
+    effect_scene: str
+
     def __init__(
         self,
         *,
@@ -188,54 +294,44 @@ class KlingEffectTrigger(_KlingTrigger):
         external_id: str,
         callback_url: str | None,
         wait_for_completion: bool,
-        row_id: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.effect_scene = effect_scene
+        super().__init__(effect_scene=effect_scene, **kwargs)
         self.images = list(images)
         self.external_id = external_id
         self.callback_url = callback_url
         self.wait_for_completion = wait_for_completion
-        self.row_id = row_id
+        self._known = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         path, kwargs = super().serialize()
         return path, {
-            "effect_scene": self.effect_scene,
             "images": self.images,
             "external_id": self.external_id,
             "callback_url": self.callback_url,
             "wait_for_completion": self.wait_for_completion,
-            "row_id": self.row_id,
             **kwargs,
         }
 
     async def awaited(self, account: Dispatcher) -> Task:
+        from airflow_provider_kling.endings import CREATED_TASK, created_word
+
         # An earlier run of this trigger, here or in another triggerer, may have come as far as a create.
         wish = flows.Wish(request=self._request, external_id=self.external_id, callback_url=self.callback_url)
         task = await account.create(wish, look_first=True, deadline=self.deadline, group=self._group, say=self.log.info)
         self.log.info("%s", flows.told(task))
-        await self._know(task)
+        # Now, for whoever marks this as failed while it waits is to find what is paid for.
+        self._known = await self._leave(CREATED_TASK, dict(created_word(task, row_id=self.row_id)))
         if task.done or not self.wait_for_completion:
             return task
         return await account.wait(
             task.kling_task_id, deadline=self.deadline, poll_interval=self.poll_interval, status=task.status, say=self.log.info
         )
 
-    async def _know(self, task: Task) -> None:
-        """Leave the task's ids in XCom now: whoever marks this as failed while it waits is to find what is paid for."""
-        from airflow_provider_kling.endings import CREATED_TASK, created_word
-
-        ti = self.task_instance
-        if ti is None or not hasattr(XCom, "aset"):  # under `dag.test()`; before Airflow 3.3
-            return
-        word = dict(created_word(task, row_id=self.row_id))
-        place = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
-        try:
-            await XCom.aset(CREATED_TASK, word, **place)
-        except Exception as error:  # noqa: BLE001 - the worker leaves them once more, and the log has them
-            self.log.warning("The ids of Kling task %s are not in XCom yet: %s", task.kling_task_id, error)
+    async def _returned(self, task: Task, account: Dispatcher) -> Any:
+        if not self._known:
+            return None
+        return await super()._returned(task, account) if self.wait_for_completion else task.kling_task_id
 
     @property
     def _group(self) -> str:

@@ -60,7 +60,7 @@ def with_airflow(what: str, loads: dict[str, Load]) -> Callable[[Benchmarks], No
     def bench(benchmarks: Benchmarks) -> None:
         home = BUILD / what
         shutil.rmtree(home, ignore_errors=True)
-        with airflow(home / "airflow") as stack:
+        with airflow(home) as stack:
             for number in range(benchmarks.times):
                 for way, load in loads.items():
                     if number == 0 or not way.startswith("own") or benchmarks.times <= 1:

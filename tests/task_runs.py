@@ -116,6 +116,8 @@ class FakeAirflow:
             return httpx.Response(201, json={"message": "ok"})
         if "/xcoms/" in path:
             return self._xcom(request.method, path.rsplit("/", 1)[-1], body)
+        if path.endswith("/validate-inlets-and-outlets"):
+            return httpx.Response(200, json={"inactive_assets": []})
         if path.startswith("/task-reschedules/"):
             return httpx.Response(200, json=START)
         if path.startswith("/connections/"):

@@ -7,27 +7,34 @@ from airflow.sdk import dag, get_current_context, task
 from airflow_provider_kling.fanout import outcomes_of, read_manifest, write_results
 from airflow_provider_kling.operators import KlingEffectOperator
 
-
-@dag(schedule=None, params={"manifest": "", "output": "", "kling_conn_id": "kling_default"}, max_active_tasks=1000)
-def one_operator_a_row():
-    @task
-    def read(manifest: str) -> list[dict]:
-        return read_manifest(manifest)
-
-    @task(trigger_rule="all_done", multiple_outputs=False)
-    def collect(manifest: str, output: str) -> dict:
-        return write_results(manifest, output, outcomes_of(get_current_context()["ti"], "video"))
-
-    video = KlingEffectOperator.partial(
-        task_id="video",
-        kling_conn_id="{{ params.kling_conn_id }}",
-        wait_for_completion=True,
-        save_to="{{ params.output }}/videos",
-        deferrable=True,
-        retries=2,
-        retry_delay=timedelta(seconds=10),
-    ).expand_kwargs(read("{{ params.manifest }}"))
-    video >> collect("{{ params.manifest }}", "{{ params.output }}")
+PARAMS = {"manifest": "", "output": "", "kling_conn_id": "kling_default"}
 
 
-one_operator_a_row()
+def one_operator_a_row(dag_id: str, *, end_from_trigger: bool) -> None:
+    @dag(dag_id=dag_id, schedule=None, params=PARAMS, max_active_tasks=1000)
+    def videos():
+        @task
+        def read(manifest: str) -> list[dict]:
+            return read_manifest(manifest)
+
+        @task(trigger_rule="all_done", multiple_outputs=False)
+        def collect(manifest: str, output: str) -> dict:
+            return write_results(manifest, output, outcomes_of(get_current_context()["ti"], "video"))
+
+        video = KlingEffectOperator.partial(
+            task_id="video",
+            kling_conn_id="{{ params.kling_conn_id }}",
+            wait_for_completion=True,
+            save_to="{{ params.output }}/videos",
+            deferrable=True,
+            end_from_trigger=end_from_trigger,
+            retries=2,
+            retry_delay=timedelta(seconds=10),
+        ).expand_kwargs(read("{{ params.manifest }}"))
+        video >> collect("{{ params.manifest }}", "{{ params.output }}")
+
+    videos()
+
+
+one_operator_a_row("one_operator_a_row", end_from_trigger=False)
+one_operator_a_row("one_operator_a_row_ended_by_the_triggerer", end_from_trigger=True)

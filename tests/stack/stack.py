@@ -45,14 +45,23 @@ QUICK = {
 class Stack(Airflow):
     """An Airflow under `home`, which runs the package's DAGs and those in `dags`."""
 
-    def __init__(self, home: Path, *, dags: Path = DAGS, options: Mapping[str, str] | None = None, triggerers: int = 2) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        dags: Path = DAGS,
+        options: Mapping[str, str] | None = None,
+        triggerers: int = 2,
+        preload: str = PRELOAD,
+    ) -> None:
         self.home = home
         self.mark = new_mark()
         self.logs = home / "processes"
         self.logs.mkdir(parents=True)
         port = free_port()
         super().__init__(f"http://127.0.0.1:{port}")
-        base = without(("AIRFLOW", "KLING", "PG", "COVERAGE")) | {MARK: self.mark}
+        # Each task is a process: where byte code may not be written, it would compile this package anew.
+        base = without(("AIRFLOW", "KLING", "PG", "COVERAGE", "PYTHONDONTWRITEBYTECODE")) | {MARK: self.mark}
         self.postgres = Postgres(environment=base, log=self.logs / "postgres.log")
         bundles = [
             {"name": name, "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle", "kwargs": {"path": str(path)}}
@@ -87,7 +96,7 @@ class Stack(Airflow):
             **(options or {}),
         }
         self.api_server = self._component("api-server")
-        self.scheduler = self._component("scheduler", "--skip-serve-logs", first=PRELOAD)
+        self.scheduler = self._component("scheduler", "--skip-serve-logs", first=preload)
         self.dag_processor = self._component("dag-processor")
         self.triggerers = [self._triggerer(f"triggerer-{number}") for number in range(1, triggerers + 1)]
 

@@ -28,7 +28,9 @@ def with_own_ids(rows: list[dict], own_id: str) -> list[dict]:
     return [{**row, "external_task_id": f"{own_id}-{row['row_id']}"} for row in rows]
 
 
-def in_one(dag_id: str, *, deferrable: bool, retries: int, timeout: float = 600, own_ids: bool = False) -> None:
+def in_one(
+    dag_id: str, *, deferrable: bool, retries: int, timeout: float = 600, own_ids: bool = False, end_from_trigger: bool = False
+) -> None:
     """One operator for each row, which creates, waits and saves."""
     default_args = {"retries": retries, "retry_delay": timedelta(seconds=1)}
 
@@ -44,13 +46,14 @@ def in_one(dag_id: str, *, deferrable: bool, retries: int, timeout: float = 600,
             timeout=timeout,
             fresh="{{ params.fresh }}",
             deferrable=deferrable,
+            end_from_trigger=end_from_trigger,
         ).expand_kwargs(with_own_ids(rows, "{{ params.own_id }}") if own_ids else rows)
         video >> collect(MANIFEST, OUTPUT, "video")
 
     wishes()
 
 
-def in_two(dag_id: str, *, retries: int, timeout: float = 600) -> None:
+def in_two(dag_id: str, *, retries: int, timeout: float = 600, end_from_trigger: bool = False) -> None:
     """As the DAG that the package brings: an operator creates, a sensor waits and saves."""
     default_args = {"retries": retries, "retry_delay": timedelta(seconds=1)}
 
@@ -59,6 +62,7 @@ def in_two(dag_id: str, *, retries: int, timeout: float = 600) -> None:
         @task_group
         def video(row_id, effect_scene, image, images):
             arguments = {"row_id": row_id, "kling_conn_id": "{{ params.kling_conn_id }}", "deferrable": True}
+            arguments["end_from_trigger"] = end_from_trigger
             create = KlingEffectOperator(
                 task_id="create", effect_scene=effect_scene, image=image, images=images, timeout=timeout, **arguments
             )
@@ -104,5 +108,7 @@ in_two("create_and_wait_once", retries=0)
 in_one("pausable", deferrable=True, retries=10)
 in_one("cleared_by_command", deferrable=True, retries=10)
 in_one("by_own_ids", deferrable=True, retries=10, own_ids=True)
+in_one("ends_in_triggerer", deferrable=True, retries=10, end_from_trigger=True)
+in_two("both_end_in_triggerer", retries=10, end_from_trigger=True)
 in_batch("batch_on_worker", deferrable=False)
 in_batch("batch_in_triggerer", deferrable=True)

@@ -1,4 +1,4 @@
-"""Thousands of loads in minutes: `python simulated.py [seeds]`, to tune `pace` and `poller` with.
+"""Hundreds of loads in a minute: `python simulated.py [seeds] [words of a case]`, to tune `pace` and `poller` with.
 
 The real dispatcher works on the emulator's pure account, in virtual time: the event loop's clock jumps to the next timer.
 No Airflow, no HTTP, no processor time is in these numbers; what they show is how well the looks are placed. Durations
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import random
 import selectors
 import statistics
@@ -22,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
-from accounts import NO_LIMIT, Load, slot_use
+from accounts import Load, slot_use
 from ideal import ideal
 
 from airflow_provider_kling.batch import QUEUED
@@ -45,11 +44,15 @@ LATENCY = 0.012  # seconds, of each call
 ARRIVE = 8.0  # seconds in which mapped tasks come to wait
 POLL_INTERVAL = 10.0  # seconds, the operators' default
 VIDEO = Video(id="1", url="https://example.com/1.mp4")
-PHASES = ("begin", "contested", "tail")  # until the first end, until the last create, until all is noticed
+PHASES = ("begin", "contested", "tail")  # list and get: until the first end, until the last create, until all is noticed
 
 
-def even(part: float) -> Draw:
-    return lambda chance, seconds: seconds * chance.uniform(1 - part, 1 + part)
+def wide(chance: random.Random, seconds: float) -> float:
+    return seconds * chance.uniform(0.7, 1.3)
+
+
+def narrow(chance: random.Random, seconds: float) -> float:
+    return seconds * chance.uniform(0.9, 1.1)
 
 
 def skewed(chance: random.Random, seconds: float) -> float:
@@ -67,7 +70,7 @@ class Case:
     """A load, how long its tasks take, and whether its rows come one by one, as mapped tasks do."""
 
     load: Load
-    draw: Draw = even(0.3)
+    draw: Draw = wide
     shape: str = "± 30 %"
     mapped: bool = False
     seeds: float = 1.0  # the part of the seeds that is worth the time
@@ -82,7 +85,7 @@ CASES = (
     Case(Load(200, 20, 10), seeds=0.3),
     Case(Load(40, 180, 5)),
     Case(Load(300, 60, 50), seeds=0.2),
-    Case(Load(100, 20, 10), even(0.1), "± 10 %", seeds=0.5),
+    Case(Load(100, 20, 10), narrow, "± 10 %", seeds=0.5),
     Case(Load(100, 20, 10), skewed, "lognormal", seeds=0.5),
     Case(Load(100, 20, 10), two_kinds, "two kinds", seeds=0.5),
     Case(Load(20, 20, 1), seeds=0.5),
@@ -179,9 +182,7 @@ async def work(case: Case, kling: Kling) -> float:
         wish = Wish(request=EffectRequest("squish", [f"https://example.com/{number}.jpg"]), external_id=f"w{number}")
         async with queue:
             task = await dispatcher.create(wish, look_first=case.mapped, deadline=deadline, say=_unheard)
-        await dispatcher.wait(
-            task.kling_task_id, deadline=deadline, poll_interval=POLL_INTERVAL, status=task.status, say=_unheard
-        )
+        await dispatcher.wait(task.kling_task_id, deadline=deadline, poll_interval=POLL_INTERVAL, status=task.status, say=_unheard)
 
     await asyncio.gather(*map(row, range(case.load.videos)))
     noticed = time.time()
@@ -205,7 +206,7 @@ def simulate(case: Case, seed: int) -> dict[str, float]:
     phases = Counter(PHASES[sum(moment > limit for limit in limits)] for moment, kind in kling.requests if kind in ("list", "get"))
     best = ideal([end - start for start, end in zip(begun, ends, strict=True)], load.slots)
     return {
-        "slot use": slot_use(line, load.slots, min(begun), max(begun)) if load.slots < load.videos else math.nan,
+        "slot use": slot_use(line, load.slots, min(begun), max(begun)) if load.slots < load.videos else 1.0,
         "requests": len(kling.requests) / load.videos,
         **{kind: kinds[kind] / load.videos for kind in ("refused", "list", "get")},
         **{phase: phases[phase] / load.videos for phase in PHASES},

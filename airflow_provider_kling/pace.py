@@ -17,17 +17,20 @@ SPANS_FROM, SPANS_RATIO, SPANS_TO = 1.0, 1.12, 86_400.0  # seconds
 # What is believed before anything was seen: at any age, a task ends within as long again with about this probability.
 PRIOR_RATE = 0.35
 PRIOR_WEIGHT = 0.5  # tasks
+# So much of an end is taken to be in its span and in those beside it: few ends leave gaps in which others may end.
+SPREAD = (0.25, 0.5, 0.25)
 FIRST_LOOK = 5.0  # seconds after a create, while nothing is known of how long tasks take …
 PART_OF_SHORTEST = 0.8  # … and of the shortest known time else
 SHORTEST_INTERVAL = 1.0  # seconds between two looks while nobody waits for a slot
-PART_OF_TYPICAL = 0.15  # of the time that a task typically takes, between two looks; less where many wait: …
+PART_OF_TYPICAL = 0.2  # of the time that a task typically takes, between two looks; less where many wait: …
 LATE = 1.0  # … a look once so much of that time is expected to be spent, by all together, in waiting for it …
 LEAST_PART = 0.05  # … but no sooner than this
+LAST_LATE = 0.015  # of that time: a look once all are expected to have ended so long ago, for the load ends with its last task
 UNLIKELY = 0.1  # ends expected: fewer are not worth a look …
 MOST_SKIPPED = 3  # … for at most so many intervals
 # While somebody waits for a slot: a look as soon as so much of the slots' time is expected to be lost without it.
-WASTE = 0.0018
-BLIND = 0.15  # … and of a task's age, while nothing is known of how long tasks take
+WASTE = 0.0017
+BLIND = 0.25  # … and after so much of a task's age, while nothing is known: the first end is found by so much late at most
 HALF_BLIND = 0.5  # … at the latest, while only the account's past tells, which may be of other scenes
 SHORTEST_CONTESTED = 0.25  # seconds between two looks then
 MOST_AGES = 100  # of so many tasks the ages are reckoned with; of more, evenly chosen ones
@@ -67,8 +70,9 @@ class Pace:
 
     @property
     def expected(self) -> float | None:
-        """How long a task typically takes; by what earlier ones took, until enough have ended."""
-        return self.typical if self.typical is not None or not self._before else self._before[len(self._before) // 2]
+        """How long a task seems to take; until enough have ended, by what earlier ones took, or the few."""
+        known = self._before if self.typical is None and self._before else sorted(self._took)
+        return known[len(known) // 2] if known else None
 
     @property
     def shortest(self) -> float | None:
@@ -89,6 +93,9 @@ class Pace:
         crowded = self.next_look(ages, waste=LATE * typical, wanted=len(ages), longest=interval)
         if crowded < interval:
             return max(SHORTEST_INTERVAL, LEAST_PART * typical, crowded)
+        over = self.all_over(ages, late=LAST_LATE * typical, longest=interval)
+        if over < interval:
+            return max(SHORTEST_INTERVAL, over)
         unlikely = [n for n in range(1, MOST_SKIPPED) if self.ends_within(interval * n, ages) < UNLIKELY]
         return interval * (1 + max(unlikely, default=0))
 
@@ -124,14 +131,24 @@ class Pace:
             step *= 1.05
         return min(at, longest)
 
+    def all_over(self, ages: Sequence[float], *, late: float, longest: float) -> float:
+        """Seconds until the last of these tasks is expected to have ended `late` seconds ago."""
+        rates, some = self._rates(ages), _some(ages)
+        since, at, step = 0.0, 0.0, max(0.02, longest / 50)
+        while at < longest and since < late:
+            at += step
+            since += step * math.prod(-math.expm1(-_between(rates, age, age + at)) for age in some)
+        return min(at, longest)
+
     def _rates(self, ages: Sequence[float]) -> list[float]:
         """The rate of ending, per second, in each span of age; cumulated, so that any span is a subtraction."""
         took, running = sorted(self._took), sorted(_some(ages))
         weight = min(1.0, HISTORY_WEIGHT / max(1, len(self._before)))
+        seen = [0.0, *(_within(took, *span) + weight * _within(self._before, *span) for span in pairwise(_EDGES)), 0.0]
         total, cumulated = 0.0, [0.0]
-        for start, end in pairwise(_EDGES):
+        for number, (start, end) in enumerate(pairwise(_EDGES)):
             width = end - start
-            ends = _within(took, start, end) + weight * _within(self._before, start, end)
+            ends = sum(part * near for part, near in zip(SPREAD, seen[number : number + 3], strict=True))
             at_risk = _alive(took, start, end) + _alive(running, start, end) + weight * _alive(self._before, start, end)
             believed = PRIOR_RATE * width / max(end, SPANS_FROM)  # ends of one task
             total += (ends + PRIOR_WEIGHT * believed) / (at_risk + PRIOR_WEIGHT)

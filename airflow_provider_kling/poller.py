@@ -31,7 +31,8 @@ LONGEST_SLEEP = 3600.0  # seconds
 PAGE_SECONDS = 0.5  # no more than one page for so many seconds, in the long run
 REST = 0.1  # seconds for each request of a look, until those who came meanwhile are looked for, all together
 PAGES_FOR_ABSENCE = 2  # an account with more tasks than these hold is not read for what it does not have
-ABSENCE_TOGETHER, ABSENCE_INTERVAL = 0.2, 2.0  # seconds: wishes that come together are looked for together
+ABSENCE_TOGETHER, ABSENCE_INTERVAL = 0.2, 2.0  # seconds: wishes that come together are looked for together; …
+ABSENCE_QUEUED = 10.0  # … with the next look for free slots, where others stand in the queue for them already
 REPLAN = 0.02  # seconds: creates may be faster than it is worth to reckon anew after each
 SINGLES_AT_ONCE = 8
 MOST_SINGLES = 40  # in one look, of those that the pages did not show
@@ -112,7 +113,9 @@ class Poller:
         watch = Watch(kling_task_id, started=now, deadline=deadline, status=status, say=say)
         new = kling_task_id not in self._known
         known = self.know(kling_task_id, status=status)
-        known.due = max(first_look, max(now, self._rest_until) if new else min(known.due, known.since + poll_interval))
+        soonest = known.since + poll_interval
+        due = soonest if self._contested and not known.waiters else min(known.due, soonest)
+        known.due = max(first_look, max(now, self._rest_until) if new else due)
         waiter = _Waiter(poll_interval, deadline)
         known.waiters.append(waiter)
         self._look_by(known.due)
@@ -137,7 +140,7 @@ class Poller:
             return False
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._asked.append((external_id, answer))
-        self._look_by(max(time.time() + ABSENCE_TOGETHER, self._asked_at + ABSENCE_INTERVAL))
+        self._look_by(max(time.time() + ABSENCE_TOGETHER, self._absence_look()))
         return await answer
 
     def refused(self) -> None:
@@ -185,7 +188,7 @@ class Poller:
     def plan(self) -> None:
         """Reckon anew when the next look is worth it."""
         now = time.time()
-        self._planned, self._for_slots = now, bool(self.slots.short and self.slots.ours)
+        self._planned, self._for_slots = now, self._contested
         if self._trouble:
             pause = min(SHORTEST_INTERVAL * 2.0**self._trouble, flows.LONGEST_TROUBLE_PAUSE)
             self._next = now + pause
@@ -193,7 +196,7 @@ class Poller:
             return
         times = [known.due for known in self._known.values() if known.waiters]
         if self._asked:
-            times.append(max(now, self._asked_at + ABSENCE_INTERVAL))
+            times.append(max(now, self._absence_look()))
         if self._for_slots:
             times.append(now if self._refused else self._contested_look(now))
         self._next = min(times, default=float("inf"))
@@ -201,9 +204,25 @@ class Poller:
 
     def slots_moved(self) -> None:
         """Somebody came for a slot, or has one: that changes when a look for free ones is worth it, and nothing else."""
+        if self._for_slots and not self._contested:  # only those who wait for tasks are left
+            now, interval = time.time(), self._interval(self._known.values())
+            for known in self._known.values():
+                if known.looked:  # else it is young, and has its time of a first look
+                    known.due = min(known.due, now + interval)
+            self.plan()
+            return
         just_planned = self._for_slots and not self._refused and time.time() < self._planned + REPLAN
         if self.slots.short and not just_planned:
             self.plan()
+
+    @property
+    def _contested(self) -> bool:
+        """Whether somebody waits for the end of a task that is known here."""
+        return bool(self.slots.short and self.slots.ours)
+
+    def _absence_look(self) -> float:
+        """From when on a look is worth it for wishes that may have been made before."""
+        return self._asked_at + (ABSENCE_QUEUED if self._contested else ABSENCE_INTERVAL)
 
     def _contested_look(self, now: float) -> float:
         """When a look is worth it for the slots that it may find free."""
@@ -261,11 +280,13 @@ class Poller:
         self._reschedule(wanted.values())
 
     def _reschedule(self, looked_at: Iterable[_Known]) -> None:
-        """When a look at these is worth it again, as far as those go who just wait for them."""
+        """When a look at these is worth it again for those who just wait for them.
+
+        While others wait for slots, the looks for these serve all, and come often enough.
+        """
         now = time.time()
         left = [known for known in looked_at if known.any_id in self._known]
-        ages = [now - known.since for known in left]
-        interval = self.pace.interval(ages)
+        interval = LONGEST_SLEEP if self._contested else self._interval(left)
         shortest = PAGE_SECONDS * len(left) / MAX_PAGE_SIZE
         for known in left:
             known.looked = now
@@ -273,6 +294,10 @@ class Poller:
             known.due = now + max(shortest, min(interval, longest))
             if not known.waiters and now - known.since > FORGOTTEN_AFTER:
                 self._forget(known)
+
+    def _interval(self, tasks: Iterable[_Known]) -> float:
+        now = time.time()
+        return self.pace.interval([max(0.0, now - known.since) for known in tasks])
 
     async def _sweep(self, wanted: dict[str, _Known], asked: list[tuple[str, asyncio.Future[bool]]], now: float) -> list[_Known]:
         """Read pages of the list; those that it did not show."""

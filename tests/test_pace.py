@@ -40,7 +40,7 @@ def test_the_next_look_comes_sooner_the_more_slots_may_be_free():
 def test_many_who_wait_are_looked_for_more_often_than_few():
     pace = taught(*(70 + number for number in range(60)))
     few, many = pace.interval([90.0] * 3), pace.interval([90.0] * 1000)
-    assert few == pytest.approx(15)
+    assert few == pytest.approx(20)
     assert many == pytest.approx(5)
     assert pace.interval([1.0] * 1000) > 2 * many  # nobody is about to end
 
@@ -80,3 +80,23 @@ def test_the_expected_count_is_about_what_really_ends():
 
 def test_ages_far_beyond_a_day_and_below_zero_are_taken():
     assert taught(1e9, -5, 0).ends_within(10, [0.0, 1e7]) >= 0
+
+
+def test_the_first_end_tells_what_to_expect_of_free_slots():
+    assert Pace().expected is None
+    assert Pace().contested_look([40.0] * 10, wanted=5) == 10
+    assert taught(20).expected == 20
+    assert taught(20).contested_look([20.0] * 10, wanted=5) < 5
+
+
+def test_the_fewer_are_left_the_sooner_they_may_be_over():
+    pace = taught(*(14 + number * 0.3 for number in range(41)))
+    one, ten = (pace.all_over([20.0] * count, late=0.3, longest=20) for count in (1, 10))
+    assert one < ten < 20
+    assert pace.all_over([1.0], late=0.3, longest=4) == 4
+
+
+def test_the_last_end_is_looked_for_more_often_than_those_before_it():
+    pace = taught(*(14 + number * 0.3 for number in range(41)))
+    assert pace.interval([23.0]) < pace.interval([20.0, 5.0])
+    assert pace.interval([23.0]) >= 1

@@ -56,6 +56,7 @@ def test_a_triggerer_that_dies_while_it_saves(whole, open_account, wished):
     with parked(whole, second):
         run = account.wish("ends_in_triggerer", wished, shared=True)
         until_waits(run, wished, at=first)
+        run.until("all tasks exist", lambda: len(account.kling.ledger) == wished)
         account.kling.finish()
         run.until("videos are being saved", lambda: underway(account, "video"))
     first.kill()

@@ -19,7 +19,14 @@ from airflow_provider_kling.emulator.handle import KlingEmulator
 package = Path(airflow_provider_kling.__file__).parent
 assert "site-packages" in package.parts, package
 assert version("airflow-provider-kling") == airflow_provider_kling.__version__
-for name in ("effects.json", "py.typed", "report.html.j2", "emulator/clip.mp4", "example_dags/kling_effects_mapped.py"):
+for name in (
+    "api/effects.json",
+    "api/__init__.pyi",
+    "py.typed",
+    "results/report.html.j2",
+    "emulator/videos/clip.mp4",
+    "example_dags/kling_effects_mapped.py",
+):
     assert (package / name).is_file(), name
 
 command = [sys.executable, "-m", "airflow", "providers", "list", "--output", "json"]

@@ -1,52 +1,5 @@
-"""What waits in the triggerer for a whole manifest."""
+"""The path under which rows in Airflow's database name `triggers.KlingBatchTrigger`; it stays importable for ever."""
 
-from __future__ import annotations
+from airflow_provider_kling.triggers import KlingBatchTrigger
 
-import asyncio
-import dataclasses
-from typing import Any
-
-from airflow_provider_kling.jobs import Ended, Job, in_shard
-from airflow_provider_kling.triggers import OneEventTrigger
-
-
-class KlingBatchTrigger(OneEventTrigger):
-    """Creates the tasks of a manifest and waits until they are done; saves nothing, and writes nothing.
-
-    `count` is the number of rows. All other arguments are those of `jobs.Job`: ids, links and times only, as a trigger's
-    row is plain text. `batch_operator` reads its event: `{"batch": …}` or `{"error": …}`.
-    """
-
-    def __init__(self, *, count: int, not_before: float, version: int = 1, **job: Any) -> None:
-        known = {field.name for field in dataclasses.fields(Job)}
-        newer = {name: job.pop(name) for name in job.keys() - known}
-        super().__init__(not_before=not_before, version=version, newer=newer)
-        self.count = count
-        self.job = Job(**job)
-
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        kwargs = {"count": self.count, "not_before": self.not_before, **dataclasses.asdict(self.job), **self._row}
-        return f"{type(self).__module__}.{type(self).__name__}", kwargs
-
-    async def outcome(self) -> dict[str, Any]:
-        ended = await self._work()
-        return {"batch": {**ended.counts, "running": ended.running, "left": ended.left}, "deadline": self.job.deadline}
-
-    async def _work(self) -> Ended:
-        from airflow_provider_kling import batch
-        from airflow_provider_kling.files import opened
-
-        manifest = opened(self.job.manifest, format=self.job.format, strict=self.job.strict)
-        rows = await asyncio.to_thread(manifest.__enter__)
-        try:
-            # An earlier run of this trigger, here or in another triggerer, may have come as far as creates.
-            return await batch.run(
-                self.job,
-                in_shard(rows(None), self.job.shard),
-                count=self.count,
-                outcomes=None,
-                look_first=True,
-                say=self.log.info,
-            )
-        finally:
-            await asyncio.to_thread(manifest.__exit__, None, None, None)
+__all__ = ["KlingBatchTrigger"]

@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pendulum import DateTime
 
-    from airflow_provider_kling.protocol import Task
+    from airflow_provider_kling.api import Task
 
 
 MOST_SHOWN = 50  # problems in the text of one error

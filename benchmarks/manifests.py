@@ -33,7 +33,7 @@ def written(folder: Path, rows: int) -> Path:
 
 
 def read(rows: int, folder: Path) -> dict[str, Any]:
-    from airflow_provider_kling.files import opened
+    from airflow_provider_kling.results import opened
 
     path = written(folder, rows)
     started = time.perf_counter()

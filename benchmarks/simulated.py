@@ -24,16 +24,12 @@ from urllib.parse import unquote
 from accounts import Load, slot_use
 from ideal import ideal
 
+from airflow_provider_kling.api import Call, EffectRequest, Page, Refusal, Task, Video, kind_of
 from airflow_provider_kling.batch import QUEUED
-from airflow_provider_kling.dispatcher import Dispatcher
-from airflow_provider_kling.effects import EffectRequest
-from airflow_provider_kling.emulator.account import Account
-from airflow_provider_kling.emulator.settings import Settings
-from airflow_provider_kling.emulator.task import Order, Plan, Record
-from airflow_provider_kling.flows import Wish
+from airflow_provider_kling.client import Wish
+from airflow_provider_kling.dispatch import Dispatcher
+from airflow_provider_kling.emulator.model import Account, Order, Plan, Record, Settings
 from airflow_provider_kling.hooks import KlingHook
-from airflow_provider_kling.protocol import Call, Page, Refusal, Task, Video
-from airflow_provider_kling.protocol.codes import kind_of
 
 T = TypeVar("T")
 Draw = Callable[[random.Random, float], float]  # how long a task takes, when it typically takes so many seconds

@@ -20,7 +20,7 @@ import psutil
 from accounts import Load, open_account
 from machine import cpu, process_of
 
-from airflow_provider_kling.effects import EffectRequest
+from airflow_provider_kling.api import EffectRequest
 from airflow_provider_kling.hooks import KlingHook
 from airflow_provider_kling.triggers import KlingTaskTrigger
 

@@ -17,7 +17,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Param, dag, task
 
-from airflow_provider_kling.dated import collect_results, manifest_of
+from airflow_provider_kling.by_date import collect_results, manifest_of
 from airflow_provider_kling.errors import KlingError
 from airflow_provider_kling.operators import KlingEffectBatchOperator
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from airflow.sdk import Param, dag, get_current_context, task, task_group
 
-from airflow_provider_kling.fanout import outcomes_of, read_manifest, write_results
+from airflow_provider_kling.mapping import outcomes_of, read_manifest, write_results
 from airflow_provider_kling.operators import KlingEffectOperator
 from airflow_provider_kling.sensors import KlingTaskSensor
 

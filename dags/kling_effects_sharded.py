@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from airflow.sdk import Param, dag, task
 
-from airflow_provider_kling.dated import join_shards
+from airflow_provider_kling.by_date import join_shards
 from airflow_provider_kling.operators import KlingEffectBatchOperator
 
 

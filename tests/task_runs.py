@@ -20,6 +20,8 @@ from airflow.sdk.api.datamodels._generated import DagRun, TaskInstance
 from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor
 from airflow.serialization.serialized_objects import BaseSerialization
 
+from airflow_provider_kling.operators import KlingEffectOperator
+
 try:
     from airflow.sdk.serde import deserialize
 
@@ -158,3 +160,14 @@ def _plain(value: Any) -> Any:
 def _written(value: Any) -> Any:
     """What Airflow's server gives a task that resumes: as it is since 3.2, encoded before."""
     return value if SERDE_IN_SDK else BaseSerialization.serialize(value)
+
+
+URL = "https://example.com/portrait.jpg"
+
+
+def operator(*, task_id="video", **kwargs) -> KlingEffectOperator:
+    """An operator of a DAG `d`, which looks often."""
+    with DAG("d", schedule=None):
+        return KlingEffectOperator(
+            task_id=task_id, **{"effect_scene": "pet_lion_pro", "image": URL, "poll_interval": 0.05, **kwargs}
+        )

@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from airflow_provider_kling import protocol
-from airflow_provider_kling.connection import KlingSettings
-from airflow_provider_kling.effects import MAX_IMAGE_BYTES, EffectRequest, scenes
-from airflow_provider_kling.endings import seconds
+from airflow_provider_kling import api as protocol
+from airflow_provider_kling.api import MAX_IMAGE_BYTES, EffectRequest, scenes
+from airflow_provider_kling.client import KlingSettings
 from airflow_provider_kling.errors import KlingAnswerError, KlingInputError, KlingManifestError
-from airflow_provider_kling.images import load_image
-from airflow_provider_kling.manifest import read_rows
+from airflow_provider_kling.manifests import load_image
+from airflow_provider_kling.manifests.rows import read_rows
+from airflow_provider_kling.outcomes import seconds
 from airflow_provider_kling.storage import storage_path
 
 URL = "https://example.com/a.jpg"

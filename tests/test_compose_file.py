@@ -18,7 +18,7 @@ import yaml
 from places import ROOT
 
 import airflow_provider_kling
-from airflow_provider_kling.emulator.settings import ENV_PREFIX, Settings
+from airflow_provider_kling.emulator.model import ENV_PREFIX, Settings
 
 sys.path.append(str(Path(__file__).parent / "compose"))
 from composefile import load

@@ -24,18 +24,19 @@ import pendulum
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_protocol import QUERY_ANSWER
+from vendor import QUERY_ANSWER
 
-from airflow_provider_kling import endings, flows, protocol, records, results
-from airflow_provider_kling.aiohttp_transport import AiohttpTransport
-from airflow_provider_kling.connection import KlingSettings
-from airflow_provider_kling.effects import EffectRequest
+from airflow_provider_kling import api as protocol
+from airflow_provider_kling import outcomes as endings
+from airflow_provider_kling.api import Answer, ApiKey, Call, EffectRequest, Refusal, ResourcePack, Task
+from airflow_provider_kling.client import AiohttpTransport, KlingSettings, RequestsTransport, flows
 from airflow_provider_kling.errors import KlingDownloadError, KlingError
-from airflow_provider_kling.fanout import read_manifest
 from airflow_provider_kling.hooks import KlingHook
-from airflow_provider_kling.manifest import BadRow, Row, parse_rows, read_rows
-from airflow_provider_kling.protocol import Answer, ApiKey, Call, Refusal, ResourcePack, Task
-from airflow_provider_kling.requests_transport import RequestsTransport
+from airflow_provider_kling.manifests import BadRow, Row, parse_rows
+from airflow_provider_kling.manifests import formats as records
+from airflow_provider_kling.manifests.rows import read_rows
+from airflow_provider_kling.mapping import read_manifest
+from airflow_provider_kling.results import lines as results
 
 fuzzed = functools.partial(settings, deadline=None, report_multiple_bugs=False, suppress_health_check=list(HealthCheck))
 

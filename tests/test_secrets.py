@@ -23,17 +23,16 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG
+from airflow_home import Airflow
 from leaks import leaks
 from places import PHOTOS
 from task_runs import FakeAirflow
-from test_dags import Airflow
 
 from airflow_provider_kling import errors
-from airflow_provider_kling.effects import EffectRequest
+from airflow_provider_kling.api import EffectRequest, Task, Video
 from airflow_provider_kling.hooks import KlingHook
-from airflow_provider_kling.images import load_image
+from airflow_provider_kling.manifests import load_image
 from airflow_provider_kling.operators import KlingEffectOperator
-from airflow_provider_kling.protocol import Task, Video
 from airflow_provider_kling.sensors import KlingTaskSensor
 
 URL = "https://example.com/portrait.jpg"

@@ -11,7 +11,7 @@ from airflow.sdk.io import attach
 from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_kling import storage
-from airflow_provider_kling.effects import EffectRequest
+from airflow_provider_kling.api import EffectRequest
 from airflow_provider_kling.errors import KlingDownloadError, KlingInputError, KlingStorageError
 from airflow_provider_kling.hooks import KlingHook
 

@@ -25,25 +25,7 @@ It keeps everything in memory, and forgets it at its end. Whoever reaches its po
 this machine, or in a network of its own.
 """
 
-from __future__ import annotations
+from lazy_loader import attach_stub
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from airflow_provider_kling.emulator.handle import KlingEmulator
-    from airflow_provider_kling.emulator.settings import Settings
-
-__all__ = ["KlingEmulator", "Settings"]
-
-
-def __getattr__(name: str) -> Any:
-    # Every pytest run imports this package for its plugin, so nothing is loaded before it is used.
-    if name == "KlingEmulator":
-        from airflow_provider_kling.emulator.handle import KlingEmulator
-
-        return KlingEmulator
-    if name == "Settings":
-        from airflow_provider_kling.emulator.settings import Settings
-
-        return Settings
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# Every pytest run imports this package for its plugin, so nothing is loaded before it is used.
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

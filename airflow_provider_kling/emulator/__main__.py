@@ -9,9 +9,8 @@ import sys
 import warnings
 
 from airflow_provider_kling.emulator.connection import connection
-from airflow_provider_kling.emulator.journal import Entry
-from airflow_provider_kling.emulator.server import serve
-from airflow_provider_kling.emulator.settings import Settings, parse
+from airflow_provider_kling.emulator.model import Entry, Settings, parse
+from airflow_provider_kling.emulator.web import serve
 
 
 def main() -> None:

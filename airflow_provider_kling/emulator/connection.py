@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from airflow_provider_kling.emulator.settings import Settings
+from airflow_provider_kling.emulator.model import Settings
 
 
 def connection(settings: Settings, url: str, *, auth: str = "api_key") -> str:

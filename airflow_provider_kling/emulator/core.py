@@ -11,20 +11,22 @@ from typing import Any
 
 import aiohttp
 
-from airflow_provider_kling.effects import MAX_IMAGE_BYTES, is_url
-from airflow_provider_kling.emulator import inputs
-from airflow_provider_kling.emulator.account import Account
-from airflow_provider_kling.emulator.callbacks import Callbacks, Notice, shown_url
-from airflow_provider_kling.emulator.clock import Clock
-from airflow_provider_kling.emulator.faults import Faults
-from airflow_provider_kling.emulator.guard import Guard
-from airflow_provider_kling.emulator.journal import Journal
-from airflow_provider_kling.emulator.links import Link, Links
-from airflow_provider_kling.emulator.pictures import Store
-from airflow_provider_kling.emulator.settings import Settings
-from airflow_provider_kling.emulator.task import Order, Record
-from airflow_provider_kling.emulator.videos import SECONDS, Videos
-from airflow_provider_kling.protocol import CreateBody, Refusal, Video
+from airflow_provider_kling.api import MAX_IMAGE_BYTES, CreateBody, Refusal, Video, is_url
+from airflow_provider_kling.emulator.model import (
+    Account,
+    Clock,
+    Faults,
+    Guard,
+    Journal,
+    Link,
+    Links,
+    Order,
+    Record,
+    Settings,
+    inputs,
+)
+from airflow_provider_kling.emulator.videos import SECONDS, Store, Videos
+from airflow_provider_kling.emulator.web import Callbacks, Notice, shown_url
 
 FIXED = ("host", "port", "log")  # settings that only a new start can change
 FETCH_TIMEOUT = 10.0

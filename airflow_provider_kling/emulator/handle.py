@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from urllib.parse import urlencode, urlsplit
 
 from airflow_provider_kling.emulator.connection import connection
-from airflow_provider_kling.emulator.settings import ENV_PREFIX, Settings, to_arguments
+from airflow_provider_kling.emulator.model import ENV_PREFIX, Settings, to_arguments
 
 
 class Runner(Protocol):
@@ -45,7 +45,7 @@ class KlingEmulator:
     def start(self) -> KlingEmulator:
         """Start it; it answers when this returns."""
         if self._runner is None:
-            from airflow_provider_kling.emulator.server import ServerThread
+            from airflow_provider_kling.emulator.web import ServerThread
 
             self._runner = ServerThread(self.settings)
         self._url = self._runner.start()

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from airflow.sdk import dag, get_current_context, task
 
-from airflow_provider_kling.fanout import outcomes_of, read_manifest, write_results
+from airflow_provider_kling.mapping import outcomes_of, read_manifest, write_results
 from airflow_provider_kling.operators import KlingEffectOperator
 
 PARAMS = {"manifest": "", "output": "", "kling_conn_id": "kling_default"}

@@ -8,10 +8,8 @@ from decimal import Decimal
 
 import pytest
 
-from airflow_provider_kling.emulator.account import Account
-from airflow_provider_kling.emulator.settings import Settings
-from airflow_provider_kling.emulator.task import Order, Plan
-from airflow_provider_kling.protocol import Refusal
+from airflow_provider_kling.api import Refusal
+from airflow_provider_kling.emulator.model import Account, Order, Plan, Settings
 
 FULL = (429, 1303, "parallel task over resource pack limit")
 

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
+from airflow_provider_kling.api import Task
 from airflow_provider_kling.emulator import KlingEmulator
-from airflow_provider_kling.emulator.callbacks import shown_url, sign
-from airflow_provider_kling.protocol import Task
+from airflow_provider_kling.emulator.web import shown_url
+from airflow_provider_kling.emulator.web.callbacks import sign
 
 SECRET = "whsec_dGVzdHNlY3JldHRlc3RzZWNyZXR0ZXN0c2VjcmV0MTI="
 

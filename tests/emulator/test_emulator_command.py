@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from airflow_provider_kling.emulator import KlingEmulator, Settings
-from airflow_provider_kling.emulator.settings import parse, to_arguments
+from airflow_provider_kling.emulator.model import parse, to_arguments
 
 COMMAND = [sys.executable, "-m", "airflow_provider_kling.emulator"]
 

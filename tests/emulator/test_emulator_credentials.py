@@ -8,9 +8,8 @@ from email.utils import parsedate_to_datetime
 import jwt
 import pytest
 
-from airflow_provider_kling.emulator import guard as guard_module
-from airflow_provider_kling.emulator.guard import Guard
-from airflow_provider_kling.emulator.settings import Settings
+from airflow_provider_kling.emulator.model import Guard, Settings
+from airflow_provider_kling.emulator.model import guard as guard_module
 
 
 def token(kling, *, begin: float = -5, end: float = 1800, **changes: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import requests
 
-from airflow_provider_kling.protocol import CODES
+from airflow_provider_kling.api import CODES
 
 
 @pytest.mark.parametrize("number", sorted(CODES))

@@ -8,8 +8,8 @@ import pytest
 import requests
 
 from airflow_provider_kling.emulator import KlingEmulator
-from airflow_provider_kling.emulator.clock import Clock
-from airflow_provider_kling.emulator.journal import LENGTH, Journal
+from airflow_provider_kling.emulator.model import Clock, Journal
+from airflow_provider_kling.emulator.model.journal import LENGTH
 
 # --- Tasks to come -------------------------------------------------------------------------------------------------
 

@@ -9,9 +9,9 @@ import av
 import pytest
 import requests
 
-from airflow_provider_kling.emulator import videos
-from airflow_provider_kling.emulator.links import Link, Links
-from airflow_provider_kling.emulator.pictures import DRAWINGS, Store, drawn_key, opened
+from airflow_provider_kling.emulator.model import Link, Links
+from airflow_provider_kling.emulator.videos import Store, drawn_key, rendering
+from airflow_provider_kling.emulator.videos.pictures import DRAWINGS, opened
 
 
 def load(url: str) -> requests.Response:
@@ -76,24 +76,24 @@ def test_watermark_has_a_video_of_its_own(client, kling):
 def test_any_shape_plays(picture, size):
     import base64
 
-    from airflow_provider_kling.emulator.inputs import of_bytes
+    from airflow_provider_kling.emulator.model.inputs import of_bytes
 
     image = of_bytes(base64.b64decode(picture(*size)))
-    shown = frames(videos.make("let’s_ride", [(image.key, image.data)], watermark=True))
+    shown = frames(rendering.make("let’s_ride", [(image.key, image.data)], watermark=True))
     assert shown[0].width % 2 == shown[0].height % 2 == 0
     assert max(shown[0].width, shown[0].height) <= 640
 
 
 def test_packaged_clip_plays():
-    assert len(videos.clip()) < 30_000
-    assert len(frames(videos.clip())) == 48
+    assert len(rendering.clip()) < 30_000
+    assert len(frames(rendering.clip())) == 48
 
 
 async def test_without_pyav_the_clip_is_sent(monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "av" else find(name, *rest))
-    maker = videos.Videos(pictures=Store(limit=1))
-    assert await maker.get(scene="squish", pictures=["drawn:1"], watermark=False) == videos.clip()
+    maker = rendering.Videos(pictures=Store(limit=1))
+    assert await maker.get(scene="squish", pictures=["drawn:1"], watermark=False) == rendering.clip()
     maker.close()
 
 
@@ -101,8 +101,8 @@ async def test_video_is_made_once_for_all_who_ask(monkeypatch):
     import asyncio
 
     made = []
-    monkeypatch.setattr(videos, "make", lambda scene, images, *, watermark: made.append(scene) or b"video")
-    maker = videos.Videos(pictures=Store(limit=1))
+    monkeypatch.setattr(rendering, "make", lambda scene, images, *, watermark: made.append(scene) or b"video")
+    maker = rendering.Videos(pictures=Store(limit=1))
     ask = {"scene": "squish", "pictures": ["drawn:1"], "watermark": False}
     assert await asyncio.gather(*(maker.get(**ask) for _ in range(20))) == [b"video"] * 20
     assert await maker.get(**ask) == b"video"

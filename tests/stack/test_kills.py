@@ -23,7 +23,7 @@ from stack import TASKS_AT_ONCE, Stack
 from together import at_once
 from wishes import Account
 
-from airflow_provider_kling.effects import scenes
+from airflow_provider_kling.api import scenes
 
 # One scene for each row tells rows apart in the journal; none is a part of another, as faults are told by a part.
 SINGLE = [scene.name for scene in scenes().values() if scene.images == 1]

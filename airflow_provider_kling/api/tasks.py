@@ -1,0 +1,163 @@
+"""What the API tells of: tasks, their videos, and the resource packs that pay for them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pendulum
+
+from airflow_provider_kling.api.parsing import (
+    excerpt,
+    milliseconds,
+    read_id,
+    read_number,
+    read_object,
+    read_text,
+    read_time,
+    read_units,
+    read_url,
+    seen,
+)
+from airflow_provider_kling.errors import KlingAnswerError
+
+SUBMITTED, PROCESSING, SUCCEED, FAILED = "submitted", "processing", "succeed", "failed"
+STATUSES = (SUBMITTED, PROCESSING, SUCCEED, FAILED)
+
+LINK_LIFETIME = pendulum.duration(days=30)  # "generated images/videos will be cleared after 30 days"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Video:
+    """A video that a task made. `duration` is in seconds, where Kling tells it."""
+
+    id: str | None
+    url: str
+    watermark_url: str | None = None
+    duration: float | None = None
+
+    @classmethod
+    def from_json(cls, data: Any) -> Video:
+        data = read_object(data, "a video")
+        return cls(
+            id=read_text(data, "id"),
+            url=read_url(data, "url", required=True) or "",
+            watermark_url=read_url(data, "watermark_url"),
+            duration=read_number(data, "duration"),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        shown = {"id": self.id, "url": self.url, "watermark_url": self.watermark_url}
+        return shown if self.duration is None else {**shown, "duration": f"{self.duration:g}"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A task at Kling. `units` is what it cost, a decimal text as Kling gives it, None until it is known."""
+
+    kling_task_id: str
+    status: str
+    message: str = ""
+    external_task_id: str | None = None
+    videos: tuple[Video, ...] = ()
+    units: str | None = None
+    created_at: pendulum.DateTime | None = None
+    updated_at: pendulum.DateTime | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status == SUCCEED
+
+    @property
+    def failed(self) -> bool:
+        return self.status == FAILED
+
+    @property
+    def done(self) -> bool:
+        return self.succeeded or self.failed
+
+    @property
+    def known_status(self) -> bool:
+        """Whether this version knows the status; one it does not know is neither an end nor a success."""
+        return self.status in STATUSES
+
+    @property
+    def links_expire_at(self) -> pendulum.DateTime | None:
+        """When the links of its videos die, as far as its last change tells."""
+        try:
+            return self.updated_at + LINK_LIFETIME if self.succeeded and self.updated_at else None
+        except OverflowError:  # in the year 9999
+            return None
+
+    @classmethod
+    def from_json(cls, data: Any) -> Task:
+        """A task from `data` of an answer, or from a callback's body. Raises KlingAnswerError for another shape."""
+        data = read_object(data, "a task")
+        info = read_object(data.get("task_info") or {}, "task_info")
+        result = read_object(data.get("task_result") or {}, "task_result")
+        videos = result.get("videos") or ()
+        if not isinstance(videos, list | tuple):
+            raise KlingAnswerError(f"videos of a task is {seen(videos)}, not a list.")
+        status = read_text(data, "task_status", required=True) or ""
+        if status == SUCCEED and not videos and "task_result" in data:
+            raise KlingAnswerError(f"Task {seen(data.get('task_id'))} has succeeded, but its answer holds no video.")
+        return cls(
+            kling_task_id=read_id(data, "task_id"),
+            status=status,
+            message=read_text(data, "task_status_msg") or "",
+            external_task_id=read_text(info, "external_task_id"),
+            videos=tuple(Video.from_json(video) for video in videos),
+            units=read_units(data),
+            created_at=read_time(data, "created_at"),
+            updated_at=read_time(data, "updated_at"),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The `data` of a query's answer, without `watermark_info`."""
+        shown: dict[str, Any] = {
+            "task_id": self.kling_task_id,
+            "task_status": self.status,
+            "task_status_msg": self.message,
+            "task_info": {"external_task_id": self.external_task_id},
+            "task_result": {"videos": [video.to_json() for video in self.videos]},
+            "created_at": milliseconds(self.created_at),
+            "updated_at": milliseconds(self.updated_at),
+        }
+        return shown if self.units is None else {**shown, "final_unit_deduction": self.units}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResourcePack:
+    """A resource pack of the account. `remaining` is up to 12 hours late."""
+
+    id: str
+    name: str
+    type: str
+    status: str
+    total: float | None
+    remaining: float | None
+    effective_at: pendulum.DateTime | None
+    invalid_at: pendulum.DateTime | None
+
+    @classmethod
+    def from_json(cls, data: Any) -> ResourcePack:
+        data = read_object(data, "a resource pack")
+        return cls(
+            id=read_text(data, "resource_pack_id") or "",
+            name=read_text(data, "resource_pack_name") or "",
+            type=read_text(data, "resource_pack_type") or "",
+            status=read_text(data, "status") or "",
+            total=read_number(data, "total_quantity"),
+            remaining=read_number(data, "remaining_quantity"),
+            effective_at=read_time(data, "effective_time"),
+            invalid_at=read_time(data, "invalid_time"),
+        )
+
+
+def callback_task(body: bytes) -> Task:
+    """The task in a callback's body, which has no envelope; KlingAnswerError for anything else."""
+    try:
+        return Task.from_json(json.loads(body))
+    except (ValueError, RecursionError):
+        raise KlingAnswerError(f"A callback holds {excerpt(body)} instead of JSON.") from None

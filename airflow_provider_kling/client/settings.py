@@ -1,0 +1,166 @@
+"""What an Airflow connection of type `kling` says, checked."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from airflow_provider_kling.api import DEFAULT_BASE_URL, AccessKey, ApiKey, Credentials
+from airflow_provider_kling.errors import KlingInputError, KlingSettingsError
+
+DEFAULT_TIMEOUT = 60.0  # seconds without a byte from the server
+CONNECT_TIMEOUT = 10.0  # seconds until a connection stands
+
+
+class AirflowConnection(Protocol):
+    """The part of Airflow's Connection that is read here."""
+
+    conn_id: Any
+    login: Any
+    password: Any
+    host: Any
+    schema: Any
+    port: Any
+
+    @property
+    def extra_dejson(self) -> Any: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class KlingSettings:
+    """Where the API is, with which keys, and how to get there.
+
+    `timeout` is in seconds. `verify` is whether to check TLS certificates, or the path of a CA bundle. `proxies` maps
+    `http` and `https` to proxy URLs. `max_concurrency` caps the slots that are used, where the user wants fewer than
+    the account has.
+    """
+
+    base_url: str
+    credentials: Credentials = field(repr=False)
+    timeout: float = DEFAULT_TIMEOUT
+    verify: bool | str = True
+    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    max_concurrency: int | None = None
+    webhook_secret: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, connection: AirflowConnection) -> KlingSettings:
+        """The settings of this connection; KlingSettingsError names the field that is wrong, and what is wanted."""
+        where = f"Connection {connection.conn_id!r}"
+        extra = connection.extra_dejson
+        if not isinstance(extra, Mapping):
+            raise KlingSettingsError(f"{where}: extra is {type(extra).__name__}; wanted is a JSON object.")
+        try:
+            credentials = _credentials(connection)
+        except KlingInputError as error:
+            raise KlingSettingsError(f"{where}: {error}") from None
+        return cls(
+            base_url=_base_url(connection, where),
+            credentials=credentials,
+            timeout=_timeout(extra.get("timeout"), where),
+            verify=_verify(extra.get("verify"), where),
+            proxies=_proxies(extra.get("proxies"), where),
+            max_concurrency=_max_concurrency(extra.get("max_concurrency"), where),
+            webhook_secret=_webhook_secret(extra.get("webhook_secret"), where),
+        )
+
+
+def _credentials(connection: AirflowConnection) -> Credentials:
+    if not connection.password:
+        wanted = (
+            "the secret key of its access key"
+            if connection.login
+            else "an API key, or login and password for access and secret key"
+        )
+        raise KlingInputError(f"password is empty; wanted is {wanted}.")
+    if connection.login:
+        return AccessKey(connection.login, connection.password)
+    return ApiKey(connection.password)
+
+
+def _base_url(connection: AirflowConnection, where: str) -> str:
+    """The base URL without a slash at its end. `host` may be a whole URL, or a name with Airflow's schema and port."""
+    host = (connection.host or "").strip()
+    if not host:
+        return DEFAULT_BASE_URL
+    url = host if "://" in host else f"{connection.schema or 'https'}://{host}"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        name = parts.hostname
+    except ValueError:
+        port, name = None, None
+    if not name or any(character.isspace() for character in url):
+        raise KlingSettingsError(f"{where}: host is {host!r}; wanted is a base URL like {DEFAULT_BASE_URL}.")
+    if parts.scheme not in ("http", "https"):
+        raise KlingSettingsError(f"{where}: host has the scheme {parts.scheme!r}; wanted is http or https.")
+    if parts.query or parts.fragment or "@" in parts.netloc:
+        raise KlingSettingsError(
+            f"{where}: host holds more than scheme, name, port and path; wanted is a base URL like {DEFAULT_BASE_URL}."
+        )
+    authority = f"[{name}]" if ":" in name else name
+    if port or connection.port:
+        authority = f"{authority}:{port or connection.port}"
+    return f"{parts.scheme}://{authority}{parts.path.rstrip('/')}"
+
+
+def _timeout(value: Any, where: str) -> float:
+    if value is None or value == "":
+        return DEFAULT_TIMEOUT
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = -1.0
+    if isinstance(value, bool) or not 0 < seconds < 86400:
+        raise KlingSettingsError(f"{where}: extra timeout is {value!r}; wanted is a number of seconds, like 60.")
+    return seconds
+
+
+def _verify(value: Any, where: str) -> bool | str:
+    if value is None or value == "":
+        return True
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        return words.get(value.strip().lower(), value)
+    raise KlingSettingsError(f"{where}: extra verify is {value!r}; wanted is true, false, or the path of a CA bundle.")
+
+
+def _proxies(value: Any, where: str) -> dict[str, str]:
+    if value is None or value == "":
+        return {}
+    if isinstance(value, str):
+        value = {"http": value, "https": value}
+    if not isinstance(value, Mapping) or not all(isinstance(url, str) and "://" in url for url in value.values()):
+        raise KlingSettingsError(
+            f'{where}: extra proxies is not as wanted: a URL, or an object like {{"https": "http://proxy:3128"}}.'
+        )
+    return dict(value)
+
+
+def _max_concurrency(value: Any, where: str) -> int | None:
+    if value is None or value == "":
+        return None
+    try:
+        number = int(value)
+    except (TypeError, ValueError):
+        number = 0
+    if isinstance(value, bool) or number < 1 or number != float(value):
+        raise KlingSettingsError(f"{where}: extra max_concurrency is {value!r}; wanted is a whole number from 1.")
+    return number
+
+
+def _webhook_secret(value: Any, where: str) -> str | None:
+    if value is None or value == "":
+        return None
+    try:
+        key = base64.b64decode(value.removeprefix("whsec_"), validate=True)
+    except (AttributeError, TypeError, ValueError):
+        key = b""
+    if not key or not value.startswith("whsec_"):
+        raise KlingSettingsError(f"{where}: extra webhook_secret is not as wanted: whsec_ and base64, as Kling's console shows it.")
+    return str(value)

@@ -1,0 +1,2 @@
+from .handle import KlingEmulator as KlingEmulator
+from .model import Settings as Settings

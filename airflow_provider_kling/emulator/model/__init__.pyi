@@ -1,0 +1,25 @@
+# The public names of this folder; `__init__.py` loads each when it is first used.
+from .account import Account as Account
+from .clock import Clock as Clock
+from .faults import Fault as Fault
+from .faults import Faults as Faults
+from .guard import Guard as Guard
+from .guard import skewed_date as skewed_date
+from .journal import Entry as Entry
+from .journal import Journal as Journal
+from .links import Link as Link
+from .links import Links as Links
+from .replies import Reply as Reply
+from .replies import no_such_path as no_such_path
+from .replies import plain as plain
+from .replies import refused as refused
+from .replies import succeeded as succeeded
+from .replies import to_bytes as to_bytes
+from .settings import ENV_PREFIX as ENV_PREFIX
+from .settings import Settings as Settings
+from .settings import parse as parse
+from .settings import to_arguments as to_arguments
+from .task import Order as Order
+from .task import Plan as Plan
+from .task import Record as Record
+from .task import created as created

@@ -1,0 +1,241 @@
+"""The account: its tasks, slots and units. A pure state machine; whoever asks brings the time along."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import random
+from collections.abc import Iterator
+from decimal import Decimal
+from hashlib import sha256
+from typing import Any
+
+from airflow_provider_kling.api import EXISTS, NOT_FOUND, Refusal
+from airflow_provider_kling.emulator.model.settings import BY_SCENE, Settings
+from airflow_provider_kling.emulator.model.task import WAITING, Order, Plan, Record
+
+
+class Account:
+    """Tasks of one account. Methods raise Refusal where the API would answer with an error.
+
+    `settings` may be exchanged at any time, and hold for what comes after. `now` never goes back.
+    """
+
+    def __init__(self, settings: Settings, *, now: float) -> None:
+        self.settings = settings
+        self.plans: list[Plan] = []
+        self.occupied = 0  # slots that other programs take
+        self.spent = Decimal(0)
+        self._random = random.Random(settings.seed)  # noqa: S311 - it decides durations and orders only
+        self._opened_at = now
+        # 18 digits, too many for a float; another emulator starts elsewhere, so old ids mean nothing to it.
+        self._first_id = int(now * 1000) * 10**5
+        self._records: list[Record] = []  # all ever made, by serial
+        self._listed: list[Record] = []  # what a list shows, the oldest first
+        self._shuffled: list[Record] = []
+        self._by_id: dict[str, Record] = {}
+        self._by_external_id: dict[str, Record] = {}
+        self._running = 0
+        self._ends: list[tuple[float, int]] = []  # heap; an entry that is not the record's end any more is void
+        self._notices: list[tuple[float, int]] = []  # heap of status changes of tasks with a callback_url
+        self._costs_at = -math.inf
+
+    # --- What the API does -----------------------------------------------------------------------------------
+
+    def create(self, order: Order, *, now: float) -> Record:
+        """A new task. Refusal: external id taken, all slots taken, no units left; then nothing is made."""
+        taken = self._by_external_id.get(order.external_task_id or "")
+        if taken and not (self.settings.free_failed_ids and taken.done(now) and taken.failure):
+            raise Refusal(1201, EXISTS.format(id=order.external_task_id))
+        if self.used(now) >= self.settings.slots:
+            raise Refusal(1303)
+        if self.spent >= Decimal(str(self.settings.balance)):
+            raise Refusal(1102)
+        record = self._record(order, self._plan_for(order), now)
+        self._records.append(record)
+        self._listed.append(record)
+        self._shuffle_in(record)
+        self._by_id[record.kling_task_id] = record
+        if order.external_task_id:
+            self._by_external_id[order.external_task_id] = record
+        self._running += 1
+        self._expect_end(record)
+        if order.callback_url:
+            for moment in (record.created_at, record.starts_at):
+                heapq.heappush(self._notices, (moment, record.serial))
+        return record
+
+    def find(self, any_id: str) -> Record | None:
+        """The task with this task id or external id, if there is one."""
+        return self._by_id.get(any_id) or self._by_external_id.get(any_id)
+
+    def get(self, any_id: str) -> Record:
+        """The same; Refusal 1201 if there is none."""
+        record = self.find(any_id)
+        if record is None:
+            raise Refusal(1201, NOT_FOUND.format(id=any_id))
+        return record
+
+    def page(self, number: int, size: int) -> list[Record]:
+        """One page of the list, in the order of the settings."""
+        first = (number - 1) * size
+        if self.settings.list_order == "shuffled":
+            return self._shuffled[first : first + size]
+        if self.settings.list_order == "oldest":
+            return self._listed[first : first + size]
+        last = len(self._listed) - first
+        return self._listed[max(0, last - size) : max(0, last)][::-1]
+
+    def costs(self, *, now: float, name: str | None) -> dict[str, Any]:
+        """The account's resource packs; Refusal 1302 when asked too often."""
+        if now - self._costs_at < self.settings.costs_interval:
+            raise Refusal(1302)
+        self._costs_at = now
+        self._release(now)
+        left = max(Decimal(0), Decimal(str(self.settings.balance)) - self.spent)
+        bought = int(self._opened_at * 1000)
+        pack = {
+            "resource_pack_name": "Emulator pack",
+            "resource_pack_id": "emulator-pack-1",
+            "resource_pack_type": "decreasing_total",
+            "total_quantity": self.settings.balance,
+            "remaining_quantity": float(left),
+            "purchase_time": bought,
+            "effective_time": bought,
+            "invalid_time": bought + 365 * 86400 * 1000,
+            "status": "online" if left else "runOut",
+        }
+        packs = [pack] if name in (None, "", pack["resource_pack_name"]) else []
+        return {"code": 0, "msg": "SUCCEED", "resource_pack_subscribe_infos": packs}
+
+    def used(self, now: float) -> int:
+        """How many slots are taken, by others too."""
+        self._release(now)
+        return self._running + self.occupied
+
+    def units(self, record: Record) -> str:
+        """What the task costs at its end."""
+        return record.price if not record.failure or self.settings.charge_failed else "0"
+
+    # --- What is done to tasks by hand ------------------------------------------------------------------------
+
+    def finish(self, record: Record, *, now: float, failure: str | None = None) -> None:
+        """End the task now, as a failed one if a message is given. A done task stays as it is."""
+        if record.done(now):
+            return
+        record.failure = record.failure if failure is None else failure
+        record.ends_at = now
+        self._expect_end(record)
+
+    def hold(self, record: Record, *, now: float) -> None:
+        """Let the task never end by itself. A done task stays as it is."""
+        if not record.done(now):
+            record.ends_at = math.inf
+
+    def forget(self, record: Record) -> None:
+        """Let the task vanish: no query finds it any more. It keeps its slot until its end."""
+        record.forgotten = True
+        self._listed.remove(record)
+        self._shuffled.remove(record)
+        del self._by_id[record.kling_task_id]
+        external_id = record.order.external_task_id or ""
+        if self._by_external_id.get(external_id) is record:
+            del self._by_external_id[external_id]
+
+    # --- What can be read of it -------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @property
+    def records(self) -> list[Record]:
+        """All tasks ever made, the oldest first."""
+        return self._records
+
+    def running(self, now: float) -> int:
+        """How many tasks hold a slot."""
+        self._release(now)
+        return self._running
+
+    def slot_use(self, now: float) -> list[tuple[float, int]]:
+        """Each moment at which the number of running tasks changed, with the number from then on."""
+        changes: dict[float, int] = {}
+        for record in self._records:
+            changes[record.created_at] = changes.get(record.created_at, 0) + 1
+            if record.done(now):
+                changes[record.ends_at] = changes.get(record.ends_at, 0) - 1
+        used, line = 0, []
+        for moment in sorted(changes):
+            used += changes[moment]
+            line.append((moment, used))
+        return line
+
+    def notices(self, now: float) -> Iterator[tuple[Record, float]]:
+        """Status changes up to now of tasks with a callback, each once, with its moment."""
+        while self._notices and self._notices[0][0] <= now:
+            moment, serial = heapq.heappop(self._notices)
+            record = self._records[serial]
+            status = record.status(moment)
+            if status != record.announced:
+                record.announced = status
+                yield record, moment
+
+    def next_notice(self) -> float | None:
+        """When the next status change is due."""
+        return self._notices[0][0] if self._notices else None
+
+    # --- Its own works ----------------------------------------------------------------------------------------
+
+    def _record(self, order: Order, plan: Plan, now: float) -> Record:
+        serial = len(self._records)
+        duration = self.settings.duration * (1 + self.settings.jitter * self._random.uniform(-1, 1))
+        duration = math.inf if plan.never else duration if plan.duration is None else plan.duration
+        waiting = duration if math.isfinite(duration) else self.settings.duration
+        return Record(
+            serial=serial,
+            kling_task_id=str(self._first_id + 37 * serial),
+            order=order,
+            created_at=now,
+            starts_at=now + waiting * WAITING,
+            ends_at=now + duration,
+            price=_price(order.effect_scene) if self.settings.units == BY_SCENE else self.settings.units,
+            failure=plan.fail or order.flaw,
+            word=plan.status,
+        )
+
+    def _plan_for(self, order: Order) -> Plan:
+        for plan in self.plans:
+            if plan.fits(order):
+                if plan.times is not None:
+                    plan.times -= 1
+                    if not plan.times:
+                        self.plans.remove(plan)
+                return plan
+        return Plan()
+
+    def _expect_end(self, record: Record) -> None:
+        if math.isfinite(record.ends_at):
+            heapq.heappush(self._ends, (record.ends_at, record.serial))
+            if record.order.callback_url:
+                heapq.heappush(self._notices, (record.ends_at, record.serial))
+
+    def _release(self, now: float) -> None:
+        """Free the slots of tasks that have ended by now, and take their price."""
+        while self._ends and self._ends[0][0] <= now:
+            moment, serial = heapq.heappop(self._ends)
+            record = self._records[serial]
+            if record.holds and record.ends_at == moment:
+                record.holds = False
+                self._running -= 1
+                self.spent += Decimal(self.units(record))
+
+    def _shuffle_in(self, record: Record) -> None:
+        """Put it anywhere; each step of a Fisher-Yates shuffle from the inside out costs the same."""
+        self._shuffled.append(record)
+        place = self._random.randrange(len(self._shuffled))
+        self._shuffled[-1], self._shuffled[place] = self._shuffled[place], self._shuffled[-1]
+
+
+def _price(scene: str) -> str:
+    """Some price between 1 and 5.5 units, always the same for a scene."""
+    return str(Decimal(2 + sha256(scene.encode()).digest()[0] % 10) / 2)

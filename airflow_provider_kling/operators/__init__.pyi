@@ -1,0 +1,2 @@
+from .batch import KlingEffectBatchOperator as KlingEffectBatchOperator
+from .effect import KlingEffectOperator as KlingEffectOperator

@@ -1,0 +1,141 @@
+"""How work at Kling ends inside Airflow: a done task becomes a result, an error becomes the exception that fits.
+
+Operator and sensor, waiting on a worker or deferred, all end here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
+
+from airflow_provider_kling.errors import (
+    KlingAnswerError,
+    KlingError,
+    KlingInputError,
+    KlingStorageError,
+    KlingTaskFailed,
+    KlingTimeoutError,
+)
+
+try:  # since Airflow 3.2
+    from airflow.sdk.exceptions import AirflowRescheduleException
+except ImportError:
+    from airflow.exceptions import AirflowRescheduleException  # type: ignore[no-redef,assignment,unused-ignore]
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_kling.api import Task
+    from airflow_provider_kling.hooks import KlingHook
+
+__all__ = [
+    "CREATED_TASK",
+    "FAILED_RESULT",
+    "AirflowRescheduleException",
+    "created_word",
+    "earlier_attempt",
+    "finish",
+    "first_start",
+    "seconds",
+    "task_of",
+    "worded",
+]
+
+FAILED_RESULT = "failed_result"  # XCom: what became of a row that did not work
+CREATED_TASK = "kling_task"  # XCom: the ids of a task, as soon as it exists
+
+
+def finish(
+    hook: KlingHook, task: Task, *, save_to: str | None = None, effect_scene: str | None = None, row_id: str | None = None
+) -> dict[str, Any]:
+    """The result of a done task, with its videos saved if that is wished; KlingTaskFailed for a failed one."""
+    from airflow_provider_kling.results import result_of
+
+    paths = hook.save_videos(task, save_to) if save_to and task.succeeded else []
+    result = result_of(task, effect_scene=effect_scene, paths=paths)
+    return result if row_id is None else {**result, "row_id": row_id}
+
+
+def task_of(event: Any) -> Task:
+    """The task in a trigger's event, or the error in it, raised. Anything else is KlingAnswerError."""
+    from airflow_provider_kling.api import Task, seen
+
+    match event:
+        case {"task": data}:
+            return Task.from_json(data)
+        case {"timeout": str(message)}:
+            raise KlingTimeoutError(message)
+        case {"error": str(message), "retryable": bool(retryable), "invalid": bool(invalid)}:
+            error = KlingInputError(message) if invalid else KlingError(message)
+            error.retryable = retryable
+            raise error
+        case _:
+            found = seen(list(event)) if isinstance(event, dict) else type(event).__name__
+            raise KlingAnswerError(f"The trigger ended with an event that this version does not know: {found}.")
+
+
+@dataclass
+class Word:
+    """What is known of a row while it is worked on: its task, as soon as there is one."""
+
+    task: Task | None = None
+
+
+@contextlib.contextmanager
+def worded(context: Context, *, row_id: str | None, effect_scene: str | None = None, sensor: bool = False) -> Iterator[Word]:
+    """Leave a word for the row (XCom `failed_result`) before a KlingError goes on as Airflow wants it.
+
+    What cannot pass by itself becomes AirflowFailException, so that no retry is spent on it; a sensor's time-out
+    becomes AirflowSensorTimeout; all else stays as it is, and Airflow's retries apply.
+    """
+    word = Word()
+    try:
+        yield word
+    except KlingError as error:
+        from airflow_provider_kling.results import error_result
+
+        left = error_result(error, row_id=row_id, task=word.task, effect_scene=effect_scene)
+        context["ti"].xcom_push(key=FAILED_RESULT, value=left)
+        if isinstance(error, KlingTimeoutError) and sensor:
+            raise AirflowSensorTimeout(str(error)) from error
+        if _worth_a_retry(error, sensor=sensor):
+            raise
+        raise AirflowFailException(str(error)) from error
+
+
+def _worth_a_retry(error: KlingError, *, sensor: bool) -> bool:
+    """Whether one of Airflow's retries may help: a failed task only helps whoever can ask for another one."""
+    if isinstance(error, KlingTaskFailed):
+        return not sensor and not error.input_fault
+    return error.retryable or isinstance(error, KlingTimeoutError | KlingStorageError)
+
+
+def earlier_attempt(context: Context) -> bool:
+    """Whether an earlier attempt of this task instance may have come as far as a create."""
+    return bool(context["ti"].try_number > 1 or context.get("task_reschedule_count", 0))
+
+
+def first_start(context: Context, now: datetime) -> datetime:
+    """When this try began, reschedules included."""
+    if context.get("task_reschedule_count", 0):
+        return context["ti"].get_first_reschedule_date(context) or now
+    return now
+
+
+def seconds(span: float | timedelta, what: str) -> float:
+    """A span as seconds; KlingInputError for one that is none."""
+    if isinstance(span, timedelta):
+        span = span.total_seconds()
+    if isinstance(span, bool) or not isinstance(span, int | float) or not span > 0:
+        raise KlingInputError(f"{what} is {span!r}; wanted is a positive number of seconds, or a timedelta.")
+    return float(span)
+
+
+def created_word(task: Task, *, row_id: str | None) -> Mapping[str, Any]:
+    """The ids of a task that exists now, for whoever must find it again."""
+    return {"row_id": row_id, "kling_task_id": task.kling_task_id, "external_task_id": task.external_task_id}

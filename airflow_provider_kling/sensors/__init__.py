@@ -1,0 +1,8 @@
+"""The sensor that DAG files import.
+
+May import everything below; never `operators`. A DAG file pays for what is imported at the top of these modules.
+"""
+
+from lazy_loader import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -1,0 +1,158 @@
+"""KlingTaskSensor: until a Kling task is done."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    BaseSensorOperator,
+    PokeReturnValue,
+    conf,
+)
+
+from airflow_provider_kling.links import KlingVideoLink
+from airflow_provider_kling.outcomes import earlier_attempt, finish, seconds, task_of, worded
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_kling.api import Task
+    from airflow_provider_kling.hooks import KlingHook
+
+
+class KlingTaskSensor(BaseSensorOperator):
+    """Waits until a Kling task is done; its XCom is the result (plain JSON, see the docs).
+
+    :param kling_task_id: the task's id, or its external id. Templated.
+    :param save_to: a folder or URI for the videos. What is there already is not loaded again. Templated.
+    :param kling_conn_id: the connection of the account that made the task, or a list of those that may have (as text:
+        with commas). Templated.
+    :param row_id: the manifest row this is for; it stands in the result as `row_id`. Templated.
+    :param deferrable: wait in the triggerer, without a worker. Default: Airflow's `[operators] default_deferrable`.
+    :param end_from_trigger: with `deferrable`: a success is also saved and ended by the triggerer, without a second start
+        of a worker, where nothing is lost by it (see the docs). Default: a worker ends it.
+
+    `mode`, `poke_interval` (default 10 s), `timeout`, `soft_fail` and the others work as for every sensor. A failed
+    task fails the sensor without a retry. Passing faults of the API are waited out until the timeout.
+    """
+
+    template_fields: Sequence[str] = ("kling_task_id", "save_to", "kling_conn_id", "row_id")
+    ui_color = "#d9f2e6"
+    ui_fgcolor = "#0b3d2e"
+    operator_extra_links = (KlingVideoLink(),)
+
+    def __init__(
+        self,
+        *,
+        kling_task_id: str,
+        save_to: str | None = None,
+        kling_conn_id: str | Sequence[str] = "kling_default",
+        row_id: str | None = None,
+        poke_interval: float | timedelta = 10.0,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        end_from_trigger: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(poke_interval=poke_interval, **kwargs)
+        self.kling_task_id = kling_task_id
+        self.save_to = save_to
+        self.kling_conn_id = kling_conn_id
+        self.row_id = row_id
+        self.deferrable = deferrable
+        self.end_from_trigger = end_from_trigger
+        self.video_url = ""  # for KlingVideoLink
+
+    def execute(self, context: Context) -> Any:
+        if not self.deferrable:
+            with self._told():
+                return super().execute(context)
+        if earlier_attempt(context):  # so it may be done by now
+            with self._softly():
+                poked = self.poke(context)
+                if isinstance(poked, PokeReturnValue):
+                    return poked.xcom_value
+        return self._defer(context)
+
+    def poke(self, context: Context) -> PokeReturnValue | bool:
+        """Look once. A fault of the API that may pass counts as "not yet"."""
+        from airflow_provider_kling.client import flows
+        from airflow_provider_kling.errors import KlingError
+
+        with worded(context, row_id=self.row_id, sensor=True) as word, contextlib.ExitStack() as opened:
+            try:
+                hook = opened.enter_context(self._hook())
+                task = hook.run(flows.look(self.kling_task_id))
+            except KlingError as error:
+                if not error.retryable:
+                    raise
+                self.log.warning("Kling cannot be asked at the moment: %s The task goes on; asking again.", error)
+                return False
+            word.task = task
+            self.log.info("%s", flows.told(task))
+            if not task.done:
+                return False
+            return PokeReturnValue(is_done=True, xcom_value=self._finish(hook, task))
+
+    def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
+        """Called when the trigger has fired."""
+        with worded(context, row_id=self.row_id, sensor=True) as word:
+            word.task = task = task_of(event)
+            with self._hook(event) as hook:
+                return self._finish(hook, task)
+
+    def on_kill(self) -> None:
+        self.log.info("Stopped waiting. Kling has no cancel: task %s goes on there and will be charged.", self.kling_task_id)
+
+    def _defer(self, context: Context) -> NoReturn:
+        from airflow_provider_kling.triggers import KlingTaskTrigger, defer
+
+        timeout = seconds(self.timeout, "timeout")
+        with worded(context, row_id=self.row_id, sensor=True), self._hook() as hook:
+            kling_conn_id = hook.kling_conn_id
+        defer(
+            self,
+            KlingTaskTrigger,
+            kling_conn_id=kling_conn_id,
+            deadline=time.time() + timeout,
+            poll_interval=seconds(self.poke_interval, "poke_interval"),
+            kling_task_id=self.kling_task_id,
+        )
+
+    def _finish(self, hook: KlingHook, task: Task) -> dict[str, Any]:
+        result = finish(hook, task, save_to=self.save_to, row_id=self.row_id)
+        self.video_url = task.videos[0].url
+        return result
+
+    def _hook(self, event: Any = None) -> KlingHook:
+        """The account that knows the task."""
+        from airflow_provider_kling.hooks import hook_of
+
+        return hook_of(self.kling_task_id, self.kling_conn_id, event)
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """A time-out says that the task goes on, with its id."""
+        fate = f"Kling task {self.kling_task_id} goes on and will be charged; run this again to take its result."
+        try:
+            yield
+        except AirflowSensorTimeout as error:
+            raise AirflowSensorTimeout(f"{error} {fate}") from error
+
+    @contextlib.contextmanager
+    def _softly(self) -> Iterator[None]:
+        """What BaseSensorOperator does for the other modes."""
+        try:
+            yield
+        except AirflowSkipException:
+            raise
+        except AirflowException as error:
+            if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(f"Skipped: {error}") from error
+            raise

@@ -1,0 +1,153 @@
+"""The DAGs as a user runs them: `airflow dags test`, against the emulator, with what they leave behind."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+
+import av
+import pytest
+from airflow_home import Airflow
+from places import PHOTOS, ROOT
+
+
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory):
+    return Airflow(tmp_path_factory.mktemp("airflow"))
+
+
+def results(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "results.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.kling_emulator(slots=5, duration=8, videos="clip")
+def test_forty_rows_over_five_slots_end_with_forty_results_and_no_failed_try(airflow, kling, tmp_path, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_KLING_DEFAULT", kling.connection("access_key"))
+    rows = [
+        json.dumps({"id": f"r{number}", "effect_scene": "squish", "image": f"https://example.com/{number}.jpg"})
+        for number in range(40)
+    ]
+    (tmp_path / "forty.jsonl").write_text("\n".join(rows))
+    conf = {"manifest": str(tmp_path / "forty.jsonl"), "output": str(tmp_path / "out")}
+    log = airflow("dags", "test", "kling_effects_mapped", "--conf", json.dumps(conf))
+
+    assert [line["id"] for line in results(tmp_path / "out")] == [f"r{number}" for number in range(40)]
+    assert {line["status"] for line in results(tmp_path / "out")} == {"succeed"}
+    assert len(list((tmp_path / "out" / "videos").glob("*.mp4"))) == 40
+    assert len(kling.ledger) == 40
+    assert kling.state["answers"]["create 1303"] > 0
+    assert max(used for _, used in kling.slot_use) == 5
+    tries = airflow.tries("kling_effects_mapped")
+    assert len(tries) == 82
+    assert {(state, number) for _, state, number in tries} == {("success", 1)}
+    assert kling.secret_key not in log
+
+
+def test_the_packaged_manifest_with_its_photographs_and_its_bad_row(airflow, kling, tmp_path):
+    kling.configure(slots=30)
+    conf = {"manifest": str(ROOT / "demo" / "manifest.csv"), "output": str(tmp_path)}
+    airflow("dags", "test", "kling_effects_mapped", "--conf", json.dumps(conf))
+    lines = results(tmp_path)
+    assert {line["status"] for line in lines} == {"succeed", "invalid"}
+    (bad,) = [line for line in lines if line["status"] == "invalid"]
+    assert "takes two images, the first stands left; found one image" in bad["error"]
+    assert bad["title"] == "A hug needs two: this row is refused"
+    for line in lines:
+        for video in line["videos"] or ():
+            with av.open(io.BytesIO(Path(video["path"]).read_bytes())) as film:
+                assert sum(1 for _ in film.decode(video=0)) > 0
+    report = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert report.count("<video") == len(lines) - 1
+    assert "found one image" in report
+
+
+def test_rows_that_fail_fail_alone_and_have_a_word_each(airflow, kling, tmp_path):
+    import PIL.Image
+
+    PIL.Image.new("RGB", (200, 200)).save(tmp_path / "small.png")
+    (tmp_path / "text.jpg").write_text("no image")
+    manifest = [
+        {"id": "good", "effect_scene": "squish", "image": str(PHOTOS / "china.jpg")},
+        {"id": "risky", "effect_scene": "squish", "image": "https://example.com/risk.jpg"},
+        {"id": "small", "effect_scene": "squish", "image": "small.png"},
+        {"id": "text", "effect_scene": "squish", "image": "text.jpg"},
+        {"id": "gone", "effect_scene": "squish", "image": "gone.jpg"},
+        {"id": "few", "effect_scene": "hug_pro", "image": "small.png"},
+    ]
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    conf = {"manifest": str(tmp_path / "manifest.json"), "output": str(tmp_path / "out")}
+    airflow("dags", "test", "kling_effects_mapped", "--conf", json.dumps(conf))
+    words = {line["id"]: (line["status"], line["error"]) for line in results(tmp_path / "out")}
+    assert {name: status for name, (status, _) in words.items()} == {
+        "good": "succeed",
+        "risky": "failed",
+        "small": "invalid",
+        "text": "invalid",
+        "gone": "invalid",
+        "few": "invalid",
+    }
+    assert "Failure to pass the risk control system" in words["risky"][1]
+    assert "small.png" in words["small"][1]
+    assert len(kling.ledger) == 2
+
+
+@pytest.mark.kling_emulator(videos="clip")
+def test_a_manifest_in_one_task_and_in_shards(airflow, kling, tmp_path):
+    manifest = [
+        {"id": f"r{number}", "effect_scene": "squish", "image": f"https://example.com/{number}.jpg"} for number in range(12)
+    ]
+    manifest += [{"id": "risky", "effect_scene": "squish", "image": "https://example.com/risk.jpg"}, {"id": "bad"}]
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    conf = {"manifest": str(tmp_path / "manifest.json"), "output": str(tmp_path / "out")}
+    airflow("dags", "test", "kling_effects_batch", "--conf", json.dumps(conf))
+    words = {line["id"]: line["status"] for line in results(tmp_path / "out")}
+    assert words == {**{f"r{number}": "succeed" for number in range(12)}, "risky": "failed", "bad": "invalid"}
+    assert len(list((tmp_path / "out" / "videos").glob("*.mp4"))) == 12
+    assert "<article" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert airflow.tries("kling_effects_batch") == [("batch", "success", 1)]
+    assert len(kling.ledger) == 13
+
+    airflow("dags", "test", "kling_effects_sharded", "--conf", json.dumps({**conf, "shards": 3}))
+    shards = [results(tmp_path / "out" / f"shard-{number}-of-3") for number in (1, 2, 3)]
+    assert [len(lines) for lines in shards] == [5, 5, 4]
+    assert {line["id"]: line["status"] for lines in shards for line in lines} == words
+    assert [line["id"] for line in results(tmp_path / "out")] == [row["id"] for row in manifest]
+    assert len(kling.ledger) == 26
+
+
+@pytest.mark.kling_emulator(videos="clip")
+def test_a_manifest_for_a_date(airflow, kling, tmp_path):
+    rows = [{"id": f"r{number}", "effect_scene": "squish", "image": f"https://example.com/{number}.jpg"} for number in range(3)]
+    (tmp_path / "2026-11-20.json").write_text(json.dumps(rows))
+    out = tmp_path / "out"
+    conf = json.dumps({"manifests": str(tmp_path), "output": str(out)})
+    airflow("dags", "test", "kling_effects_backfill", "2026-11-20", "--conf", conf)
+    assert [line["status"] for line in results(out / "2026-11-20")] == ["succeed"] * 3
+    assert [(line["run"], line["id"]) for line in results(out)] == [("2026-11-20", row["id"]) for row in rows]
+    assert {(task, state) for task, state, _ in airflow.tries("kling_effects_backfill")} == {
+        ("find", "success"), ("batch", "success"), ("collect", "success"), ("done", "success")
+    }  # fmt: skip
+
+    airflow("dags", "test", "kling_effects_backfill", "2026-11-21", "--conf", conf)
+    states = [state for _, state, _ in airflow.tries("kling_effects_backfill")]
+    assert states.count("skipped") == 4
+    assert len(kling.ledger) == 3
+
+
+def test_the_smallest_dag(airflow, kling, tmp_path):
+    conf = {"image": "https://example.com/a.jpg", "save_to": str(tmp_path)}
+    airflow("dags", "test", "kling_effect", "--conf", json.dumps(conf))
+    assert len(list(tmp_path.glob("*.mp4"))) == 1
+
+
+@pytest.mark.kling_emulator(duration=0)
+def test_the_dag_of_the_readme(airflow, kling, tmp_path, monkeypatch):
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[:1]
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "readme.py").write_text(code)
+    monkeypatch.setattr(airflow, "dags", tmp_path / "dags")
+    (dag_id,) = re.findall(r"def (\w+)\(\):", code)
+    airflow("dags", "test", dag_id, "--conf", json.dumps({"save_to": str(tmp_path / "videos")}))
+    assert len(list((tmp_path / "videos").glob("*.mp4"))) == 1

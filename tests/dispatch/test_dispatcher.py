@@ -1,0 +1,352 @@
+"""The dispatcher against the emulator: who creates when, who is asked how often, and what becomes of whoever waits."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+
+import pytest
+
+from airflow_provider_kling import errors
+from airflow_provider_kling.api import MAX_PAGE_SIZE, EffectRequest
+from airflow_provider_kling.client import Wish, flows
+from airflow_provider_kling.dispatch import dispatcher
+from airflow_provider_kling.hooks import KlingHook
+from airflow_provider_kling.hooks.kling import READ_TRIES
+
+
+@pytest.fixture(autouse=True)
+def _connection(kling, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_KLING_DEFAULT", kling.connection())
+
+
+def wish(name: str, scene: str = "squish") -> Wish:
+    return Wish(request=EffectRequest(scene, [f"https://example.com/{name}.jpg"]), external_id=name)
+
+
+async def video(account, name: str, *, group: str = "", look_first: bool = False, timeout: float = 60, said: list | None = None):
+    """One wish from its create to its end."""
+    say = (said if said is not None else []).append
+    deadline = time.time() + timeout
+    task = await account.create(wish(name), look_first=look_first, deadline=deadline, group=group, say=say)
+    return await account.wait(task.kling_task_id, deadline=deadline, poll_interval=1, status=task.status, say=say)
+
+
+async def until(happens) -> None:
+    """Wait for what the emulator, in its own thread, knows."""
+    while not happens():  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+
+
+def names(kling) -> list[str]:
+    return [task["external_task_id"] for task in kling.ledger]
+
+
+@pytest.mark.kling_emulator(slots=4, duration=1, videos="clip")
+async def test_a_quota_is_learned_from_one_refusal_and_kept_full(kling):
+    async with KlingHook.dispatched() as account:
+        done = await asyncio.gather(*(video(account, f"w{number}") for number in range(20)))
+    assert all(task.succeeded for task in done)
+    assert sorted(names(kling)) == sorted(f"w{number}" for number in range(20))
+    assert max(used for _, used in kling.slot_use) == 4
+    assert kling.state["answers"]["create 1303"] <= 2
+
+
+@pytest.mark.kling_emulator(slots=2000, duration=600, videos="clip")
+async def test_what_two_pages_do_not_show_is_asked_for_and_not_taken_for_absent(kling):
+    count = 2 * MAX_PAGE_SIZE + 1
+    at_once = asyncio.Semaphore(16)
+    async with KlingHook() as hook:
+
+        async def make(number: int) -> None:
+            async with at_once:
+                await hook.acreate_task(EffectRequest("squish", ["https://example.com/a.jpg"]), external_task_id=f"w{number}")
+
+        await make(0)
+        await asyncio.gather(*map(make, range(1, count)))
+    async with KlingHook.dispatched() as account:
+        task = await account.create(wish("w0"), look_first=True, deadline=time.time() + 60, say=lambda _: None)
+    assert task.kling_task_id == kling.ledger[0]["kling_task_id"]
+    assert len(kling.requests("create")) == count
+
+
+@pytest.mark.kling_emulator(duration=0.3, videos="clip")
+async def test_looks_that_are_refused_as_creates_are_end_nothing(kling):
+    """Whatever a gateway makes of it: code 1303 as the answer to a look."""
+    kling.fault(1303, on="list", times=2)
+    kling.fault(1303, on="get", times=READ_TRIES * 3)
+    async with KlingHook.dispatched() as account:
+        account.hook.retry_wait = 0.01
+        assert (await video(account, "w", look_first=True)).succeeded
+    assert len(kling.ledger) == 1
+
+
+@pytest.mark.kling_emulator(slots=4, duration=1, videos="clip")
+async def test_two_processes_on_one_account_both_get_on_and_end(kling):
+    first, second = dispatcher.Dispatcher(KlingHook()), dispatcher.Dispatcher(KlingHook())
+    begun = [asyncio.create_task(video(first, f"a{number}")) for number in range(16)]
+    await until(lambda: len(kling.ledger) >= 4)
+    await asyncio.gather(*begun, *(video(second, f"b{number}") for number in range(16)))
+    for account in (first, second):
+        await account.close()
+    order = names(kling)
+    assert len(order) == 32
+    half = max(order.index(name) for name in ("a7", "b7"))
+    for letter in "ab":  # when one is through with a half, the other one is far, too
+        assert sum(name[0] == letter for name in order[: half + 1]) >= 4
+
+
+@pytest.mark.kling_emulator(slots=4, duration=1, videos="clip")
+async def test_the_last_task_of_many_does_not_hide_that_others_have_gone(kling):
+    """With one task of its own, a process still sees that slots of others are free."""
+    kling.plan(duration=600, times=3)
+    others = dispatcher.Dispatcher(KlingHook())
+    theirs = [asyncio.create_task(video(others, f"b{number}", timeout=600)) for number in range(3)]
+    await until(lambda: len(kling.ledger) == 3)
+    kling.plan(duration=600, times=1)
+    ours = dispatcher.Dispatcher(KlingHook())
+    mine = [asyncio.create_task(video(ours, f"a{number}", timeout=600)) for number in range(5)]
+    await until(lambda: kling.state["answers"].get("create 1303"))
+    looks = kling.state["requests"]["list"]
+    await until(lambda: kling.state["requests"]["list"] > looks + 1)
+    for task in kling.ledger[:3]:
+        kling.finish(task["kling_task_id"])
+    await until(lambda: len(kling.ledger) == 8)
+    kling.finish()
+    await asyncio.gather(*theirs, *mine)
+    for account in (others, ours):
+        await account.close()
+
+
+@pytest.mark.kling_emulator(slots=1, duration=0.3, videos="clip")
+async def test_groups_take_turns_and_each_keeps_its_order(kling):
+    async with KlingHook.dispatched() as account:
+        first = [asyncio.create_task(video(account, f"a{number}", group="a")) for number in range(4)]
+        await asyncio.sleep(0)
+        second = [asyncio.create_task(video(account, f"b{number}", group="b")) for number in range(2)]
+        await asyncio.gather(*first, *second)
+    order = names(kling)
+    assert [name for name in order if name[0] == "a"] == ["a0", "a1", "a2", "a3"]
+    assert [name for name in order if name[0] == "b"] == ["b0", "b1"]
+    assert order.index("b1") < order.index("a3")
+
+
+@pytest.mark.kling_emulator(slots=100, duration=2, videos="clip")
+async def test_one_look_at_the_list_answers_for_all(kling):
+    async with KlingHook.dispatched() as account:
+        await asyncio.gather(*(video(account, f"w{number}") for number in range(60)))
+    requests = kling.state["requests"]
+    assert requests["create"] == 60
+    assert requests["list"] < 20
+    assert requests.get("get", 0) < 20
+
+
+@pytest.mark.kling_emulator(slots=100, duration=0, videos="clip", list_order="shuffled")
+async def test_what_the_list_does_not_show_is_asked_singly(kling):
+    async with KlingHook() as hook:
+        for number in range(80):
+            await hook.acreate_task(wish(f"old{number}").request, external_task_id=f"old{number}")
+    kling.configure(duration=1)
+    async with KlingHook.dispatched() as account:
+        done = await asyncio.gather(*(video(account, f"w{number}") for number in range(5)))
+    assert all(task.succeeded for task in done)
+
+
+@pytest.mark.kling_emulator(slots=100, duration=0, videos="clip", list_order="oldest")
+async def test_in_a_long_list_with_the_newest_last_the_waiters_are_found(kling):
+    async with KlingHook() as hook:
+        await asyncio.gather(*(hook.acreate_task(wish(f"old{n}").request, external_task_id=f"old{n}") for n in range(1100)))
+    kling.configure(duration=3)
+    before = kling.state["requests"]
+    async with KlingHook.dispatched() as account:
+        done = await asyncio.gather(*(video(account, f"w{number}") for number in range(40)))
+    assert all(task.succeeded for task in done)
+    after = kling.state["requests"]
+    assert after["get"] - before.get("get", 0) < 200
+    assert after["list"] < 40
+
+
+@pytest.mark.kling_emulator(slots=2000, duration=600, videos="clip")
+async def test_waiters_that_come_one_by_one_are_looked_for_together(kling):
+    """As after the restart of a triggerer, for tasks that stand far back in the list."""
+    async with KlingHook() as hook:
+        made = [hook.acreate_task(wish(f"w{n}").request, external_task_id=f"w{n}") for n in range(1000)]
+        ids = [task.kling_task_id for task in await asyncio.gather(*made)][:300]
+    async with KlingHook.dispatched() as account:
+        deadline = time.time() + 60
+        waiting = []
+        for kling_task_id in ids:
+            waiting.append(
+                asyncio.create_task(account.wait(kling_task_id, deadline=deadline, poll_interval=10, say=lambda _: None))
+            )
+            await asyncio.sleep(0.005)  # they come as fast as a triggerer begins them
+        kling.finish()
+        assert all(task.succeeded for task in await asyncio.gather(*waiting))
+    requests = kling.state["requests"]
+    assert requests.get("get", 0) + requests["list"] < len(ids) / 2
+
+
+async def test_wishes_that_may_have_been_made_before_are_looked_for_together(kling):
+    async with KlingHook() as hook:
+        made = await hook.acreate_task(wish("w3").request, external_task_id="w3")
+    async with KlingHook.dispatched() as account:
+        tasks = await asyncio.gather(
+            *(
+                account.create(wish(f"w{n}"), look_first=True, deadline=time.time() + 30, say=lambda _: None)
+                for n in range(5)  # the account's slots
+                if n != 4
+            )
+        )
+    assert tasks[3].kling_task_id == made.kling_task_id
+    assert sorted(names(kling)) == ["w0", "w1", "w2", "w3"]
+    assert kling.state["requests"]["get"] == 1
+    assert kling.state["requests"]["list"] == 1
+
+
+@pytest.mark.kling_emulator(slots=3, duration=1, videos="clip")
+async def test_slots_that_another_program_takes_are_let_go_and_taken_up_again(kling):
+    kling.occupy(2)
+    async with KlingHook.dispatched() as account:
+        waiting = [asyncio.create_task(video(account, f"w{number}")) for number in range(6)]
+        await until(lambda: kling.state["tasks"]["made"] >= 2)
+        assert account.slots.limit == 1
+        kling.occupy(0)
+        await asyncio.gather(*waiting)
+    assert kling.state["answers"]["create 1303"] <= 4
+
+
+@pytest.mark.kling_emulator(slots=2, duration=40, manual_clock=True, videos="clip")
+async def test_what_earlier_tasks_took_is_learned_from_the_look_after_a_refusal(kling):
+    async with KlingHook() as hook:
+        for number in range(2):
+            await hook.acreate_task(EffectRequest("squish", ["https://example.com/a.jpg"]), external_task_id=f"early{number}")
+    kling.advance(40)
+    async with KlingHook.dispatched() as account:
+        waiting = [asyncio.create_task(video(account, f"w{number}", timeout=60)) for number in range(3)]
+        await until(lambda: account.pace.expected is not None)
+        assert account.pace.expected == 40
+        assert account.pace.typical is None
+        kling.advance(40)
+        await until(lambda: len(kling.ledger) == 5)
+        kling.advance(40)
+        assert all(task.succeeded for task in await asyncio.gather(*waiting))
+
+
+@pytest.mark.kling_emulator(slots=1, manual_clock=True, videos="clip")
+async def test_whoever_waits_for_a_slot_until_the_deadline_has_paid_nothing(kling):
+    async with KlingHook.dispatched() as account:
+        await account.create(wish("first"), look_first=False, deadline=time.time() + 30, say=lambda _: None)
+        with pytest.raises(errors.KlingTimeoutError, match="Nothing was made, nothing was paid"):
+            await account.create(wish("second"), look_first=False, deadline=time.time() + 1, say=lambda _: None)
+    assert names(kling) == ["first"]
+
+
+@pytest.mark.kling_emulator(manual_clock=True)
+async def test_a_task_that_does_not_end_in_time_is_named_with_its_last_status(kling):
+    async with KlingHook.dispatched() as account:
+        with pytest.raises(errors.KlingTimeoutError, match=r"Kling task \d+ is not done after .*last seen: submitted"):
+            await video(account, "w", timeout=1.5)
+
+
+@pytest.mark.kling_emulator(duration=1, videos="clip")
+async def test_passing_faults_of_looks_are_waited_out(kling, monkeypatch):
+    async with KlingHook.dispatched() as account:
+        said: list[str] = []
+        waiting = [asyncio.create_task(video(account, name, said=said)) for name in ("a", "b")]
+        await until(lambda: kling.state["tasks"]["made"] >= 2)
+        kling.fault(502, on="list", times=4)
+        kling.fault(5001, on="get", times=4)
+        done = await asyncio.gather(*waiting)
+    assert all(task.succeeded for task in done)
+    assert sum("Kling cannot be asked at the moment" in line for line in said) == 2
+    assert sum("Kling answers again" in line for line in said) == 2
+
+
+@pytest.mark.kling_emulator(slots=1, manual_clock=True)
+async def test_a_refused_key_ends_whoever_waits_for_a_task_or_for_a_slot(kling):
+    async with KlingHook.dispatched() as account:
+        holder = asyncio.create_task(video(account, "holder"))
+        await until(lambda: kling.ledger)
+        queued = asyncio.create_task(video(account, "queued"))
+        await until(lambda: kling.state["answers"].get("create 1303"))
+        kling.fault("token", on="any", code=1002, times=None)
+        for task in (holder, queued):
+            with pytest.raises(errors.KlingAuthError):
+                await task
+    assert names(kling) == ["holder"]
+
+
+@pytest.mark.kling_emulator(manual_clock=True)
+async def test_a_task_that_has_vanished_is_lost_after_three_looks(kling):
+    async with KlingHook.dispatched() as account:
+        waiting = asyncio.create_task(video(account, "w"))
+        await until(lambda: kling.ledger)
+        kling.forget("w")
+        with pytest.raises(errors.KlingTaskNotFound):
+            await waiting
+    assert kling.state["answers"]["get 1201"] == flows.LOST_LOOKS
+
+
+async def test_the_connection_is_looked_up_once_and_the_last_user_ends_it_all(kling):
+    before = asyncio.all_tasks()
+    async with KlingHook.dispatched() as first, KlingHook.dispatched() as second:
+        assert first is second
+        await asyncio.gather(*(video(first, f"w{number}") for number in range(3)), return_exceptions=True)
+    async with KlingHook.dispatched() as third:
+        assert third is not first
+    assert asyncio.all_tasks() == before
+
+
+async def test_whoever_gives_up_leaves_the_queue_to_the_others(kling):
+    kling.configure(slots=1, duration=1)
+    async with KlingHook.dispatched() as account:
+        first = asyncio.create_task(video(account, "first"))
+        await until(lambda: kling.ledger)
+        second = asyncio.create_task(video(account, "second"))
+        third = asyncio.create_task(video(account, "third"))
+        await until(lambda: kling.state["answers"].get("create 1303"))
+        second.cancel()
+        await asyncio.gather(first, third)
+    assert names(kling) == ["first", "third"]
+
+
+@pytest.mark.kling_emulator(slots=10, duration=1, videos="clip")
+async def test_the_users_own_limit_is_kept(kling, monkeypatch):
+
+    connection = json.loads(kling.connection())
+    monkeypatch.setenv("AIRFLOW_CONN_KLING_DEFAULT", json.dumps({**connection, "extra": {"max_concurrency": 2}}))
+    async with KlingHook.dispatched() as account:
+        await asyncio.gather(*(video(account, f"w{number}") for number in range(5)))
+    assert max(used for _, used in kling.slot_use) == 2
+    assert "create 1303" not in kling.state["answers"]
+
+
+async def test_a_mistake_of_the_poller_leaves_nobody_waiting_forever(kling):
+    async with KlingHook.dispatched() as account:
+        waiting = asyncio.create_task(video(account, "w"))
+        await until(lambda: kling.ledger)
+        account.poller.slots = None  # no code of ours does that
+        account.poller.wake()
+        with pytest.raises((errors.KlingError, AttributeError)):
+            await waiting
+
+
+def test_each_event_loop_has_an_account_of_its_own(kling):
+    async def mine():
+        async with KlingHook.dispatched() as account:
+            return account
+
+    assert asyncio.run(mine()) is not asyncio.run(mine())
+    assert not any(len(accounts) for accounts in dispatcher._shared.values())
+
+
+@pytest.mark.kling_emulator(slots=10, duration=1, videos="clip")
+async def test_a_page_of_which_one_task_cannot_be_read_shows_the_others():
+    from airflow_provider_kling.api import Answer, page_call
+
+    good = {"task_id": "7", "task_status": "submitted"}
+    body = json.dumps({"code": 0, "data": [good, {"task_id": {"a": 1}}, "what?"]}).encode()
+    page = page_call(page_num=1, page_size=30).read(Answer(status=200, body=body, headers={}))
+    assert [task.kling_task_id for task in page.tasks] == ["7"]
+    assert page.length == 3

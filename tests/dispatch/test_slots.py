@@ -1,0 +1,226 @@
+"""The slots of an account as far as they are known, and the queue for them: no clock, no network."""
+
+from __future__ import annotations
+
+import random
+from itertools import pairwise
+
+import pytest
+
+from airflow_provider_kling.dispatch.slots import LONGEST_EMPTY_PROBE, PROBE_AFTER, Claim, Slots
+
+
+def served(slots: Slots, quota: int, *, now: float = 0.0, running: set[str] | None = None) -> list[Claim]:
+    """Serve all grants as an account with so many slots does; those that were accepted."""
+    accepted = []
+    while claim := slots.grant(now):
+        if len(slots.ours) + slots.others < quota:
+            slots.accept(claim, f"t{slots.accepted}")
+            accepted.append(claim)
+        else:
+            slots.refuse(claim, now=now)
+            slots.join(claim)
+    return accepted
+
+
+def queue(slots: Slots, count: int, group: str = "g") -> list[Claim]:
+    claims = [Claim(group) for _ in range(count)]
+    for claim in claims:
+        slots.join(claim)
+    return claims
+
+
+def test_without_a_refusal_there_is_no_limit():
+    slots = Slots()
+    queue(slots, 100)
+    assert len(served(slots, 1000)) == 100
+    assert slots.limit is None
+
+
+def test_one_refusal_teaches_the_limit_and_the_refused_one_stands_first_again():
+    slots = Slots()
+    claims = queue(slots, 10)
+    accepted = served(slots, 4)
+    assert accepted == claims[:4]
+    assert slots.limit == 4
+    slots.free_up("t0")
+    assert served(slots, 4) == [claims[4]]
+
+
+def test_slots_are_short_where_somebody_waits_for_one_to_become_free():
+    slots = Slots()
+    queue(slots, 3)
+    slots.grant(0.0)
+    assert not slots.short  # the others wait for the answer to that create, and for nothing else
+    quota, own = Slots(), Slots(most=2)
+    for limited in (quota, own):
+        queue(limited, 5)
+        served(limited, 2)
+        assert limited.short
+    empty = Slots(most=2)
+    queue(empty, 2)
+    served(empty, 2)
+    assert not empty.short
+
+
+def test_an_account_without_a_quota_is_filled_faster_and_faster():
+    slots = Slots()
+    queue(slots, 1000)
+    rounds = 0
+    while slots.waiting:
+        rounds += 1
+        at_once = []
+        while claim := slots.grant(0.0):
+            at_once.append(claim)
+        for claim in at_once:
+            slots.accept(claim, f"t{slots.accepted}")
+    assert rounds < 100
+
+
+def with_others(ours: int, others: int) -> Slots:
+    """A process that holds so many slots of a full account, and wants more."""
+    slots = Slots()
+    queue(slots, ours + 50)
+    served(slots, ours)
+    slots.saw_others(others)
+    return slots
+
+
+def test_who_holds_more_than_all_others_leaves_a_slot_free_for_a_while():
+    slots = with_others(7, 1)
+    slots.typical = 20.0
+    slots.free_up("t0")
+    assert slots.grant(100.0) is None
+    assert slots.grant(101.9) is None
+    assert slots.wake_at(101.9) == 102.0
+    assert slots.grant(102.0) is not None
+
+
+def test_a_slot_that_was_taken_is_not_asked_back_and_the_next_one_is_left_soon():
+    slots = with_others(7, 1)
+    slots.free_up("t0")
+    assert slots.grant(100.0) is None
+    slots.saw_others(2)
+    assert slots.grant(100.2) is None  # all are taken
+    slots.free_up("t1")
+    assert slots.grant(101.0) is not None
+    slots.accept(Claim("g", granted=True), "t50")
+    slots.free_up("t2")
+    assert slots.grant(103.9) is not None
+    slots.accept(Claim("g", granted=True), "t51")
+    slots.free_up("t3")
+    assert slots.grant(104.0) is None
+
+
+def test_while_nobody_takes_them_slots_are_left_less_and_less_often():
+    slots = with_others(7, 1)
+    left, now = [], 0.0
+    for number in range(400):
+        slots.free_up(f"t{number}")
+        while (claim := slots.grant(now)) is None:
+            left.append(now)
+            now = max(now, slots.wake_at(now))
+        slots.accept(claim, f"t{7 + number}")
+        slots.join(Claim("g"))
+        now += 2.0
+    pauses = [later - earlier for earlier, later in pairwise(left)]
+    assert len(left) < 12
+    assert pauses == sorted(pauses)
+
+
+@pytest.mark.parametrize(("ours", "others"), [(4, 4), (5, 4), (3, 5), (8, 0)])
+def test_who_holds_no_more_than_the_others_leaves_them_nothing(ours, others):
+    slots = with_others(ours, others)
+    slots.free_up("t0")
+    assert slots.grant(100.0) is not None
+
+
+def test_what_others_hold_is_left_to_them_and_taken_up_when_they_end():
+    slots = Slots()
+    queue(slots, 10)
+    served(slots, 5)
+    slots.free_up("t0")
+    slots.saw_others(1)
+    assert slots.grant(1.0) is None
+    slots.saw_others(0)
+    assert slots.grant(1.0) is not None
+
+
+def test_more_slots_are_found_out_after_a_while_without_a_storm():
+    slots = Slots()
+    queue(slots, 10)
+    served(slots, 2)
+    assert slots.grant(PROBE_AFTER - 1) is None
+    assert len(served(slots, 6, now=PROBE_AFTER)) == 4
+    assert slots.limit == 6
+
+
+def test_with_no_task_of_ours_a_slot_is_asked_for_again_and_again_more_and_more_rarely():
+    slots = Slots()
+    (claim,) = queue(slots, 1)
+    now, times = 0.0, []
+    for _ in range(12):
+        assert slots.grant(now) is claim
+        slots.refuse(claim, now=now)
+        slots.join(claim)
+        assert slots.grant(now) is None
+        times.append(slots.wake_at(now) - now)
+        now = slots.wake_at(now)
+    assert times[0] == 1.0
+    assert times == sorted(times)
+    assert times[-1] == LONGEST_EMPTY_PROBE
+
+
+def test_kling_may_ask_for_fewer_requests():
+    slots = Slots()
+    queue(slots, 2)
+    slots.hold_off(slots.grant(0.0), until=5.0)
+    assert slots.grant(4.9) is None
+    assert slots.wake_at(4.9) == 5.0
+    assert slots.grant(5.0) is not None
+
+
+def test_who_leaves_gives_back_a_place_or_a_slot():
+    slots = Slots(most=1)
+    first, second, third = queue(slots, 3)
+    assert slots.grant(0.0) is first
+    slots.leave(second)
+    assert slots.grant(0.0) is None
+    slots.leave(first)
+    assert slots.grant(0.0) is third
+    slots.leave(third)
+    assert (slots.waiting, slots.creating) == (0, 0)
+
+
+def test_groups_take_turns():
+    slots = Slots()
+    for group, count in (("a", 3), ("b", 1), ("c", 2)):
+        queue(slots, count, group)
+    assert [claim.group for claim in served(slots, 100)] == ["a", "b", "c", "a", "c", "a"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_happens_the_books_are_right_and_everybody_is_served(seed):
+    chance = random.Random(seed)
+    slots, now, quota, hidden = Slots(), 0.0, 5, 0
+    left = queue(slots, 60, "a") + queue(slots, 30, "b")
+    refused = 0
+    while left:
+        now += 1.0
+        hidden = chance.choice((hidden, hidden, hidden, 0, 2))  # what another product takes, which no list shows
+        for task in list(slots.ours):
+            if chance.random() < 0.1:
+                slots.free_up(task)
+        while claim := slots.grant(now):
+            if len(slots.ours) + hidden < quota:
+                slots.accept(claim, f"t{slots.accepted}")
+                left.remove(claim)
+            else:
+                refused += 1
+                slots.refuse(claim, now=now)
+                slots.join(claim)
+        assert slots.creating == 0
+        assert len(slots.ours) + hidden <= quota + 2
+        assert slots.waiting == len(left)
+        assert now < 5000
+    assert refused <= 45

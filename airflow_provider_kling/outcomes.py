@@ -37,13 +37,13 @@ __all__ = [
     "CREATED_TASK",
     "FAILED_RESULT",
     "AirflowRescheduleException",
-    "created_word",
     "earlier_attempt",
     "finish",
     "first_start",
+    "recording_failures",
     "seconds",
+    "task_ids",
     "task_of",
-    "worded",
 ]
 
 FAILED_RESULT = "failed_result"  # XCom: what became of a row that did not work
@@ -63,7 +63,7 @@ def finish(
 
 def task_of(event: Any) -> Task:
     """The task in a trigger's event, or the error in it, raised. Anything else is KlingAnswerError."""
-    from airflow_provider_kling.api import Task, seen
+    from airflow_provider_kling.api import Task, shorten
 
     match event:
         case {"task": data}:
@@ -75,25 +75,27 @@ def task_of(event: Any) -> Task:
             error.retryable = retryable
             raise error
         case _:
-            found = seen(list(event)) if isinstance(event, dict) else type(event).__name__
+            found = shorten(list(event)) if isinstance(event, dict) else type(event).__name__
             raise KlingAnswerError(f"The trigger ended with an event that this version does not know: {found}.")
 
 
 @dataclass
-class Word:
+class FailureRecord:
     """What is known of a row while it is worked on: its task, as soon as there is one."""
 
     task: Task | None = None
 
 
 @contextlib.contextmanager
-def worded(context: Context, *, row_id: str | None, effect_scene: str | None = None, sensor: bool = False) -> Iterator[Word]:
+def recording_failures(
+    context: Context, *, row_id: str | None, effect_scene: str | None = None, sensor: bool = False
+) -> Iterator[FailureRecord]:
     """Leave a word for the row (XCom `failed_result`) before a KlingError goes on as Airflow wants it.
 
     What cannot pass by itself becomes AirflowFailException, so that no retry is spent on it; a sensor's time-out
     becomes AirflowSensorTimeout; all else stays as it is, and Airflow's retries apply.
     """
-    word = Word()
+    word = FailureRecord()
     try:
         yield word
     except KlingError as error:
@@ -136,6 +138,6 @@ def seconds(span: float | timedelta, what: str) -> float:
     return float(span)
 
 
-def created_word(task: Task, *, row_id: str | None) -> Mapping[str, Any]:
+def task_ids(task: Task, *, row_id: str | None) -> Mapping[str, Any]:
     """The ids of a task that exists now, for whoever must find it again."""
     return {"row_id": row_id, "kling_task_id": task.kling_task_id, "external_task_id": task.external_task_id}

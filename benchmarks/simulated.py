@@ -26,7 +26,7 @@ from ideal import ideal
 
 from airflow_provider_kling.api import Call, EffectRequest, Page, Refusal, Task, Video, kind_of
 from airflow_provider_kling.batch import QUEUED
-from airflow_provider_kling.client import Wish
+from airflow_provider_kling.client import Submission
 from airflow_provider_kling.dispatch import Dispatcher
 from airflow_provider_kling.emulator.model import Account, Order, Plan, Record, Settings
 from airflow_provider_kling.hooks import KlingHook
@@ -175,9 +175,9 @@ async def work(case: Case, kling: Kling) -> float:
 
     async def row(number: int) -> None:
         await asyncio.sleep(ARRIVE * number / case.load.videos if case.mapped else 0)
-        wish = Wish(request=EffectRequest("squish", [f"https://example.com/{number}.jpg"]), external_id=f"w{number}")
+        submission = Submission(request=EffectRequest("squish", [f"https://example.com/{number}.jpg"]), external_id=f"w{number}")
         async with queue:
-            task = await dispatcher.create(wish, look_first=case.mapped, deadline=deadline, say=_unheard)
+            task = await dispatcher.create(submission, adopt_existing=case.mapped, deadline=deadline, say=_unheard)
         await dispatcher.wait(task.kling_task_id, deadline=deadline, poll_interval=POLL_INTERVAL, status=task.status, say=_unheard)
 
     await asyncio.gather(*map(row, range(case.load.videos)))

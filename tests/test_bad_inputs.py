@@ -712,7 +712,7 @@ TASK = {"task_id": "1", "task_status": "submitted"}
     ],
 )
 def test_a_bad_answer_gets_one_clear_sentence(status: int, body: Any, sentence: str) -> None:
-    answer = protocol.Answer(status=status, body=body if isinstance(body, bytes) else json.dumps(body).encode())
+    answer = protocol.Response(status=status, body=body if isinstance(body, bytes) else json.dumps(body).encode())
     with pytest.raises(KlingAnswerError) as caught:
         protocol.get_call("1").read(answer)
     assert sentence in str(caught.value)

@@ -28,7 +28,7 @@ from vendor import QUERY_ANSWER
 
 from airflow_provider_kling import api as protocol
 from airflow_provider_kling import outcomes as endings
-from airflow_provider_kling.api import Answer, ApiKey, Call, EffectRequest, Refusal, ResourcePack, Task
+from airflow_provider_kling.api import ApiKey, Call, EffectRequest, Refusal, ResourcePack, Response, Task
 from airflow_provider_kling.client import AiohttpTransport, KlingSettings, RequestsTransport, flows
 from airflow_provider_kling.errors import KlingDownloadError, KlingError
 from airflow_provider_kling.hooks import KlingHook
@@ -161,7 +161,7 @@ def whole(task: Task) -> None:
     told.encode()
     again = Task.from_json(json.loads(told)) if task.videos or not task.succeeded else task
     assert (again.kling_task_id, again.status, again.videos) == (task.kling_task_id, task.status, task.videos)
-    sound(flows.told(task))
+    sound(flows.describe(task))
     for name in flows.file_names(task):
         assert Path("folder", name).name == name
         assert name.isprintable()
@@ -184,7 +184,7 @@ def whole(task: Task) -> None:
 )
 def test_any_answer_is_read_or_refused(body: bytes, call: Call[Any], status: int, headers: dict[str, str]) -> None:
     try:
-        value = call.read(Answer(status=status, body=body, headers=headers))
+        value = call.read(Response(status=status, body=body, headers=headers))
     except KlingError as error:
         sound(str(error))
         sound(error.request_id or "")
@@ -542,6 +542,6 @@ def test_an_answer_needs_memory_in_proportion_to_its_size(shape: str) -> None:
 
     def read() -> None:
         with contextlib.suppress(KlingError):
-            CALLS[1].read(Answer(status=200, body=body))
+            CALLS[1].read(Response(status=200, body=body))
 
     assert peak(read) < 40 * len(body)

@@ -26,14 +26,14 @@ from .effects import decode_base64 as decode_base64
 from .effects import is_url as is_url
 from .effects import scenes as scenes
 from .effects import strip_signature as strip_signature
-from .parsing import seen as seen
+from .parsing import shorten as shorten
 from .paths import COSTS_PATH as COSTS_PATH
 from .paths import DEFAULT_BASE_URL as DEFAULT_BASE_URL
 from .paths import DEFAULT_PAGE_SIZE as DEFAULT_PAGE_SIZE
 from .paths import EFFECTS_PATH as EFFECTS_PATH
 from .paths import MAX_PAGE_NUM as MAX_PAGE_NUM
 from .paths import MAX_PAGE_SIZE as MAX_PAGE_SIZE
-from .responses import Answer as Answer
+from .responses import Response as Response
 from .server import CreateBody as CreateBody
 from .server import Refusal as Refusal
 from .server import authorize as authorize

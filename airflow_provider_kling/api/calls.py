@@ -11,9 +11,9 @@ from urllib.parse import quote
 import pendulum
 
 from airflow_provider_kling.api.effects import EffectRequest
-from airflow_provider_kling.api.parsing import milliseconds, read_object, seen
+from airflow_provider_kling.api.parsing import milliseconds, read_object, shorten
 from airflow_provider_kling.api.paths import COSTS_PATH, DEFAULT_PAGE_SIZE, EFFECTS_PATH, MAX_PAGE_NUM, MAX_PAGE_SIZE
-from airflow_provider_kling.api.responses import Answer, data_of
+from airflow_provider_kling.api.responses import Response, data_of
 from airflow_provider_kling.api.tasks import ResourcePack, Task
 from airflow_provider_kling.errors import KlingAnswerError, KlingInputError
 
@@ -35,7 +35,7 @@ class Call(Generic[T]):
         """Whether it may be sent again without a thought."""
         return self.method == "GET"
 
-    def read(self, answer: Answer) -> T:
+    def read(self, answer: Response) -> T:
         """The value in the answer; one of KlingApiError, KlingAnswerError for all else."""
         try:
             return self.parse(data_of(answer))
@@ -117,13 +117,13 @@ def _within(name: str, value: int, most: int) -> None:
 
 def _tasks(data: Any) -> list[Task]:
     if not isinstance(data, list):
-        raise KlingAnswerError(f"A list of tasks is {seen(data)}, not a list.")
+        raise KlingAnswerError(f"A list of tasks is {shorten(data)}, not a list.")
     return [Task.from_json(task) for task in data]
 
 
 def _page(data: Any) -> Page:
     if not isinstance(data, list):
-        raise KlingAnswerError(f"A list of tasks is {seen(data)}, not a list.")
+        raise KlingAnswerError(f"A list of tasks is {shorten(data)}, not a list.")
     tasks = []
     for entry in data:
         with contextlib.suppress(KlingAnswerError):
@@ -135,8 +135,8 @@ def _packs(data: Any) -> list[ResourcePack]:
     data = read_object(data, "the account's costs")
     inner = data.get("code", 0)
     if inner != 0:
-        raise KlingAnswerError(f"The account's costs answer code {seen(inner)}: {seen(data.get('msg'))}.")
+        raise KlingAnswerError(f"The account's costs answer code {shorten(inner)}: {shorten(data.get('msg'))}.")
     packs = data.get("resource_pack_subscribe_infos") or []
     if not isinstance(packs, list):
-        raise KlingAnswerError(f"The resource packs are {seen(packs)}, not a list.")
+        raise KlingAnswerError(f"The resource packs are {shorten(packs)}, not a list.")
     return [ResourcePack.from_json(pack) for pack in packs]

@@ -28,7 +28,7 @@ _shown.maxlevel, _shown.maxlist, _shown.maxdict, _shown.maxstring, _shown.maxlon
 
 def read_object(data: Any, what: str) -> Mapping[str, Any]:
     if not isinstance(data, dict):
-        raise KlingAnswerError(f"An answer holds {seen(data)} where {what} is expected.")
+        raise KlingAnswerError(f"An answer holds {shorten(data)} where {what} is expected.")
     return data
 
 
@@ -37,9 +37,9 @@ def read_text(data: Mapping[str, Any], key: str, *, required: bool = False, most
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if value is not None and not isinstance(value, str):
-        raise KlingAnswerError(f"{key} is {seen(value)}, not a text.")
+        raise KlingAnswerError(f"{key} is {shorten(value)}, not a text.")
     if required and not value:
-        raise KlingAnswerError(f"An answer has no {key}; it holds {seen(sorted(data))}.")
+        raise KlingAnswerError(f"An answer has no {key}; it holds {shorten(sorted(data))}.")
     return text(value, most=most) if value else None
 
 
@@ -54,7 +54,7 @@ def read_id(data: Mapping[str, Any], key: str) -> str:
     """An id of Kling's own making. It becomes part of paths and the name of files."""
     value = read_text(data, key, required=True) or ""
     if len(value) > MOST_ID or value[0] == "." or not _ID.fullmatch(value):
-        raise KlingAnswerError(f"{key} is {seen(value)}, not an id.")
+        raise KlingAnswerError(f"{key} is {shorten(value)}, not an id.")
     return value
 
 
@@ -67,7 +67,7 @@ def read_number(data: Mapping[str, Any], key: str) -> float | None:
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if isinstance(value, bool) or not math.isfinite(number):
-        raise KlingAnswerError(f"{key} is {seen(value)}, not a number.")
+        raise KlingAnswerError(f"{key} is {shorten(value)}, not a number.")
     return number
 
 
@@ -81,7 +81,7 @@ def read_units(data: Mapping[str, Any]) -> str | None:
         if not number.is_finite() or abs(number.adjusted()) > MOST_UNITS:
             raise InvalidOperation
     except InvalidOperation:
-        raise KlingAnswerError(f"final_unit_deduction is {seen(value)}, not a decimal number.") from None
+        raise KlingAnswerError(f"final_unit_deduction is {shorten(value)}, not a decimal number.") from None
     return shown
 
 
@@ -92,7 +92,7 @@ def read_time(data: Mapping[str, Any], key: str) -> pendulum.DateTime | None:
     try:
         return pendulum.from_timestamp(value / 1000)
     except (ValueError, OverflowError, OSError):
-        raise KlingAnswerError(f"{key} is {seen(value)}, not a time in milliseconds.") from None
+        raise KlingAnswerError(f"{key} is {shorten(value)}, not a time in milliseconds.") from None
 
 
 def milliseconds(time: pendulum.DateTime | None) -> int | None:
@@ -100,7 +100,7 @@ def milliseconds(time: pendulum.DateTime | None) -> int | None:
     return None if time is None else round(time.astimezone(timezone.utc).timestamp() * 1000)
 
 
-def seen(value: Any) -> str:
+def shorten(value: Any) -> str:
     """A value as errors show it: short, however large or deep it is."""
     shown = (
         _shown.repr(value) if not isinstance(value, list | dict) or len(value) < 20 else f"{type(value).__name__} of {len(value)}"
@@ -110,7 +110,7 @@ def seen(value: Any) -> str:
 
 def text(value: Any, *, most: int = MOST_TEXT) -> str:
     """A value as a text that can be stored and shown anywhere."""
-    return _NO_TEXT.sub("\ufffd", value[:most]) if isinstance(value, str) else seen(value)
+    return _NO_TEXT.sub("\ufffd", value[:most]) if isinstance(value, str) else shorten(value)
 
 
 def excerpt(body: bytes) -> str:

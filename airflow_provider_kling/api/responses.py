@@ -11,12 +11,12 @@ from typing import Any
 import pendulum
 
 from airflow_provider_kling.api.codes import code_for, kind_of
-from airflow_provider_kling.api.parsing import excerpt, seen, text
+from airflow_provider_kling.api.parsing import excerpt, shorten, text
 from airflow_provider_kling.errors import KlingAnswerError, KlingApiError, KlingRequestError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class Response:
     """An HTTP answer as it came. The names of `headers` are lower case."""
 
     status: int
@@ -24,7 +24,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def data_of(answer: Answer) -> Any:
+def data_of(answer: Response) -> Any:
     """`data` of a good answer; KlingApiError for an error code, KlingAnswerError for no answer of this API."""
     if 300 <= answer.status < 400:
         where = text(answer.headers.get("location", "nowhere"), most=200)
@@ -39,7 +39,7 @@ def data_of(answer: Answer) -> Any:
             http_status=answer.status,
         ) from None
     if not isinstance(document, dict):
-        raise KlingAnswerError(f"HTTP {answer.status} brought {seen(document)} instead of an object.", http_status=answer.status)
+        raise KlingAnswerError(f"HTTP {answer.status} brought {shorten(document)} instead of an object.", http_status=answer.status)
     code = document.get("code")
     if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) < 10:
         code = int(code)
@@ -67,7 +67,7 @@ def _answer_without_code(status: int, document: Mapping[str, Any]) -> KlingApiEr
         advice = "The path does not exist there; check the host (base URL) of the connection."
         return KlingRequestError(f"{text(document.get('error', 'Not Found'), most=200)}: {path}", http_status=status, advice=advice)
     return KlingAnswerError(
-        f"HTTP {status} brought an object without a code, with the keys {seen(sorted(document))}.", http_status=status
+        f"HTTP {status} brought an object without a code, with the keys {shorten(sorted(document))}.", http_status=status
     )
 
 

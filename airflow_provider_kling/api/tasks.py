@@ -18,7 +18,7 @@ from airflow_provider_kling.api.parsing import (
     read_time,
     read_units,
     read_url,
-    seen,
+    shorten,
 )
 from airflow_provider_kling.errors import KlingAnswerError
 
@@ -98,10 +98,10 @@ class Task:
         result = read_object(data.get("task_result") or {}, "task_result")
         videos = result.get("videos") or ()
         if not isinstance(videos, list | tuple):
-            raise KlingAnswerError(f"videos of a task is {seen(videos)}, not a list.")
+            raise KlingAnswerError(f"videos of a task is {shorten(videos)}, not a list.")
         status = read_text(data, "task_status", required=True) or ""
         if status == SUCCEED and not videos and "task_result" in data:
-            raise KlingAnswerError(f"Task {seen(data.get('task_id'))} has succeeded, but its answer holds no video.")
+            raise KlingAnswerError(f"Task {shorten(data.get('task_id'))} has succeeded, but its answer holds no video.")
         return cls(
             kling_task_id=read_id(data, "task_id"),
             status=status,

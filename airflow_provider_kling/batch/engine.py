@@ -24,9 +24,9 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from airflow_provider_kling.api import Task
-from airflow_provider_kling.batch.job import Ended, Job
-from airflow_provider_kling.batch.lookup import InThread, RowWish, Seeker, may_ask_again, only_urls
-from airflow_provider_kling.batch.previous import Earlier
+from airflow_provider_kling.batch.job import BatchJob, BatchOutcome
+from airflow_provider_kling.batch.lookup import InThread, RowSubmission, TaskLookup, may_ask_again, only_urls
+from airflow_provider_kling.batch.previous import PreviousAttempts
 from airflow_provider_kling.batch.progress import RUNNING, SAVING, WAITING, Progress
 from airflow_provider_kling.batch.spool import Spool
 from airflow_provider_kling.client import flows
@@ -63,7 +63,7 @@ class Account:
 
     dispatcher: Dispatcher
     hook: KlingHook
-    seeker: Seeker
+    seeker: TaskLookup
     stopped: KlingError | None = None  # what has ended all its rows
 
 
@@ -87,12 +87,12 @@ class Batch:
     """The rows of one job. `rows` brings them from the beginning; what becomes of them goes into `outcomes` by number.
 
     Without a place for outcomes no video is saved, and rows whose images only a worker can read are left to it: so it
-    runs in the triggerer. With `look_first` rows are looked for before anything is created.
+    runs in the triggerer. With `adopt_existing` rows are looked for before anything is created.
     """
 
     def __init__(
         self,
-        job: Job,
+        job: BatchJob,
         *,
         rows: Iterator[Row | BadRow],
         accounts: Sequence[Account],
@@ -100,12 +100,12 @@ class Batch:
         in_thread: InThread,
         progress: Progress,
         outcomes: Spool | None,
-        look_first: bool,
+        adopt_existing: bool,
         downloads: int,
     ) -> None:
-        self.ended = Ended()
+        self.ended = BatchOutcome()
         self._job, self._rows, self._accounts, self._shares, self._in_thread = job, rows, accounts, shares, in_thread
-        self._progress, self._outcomes, self._look_first = progress, outcomes, look_first
+        self._progress, self._outcomes, self._look_first = progress, outcomes, adopt_existing
         self._begun = asyncio.Semaphore(max(BEGUN, (job.max_concurrency or 0) + QUEUED))
         self._at_kling = asyncio.Semaphore(job.max_concurrency or BEGUN)
         # Rows of an account without a free slot are not to keep those of another one from beginning.
@@ -116,7 +116,7 @@ class Batch:
         self._broken: BaseException | None = None
         self._said = 0
 
-    async def run(self) -> Ended:
+    async def run(self) -> BatchOutcome:
         """Work on all rows, to the end of each."""
         try:
             while chunk := await self._in_thread(self._read_some):
@@ -217,20 +217,20 @@ class Batch:
             raise copy.copy(work.account.stopped)
         if not self._look_first:
             self._check_deadline()
-        wish = await work.account.seeker.wish(work.row)
-        if self._look_first and (line := await self._accounts[0].seeker.result(wish, saved=self._outcomes is not None)):
+        submission = await work.account.seeker.submission(work.row)
+        if self._look_first and (line := await self._accounts[0].seeker.result(submission, saved=self._outcomes is not None)):
             return {name: line.get(name) for name in RESULT_COLUMNS} | {"row_id": work.row.id}
-        return await self._task_of(work, wish)
+        return await self._task_of(work, submission)
 
-    async def _task_of(self, work: _Work, wish: RowWish) -> Task:
-        """The task of a wish: that of an earlier attempt, in whichever account, or a new one.
+    async def _task_of(self, work: _Work, submission: RowSubmission) -> Task:
+        """The task of a submission: that of an earlier attempt, in whichever account, or a new one.
 
         Each try of the Airflow task asks once more for what has failed, unless the reason lies in the input.
         """
         number, task = 0, None
         if self._look_first:
             for account in sorted(self._accounts, key=lambda account: account is not work.account):
-                number, task = await account.seeker.last_of(wish)
+                number, task = await account.seeker.last_of(submission)
                 if task:
                     work.account = account
                     break
@@ -239,9 +239,13 @@ class Batch:
         if work.account.stopped:
             raise copy.copy(work.account.stopped)
         self._check_deadline()
-        wish = RowWish(request=wish.request, external_id=wish.external_id, number=number + 1)
+        submission = RowSubmission(request=submission.request, external_id=submission.external_id, number=number + 1)
         return await work.account.dispatcher.create(
-            wish, look_first=False, deadline=self._job.deadline, say=log.debug, group=f"{self._job.dag_id} {self._job.run_id}"
+            submission,
+            adopt_existing=False,
+            deadline=self._job.deadline,
+            say=log.debug,
+            group=f"{self._job.dag_id} {self._job.run_id}",
         )
 
     def _check_deadline(self) -> None:
@@ -283,16 +287,16 @@ class _QuietHook(KlingHook):
 
 
 async def run(
-    job: Job,
+    job: BatchJob,
     rows: Iterator[Row | BadRow],
     *,
     count: int,
     outcomes: Spool | None,
-    look_first: bool,
-    say: flows.Say,
+    adopt_existing: bool,
+    say: flows.Log,
     downloads: int = 8,
     clock: Callable[[], float] = time.monotonic,
-) -> Ended:
+) -> BatchOutcome:
     """Work on these rows (so many), with a line about the progress now and then. See `Batch`."""
     progress = Progress(rows=count, clock=clock)
     threads = ThreadPoolExecutor(THREADS, thread_name_prefix="kling-batch")
@@ -305,15 +309,15 @@ async def run(
         opened.callback(threads.shutdown, wait=False, cancel_futures=True)
         accounts: list[Account] = []
         for hook in map(_QuietHook, conn_ids(job.kling_conn_id)):
-            earlier = opened.enter_context(Earlier(hook))
+            earlier = opened.enter_context(PreviousAttempts(hook))
             account = await opened.enter_async_context(KlingHook.dispatched(hook.kling_conn_id))
             await opened.enter_async_context(hook)
             await hook.asettings()
-            if look_first:
+            if adopt_existing:
                 if not accounts:
                     await asyncio.to_thread(earlier.read_results, job.results)
                 await earlier.read_on()
-            accounts.append(Account(account, hook, Seeker(job, hook=hook, earlier=earlier, in_thread=in_thread)))
+            accounts.append(Account(account, hook, TaskLookup(job, hook=hook, earlier=earlier, in_thread=in_thread)))
         batch = Batch(
             job,
             rows=rows,
@@ -322,7 +326,7 @@ async def run(
             in_thread=in_thread,
             progress=progress,
             outcomes=outcomes,
-            look_first=look_first,
+            adopt_existing=adopt_existing,
             downloads=downloads,
         )
         teller = asyncio.create_task(_tell(progress, say))
@@ -336,7 +340,7 @@ async def run(
                 say(line)
 
 
-async def _tell(progress: Progress, say: flows.Say) -> None:
+async def _tell(progress: Progress, say: flows.Log) -> None:
     while True:
         await asyncio.sleep(progress.pause)
         if line := progress.news():

@@ -11,7 +11,7 @@ from airflow_provider_kling.manifests import BadRow, Row
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class BatchJob:
     """A manifest for which videos are asked.
 
     `deadline` is in Unix seconds; `tries` the number of Airflow's try; several connections are separated by commas.
@@ -35,7 +35,7 @@ class Job:
 
 
 @dataclass(kw_only=True)
-class Ended:
+class BatchOutcome:
     """How a batch ended: rows by status, and what a further try may mend."""
 
     counts: Mapping[str, int] = field(default_factory=dict)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from airflow_provider_kling.api import EffectRequest, Task, is_input_fault, is_url
-from airflow_provider_kling.batch.job import Job
-from airflow_provider_kling.batch.previous import Earlier
+from airflow_provider_kling.batch.job import BatchJob
+from airflow_provider_kling.batch.previous import PreviousAttempts
 from airflow_provider_kling.client import flows
 from airflow_provider_kling.errors import KlingError, KlingInputError
 from airflow_provider_kling.hooks import KlingHook
@@ -30,8 +30,8 @@ class InThread(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RowWish(flows.Wish):
-    """A wish whose first tasks have failed: only ids from this number on are asked for."""
+class RowSubmission(flows.Submission):
+    """A submission whose first tasks have failed: only ids from this number on are asked for."""
 
     number: int = 1
 
@@ -39,13 +39,13 @@ class RowWish(flows.Wish):
         return itertools.islice(super().external_ids(), self.number - 1, None)
 
 
-class Seeker:
-    """Knows the wish of each row of a job, and finds its task."""
+class TaskLookup:
+    """Knows the submission of each row of a job, and finds its task."""
 
-    def __init__(self, job: Job, *, hook: KlingHook, earlier: Earlier, in_thread: InThread) -> None:
+    def __init__(self, job: BatchJob, *, hook: KlingHook, earlier: PreviousAttempts, in_thread: InThread) -> None:
         self._job, self._hook, self._earlier, self._in_thread = job, hook, earlier, in_thread
 
-    async def wish(self, row: Row) -> RowWish:
+    async def submission(self, row: Row) -> RowSubmission:
         """What is wished for, without its images, unless they are URLs: those are read again when they are sent."""
         job = self._job
 
@@ -60,15 +60,15 @@ class Seeker:
 
         request = read() if only_urls(row) else await self._in_thread(read)
         fingerprint = request.fingerprint if request.portable else await self._in_thread(lambda: request.fingerprint)
-        external_id = flows.wish_id(
+        external_id = flows.external_id_of(
             request, dag_id=job.dag_id, run_id=job.run_id, task_id=job.task_id, place=row.id, fresh=job.fresh
         )
-        return RowWish(request=request if request.portable else read_again, external_id=external_id)
+        return RowSubmission(request=request if request.portable else read_again, external_id=external_id)
 
-    async def last_of(self, wish: RowWish) -> tuple[int, Task | None]:
-        """The last task of a wish, and the how manieth it is."""
-        number, task = self._earlier.task(wish.external_id) or (0, None)
-        for external_id in itertools.islice(wish.external_ids(), number, self._job.tries):
+    async def last_of(self, submission: RowSubmission) -> tuple[int, Task | None]:
+        """The last task of a submission, and the how manieth it is."""
+        number, task = self._earlier.task(submission.external_id) or (0, None)
+        for external_id in itertools.islice(submission.external_ids(), number, self._job.tries):
             if self._earlier.whole or (task and not may_ask_again(task)):
                 break
             found = await self._looked_for(external_id)
@@ -91,12 +91,12 @@ class Seeker:
             await asyncio.sleep(min(pause, left))
             pause = min(pause * 2, LONGEST_LOOK_PAUSE)
 
-    async def result(self, wish: RowWish, *, saved: bool) -> Any:
+    async def result(self, submission: RowSubmission, *, saved: bool) -> Any:
         """The line of the results that an earlier attempt has written, if its videos are where they are to be.
 
         Without `saved` the videos are not looked for.
         """
-        line = self._earlier.result(wish.external_id)
+        line = self._earlier.result(submission.external_id)
         save_to = self._job.save_to
         if line is None or not save_to or not saved:
             return line

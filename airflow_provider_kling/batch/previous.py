@@ -24,18 +24,18 @@ from airflow_provider_kling.storage import is_there, read_lines, storage_path
 MOST_PAGES = 400  # 200,000 tasks
 WHOLE_FOR = 60.0  # seconds for which a page that showed all tasks says what does not exist
 
-# The ids of `flows.wish_id`, and of the attempts that follow failed ones.
+# The ids of `flows.external_id_of`, and of the attempts that follow failed ones.
 _OURS = re.compile(r"(airflow-[0-9a-f]{40})(?:-(\d+))?")
 log = logging.getLogger(__name__)
 
 
-class Earlier:
-    """Tasks and results of earlier attempts, by the external id of their wish. A context manager."""
+class PreviousAttempts:
+    """Tasks and results of earlier attempts, by the external id of their submission. A context manager."""
 
     def __init__(self, hook: KlingHook) -> None:
         self._hook = hook
         self._tasks = Spool()
-        self._numbers: dict[str, int] = {}  # of wishes that were made more than once: the number of the last time
+        self._numbers: dict[str, int] = {}  # of submissions that were made more than once: the number of the last time
         self._lines = Spool()
         self._pages = 0
         self._more = True
@@ -48,12 +48,12 @@ class Earlier:
         return time.monotonic() < self._whole_until
 
     def task(self, external_id: str) -> tuple[int, Task] | None:
-        """The last task of this wish that was seen in the list, and the how manieth of the wish it is."""
+        """The last task of this submission that was seen in the list, and the how manieth of the submission it is."""
         data = self._tasks.get(external_id)
         return None if data is None else (self._numbers.get(external_id, 1), Task.from_json(data))
 
     def result(self, external_id: str) -> Mapping[str, Any] | None:
-        """The line of an earlier results.jsonl for this wish, if it had succeeded."""
+        """The line of an earlier results.jsonl for this submission, if it had succeeded."""
         line = self._lines.get(external_id)
         return line if isinstance(line, dict) else None
 
@@ -105,14 +105,14 @@ class Earlier:
         found = _OURS.fullmatch(task.external_task_id or "")
         if found is None:
             return False
-        wish, number = found[1], int(found[2] or 1)
-        if number >= self._numbers.get(wish, 1):
-            self._tasks.put(wish, task.to_json())
+        submission, number = found[1], int(found[2] or 1)
+        if number >= self._numbers.get(submission, 1):
+            self._tasks.put(submission, task.to_json())
             if number > 1:
-                self._numbers[wish] = number
+                self._numbers[submission] = number
         return True
 
-    def __enter__(self) -> Earlier:
+    def __enter__(self) -> PreviousAttempts:
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from airflow_provider_kling.api import SUCCEED
-from airflow_provider_kling.client import span
+from airflow_provider_kling.client import format_seconds
 
 WAITING, RUNNING, SAVING = "waiting", "running", "saving"
 WINDOW = 600.0  # seconds over which the rate is reckoned
@@ -72,5 +72,5 @@ class Progress:
             return ""
         videos = (succeeded - succeeded_then) / (now - then) * 60
         left = max(0, self.rows - ended) * (now - then) / (ended - ended_then)
-        about = f", about {span(left)} left" if left else ""
+        about = f", about {format_seconds(left)} left" if left else ""
         return f"{videos:,.0f} videos a minute{about}"

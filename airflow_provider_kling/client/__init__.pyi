@@ -1,15 +1,15 @@
 # The public names of this folder; `__init__.py` loads each when it is first used.
 from .aiohttp_transport import AiohttpTransport as AiohttpTransport
-from .flows import Load as Load
-from .flows import Pause as Pause
-from .flows import Room as Room
-from .flows import Save as Save
-from .flows import Say as Say
+from .flows import CheckCapacity as CheckCapacity
+from .flows import Flow as Flow
+from .flows import LoadRequest as LoadRequest
+from .flows import Log as Log
+from .flows import SaveVideo as SaveVideo
+from .flows import Sleep as Sleep
 from .flows import Step as Step
-from .flows import Steps as Steps
+from .flows import Submission as Submission
 from .flows import Watch as Watch
-from .flows import Wish as Wish
-from .flows import span as span
-from .flows import wish_id as wish_id
+from .flows import external_id_of as external_id_of
+from .flows import format_seconds as format_seconds
 from .requests_transport import RequestsTransport as RequestsTransport
 from .settings import KlingSettings as KlingSettings

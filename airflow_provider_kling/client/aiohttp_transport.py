@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import yarl
 
-from airflow_provider_kling.api import Answer, Call
+from airflow_provider_kling.api import Call, Response
 from airflow_provider_kling.client.settings import CONNECT_TIMEOUT, KlingSettings
 from airflow_provider_kling.client.transport import (
     CHUNK,
@@ -42,7 +42,7 @@ class AiohttpTransport:
             connector=connector, timeout=timeout, headers={"User-Agent": USER_AGENT}, cookie_jar=aiohttp.DummyCookieJar()
         )
 
-    async def send(self, call: Call[Any], token: str) -> Answer:
+    async def send(self, call: Call[Any], token: str) -> Response:
         """The API's answer; KlingConnectionError where none came, or not all of it."""
         url = url_of(self._settings, call)
         try:
@@ -57,7 +57,9 @@ class AiohttpTransport:
                 body = bytearray()
                 async for chunk in response.content.iter_chunked(CHUNK):
                     append(body, chunk)
-                return Answer(status=response.status, body=bytes(body), headers={k.lower(): v for k, v in response.headers.items()})
+                return Response(
+                    status=response.status, body=bytes(body), headers={k.lower(): v for k, v in response.headers.items()}
+                )
         except _ERRORS as error:
             raise lost(self._settings, error, sent=not isinstance(error, aiohttp.ClientConnectorError)) from error
 

@@ -4,12 +4,12 @@ A flow is a generator of steps. Whoever drives it (`KlingHook`, sync or async) d
 it or throws in the KlingError that came instead, and ends with the flow's return value:
 
 - a `Call` is sent to the API; a driver repeats reads over passing faults, and never repeats a create;
-- a `Pause` waits for so many seconds, and brings the time (Unix seconds) at which it ended; one that is `for_slot` may
+- a `Sleep` waits for so many seconds, and brings the time (Unix seconds) at which it ended; one that is `for_slot` may
   end sooner, or later, as soon as there is a slot;
-- a `Room` sees whether there is room for one more task: whether the connection's `max_concurrency` leaves it or, where
-  several wishes are dispatched together, whether it is this one's turn;
-- a `Load` brings the request of a wish whose images are only held while they are sent;
-- a `Save` stores a video, unless it is there already, and brings the path.
+- a `CheckCapacity` sees whether there is room for one more task: whether the connection's `max_concurrency` leaves it or, where
+  several submissions are dispatched together, whether it is this one's turn;
+- a `LoadRequest` brings the request of a submission whose images are only held while they are sent;
+- a `SaveVideo` stores a video, unless it is there already, and brings the path.
 
 So each rule stands here once, for the worker and for the triggerer, and can be tested without a socket or a clock.
 """
@@ -38,11 +38,11 @@ from airflow_provider_kling.errors import (
 )
 
 T = TypeVar("T")
-Say = Callable[[str], None]  # takes a sentence for the log
+Log = Callable[[str], None]  # takes a sentence for the log
 
 RETRY_WAIT = 1.0  # seconds before a create whose answer was lost is sent again, doubling from there
 CREATE_TRIES = 4  # sends of one create in one go, with a look-up between any two
-MOST_FAILED = 100  # failed tasks that one wish may leave behind
+MOST_FAILED = 100  # failed tasks that one submission may leave behind
 SLOT_PAUSE = 1.0  # seconds before the first new try for a slot: the vendor advises at least 1
 LONGEST_SLOT_PAUSE = 15.0
 LOST_LOOKS = 3  # looks in a row that do not find a task, before it counts as lost
@@ -51,7 +51,7 @@ SAID_EVERY = 300.0  # seconds between two sentences that say nothing new
 
 
 @dataclass(frozen=True)
-class Pause:
+class Sleep:
     """Wait. Brings the time at which it ended, in Unix seconds."""
 
     seconds: float
@@ -59,14 +59,14 @@ class Pause:
 
 
 @dataclass(frozen=True)
-class Load:
+class LoadRequest:
     """Bring the request that this reads. It may block."""
 
     read: Callable[[], EffectRequest]
 
 
 @dataclass(frozen=True)
-class Save:
+class SaveVideo:
     """Store the video of this link under this name, unless it is there. Brings its path."""
 
     url: str
@@ -74,19 +74,19 @@ class Save:
 
 
 @dataclass(frozen=True)
-class Room:
+class CheckCapacity:
     """See whether the user lets one more task run. Brings nothing; KlingSlotsFullError if not."""
 
 
-Step = Call[Any] | Pause | Load | Save | Room
-Steps = Generator[Step, Any, T]
+Step = Call[Any] | Sleep | LoadRequest | SaveVideo | CheckCapacity
+Flow = Generator[Step, Any, T]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
-    """One wish for one video: what is asked for, and the external id it is known by, come what may.
+class Submission:
+    """One submission for one video: what is asked for, and the external id it is known by, come what may.
 
-    `request` may be what reads it, so that images of many waiting wishes need not be held in memory.
+    `request` may be what reads it, so that images of many waiting submissions need not be held in memory.
     """
 
     request: EffectRequest | Callable[[], EffectRequest]
@@ -100,16 +100,18 @@ class Wish:
             yield f"{self.external_id}-{number}"
 
 
-def wish_id(request: EffectRequest, *, dag_id: str, run_id: str, task_id: str, place: str | int, fresh: str | None = None) -> str:
-    """The external id of one wish: the same after a retry, a clear, a crash; another one for a changed request.
+def external_id_of(
+    request: EffectRequest, *, dag_id: str, run_id: str, task_id: str, place: str | int, fresh: str | None = None
+) -> str:
+    """The external id of one submission: the same after a retry, a clear, a crash; another one for a changed request.
 
-    `place` is the manifest's row id or, without one, the map index. Another `fresh` makes another wish of the same.
+    `place` is the manifest's row id or, without one, the map index. Another `fresh` makes another submission of the same.
     """
     identity = json.dumps([dag_id, run_id, task_id, str(place), request.fingerprint, fresh or ""], ensure_ascii=False)
     return f"airflow-{hashlib.sha256(identity.encode()).hexdigest()[:40]}"
 
 
-def find(any_id: str) -> Steps[Task | None]:
+def find(any_id: str) -> Flow[Task | None]:
     """The task with this Kling task id or external id, if there is one."""
     try:
         task: Task = yield get_call(any_id)
@@ -118,18 +120,20 @@ def find(any_id: str) -> Steps[Task | None]:
     return task
 
 
-def create(wish: Wish, *, look_first: bool, say: Say, retry_wait: float = RETRY_WAIT, spent: set[str] | None = None) -> Steps[Task]:
-    """The one task of this wish: found, or made. Never two, as long as an earlier one has not failed.
+def create(
+    submission: Submission, *, adopt_existing: bool, say: Log, retry_wait: float = RETRY_WAIT, spent: set[str] | None = None
+) -> Flow[Task]:
+    """The one task of this submission: found, or made. Never two, as long as an earlier one has not failed.
 
-    `look_first` is to be true whenever an earlier attempt may have come as far as a create. Raises KlingBusyError
-    while no slot is free; any error with `outcome_unknown` means that a task may exist under one of the wish's ids.
+    `adopt_existing` is to be true whenever an earlier attempt may have come as far as a create. Raises KlingBusyError
+    while no slot is free; any error with `outcome_unknown` means that a task may exist under one of the submission's ids.
     `spent` are those of its ids whose tasks have failed, as far as that is known; those that are found are added.
     """
     spent = set() if spent is None else spent
-    for external_id in wish.external_ids():
+    for external_id in submission.external_ids():
         if external_id in spent:
             continue
-        task, is_new = yield from _create_as(wish, external_id, look_first=look_first, say=say, retry_wait=retry_wait)
+        task, is_new = yield from _create_as(submission, external_id, adopt_existing=adopt_existing, say=say, retry_wait=retry_wait)
         if is_new or not task.failed:
             return task
         reason = task.message or "no reason given"
@@ -137,27 +141,31 @@ def create(wish: Wish, *, look_first: bool, say: Say, retry_wait: float = RETRY_
             f"Kling task {task.kling_task_id} of an earlier attempt failed ({reason}); asking once more under the next external id."
         )
         spent.add(external_id)
-        look_first = True
+        adopt_existing = True
     raise KlingRequestError(
-        f"{MOST_FAILED} tasks of external id {wish.external_id} have failed",
+        f"{MOST_FAILED} tasks of external id {submission.external_id} have failed",
         http_status=400,
         advice="Change the image or the scene.",
     )
 
 
-def _create_as(wish: Wish, external_id: str, *, look_first: bool, say: Say, retry_wait: float) -> Steps[tuple[Task, bool]]:
+def _create_as(
+    submission: Submission, external_id: str, *, adopt_existing: bool, say: Log, retry_wait: float
+) -> Flow[tuple[Task, bool]]:
     """The task of this id, and whether this very attempt made it."""
-    if look_first and (found := (yield from _sure(find(external_id)))):
-        say(taken(external_id, found))
+    if adopt_existing and (found := (yield from _sure(find(external_id)))):
+        say(describe_adopted(external_id, found))
         return found, False
     sent = False
     for number in range(1, CREATE_TRIES + 1):
         yield from _room(sent=sent)
         try:
-            request = wish.request if isinstance(wish.request, EffectRequest) else (yield Load(wish.request))
-            made: Task = yield create_call(request, external_task_id=external_id, callback_url=wish.callback_url)
+            request = (
+                submission.request if isinstance(submission.request, EffectRequest) else (yield LoadRequest(submission.request))
+            )
+            made: Task = yield create_call(request, external_task_id=external_id, callback_url=submission.callback_url)
         except KlingTaskExists as refused:
-            return (yield from _take(external_id, refused, say=say)), sent
+            return (yield from _adopt(external_id, refused, say=say)), sent
         except KlingError as error:
             if error.outcome_unknown:
                 sent = True
@@ -169,23 +177,23 @@ def _create_as(wish: Wish, external_id: str, *, look_first: bool, say: Say, retr
                 raise
             if number == CREATE_TRIES:
                 raise
-            yield Pause(_jittered(retry_wait * 2.0 ** (number - 1)))
+            yield Sleep(_jittered(retry_wait * 2.0 ** (number - 1)))
         else:
             # An answer to a create never says how a task ended, only whether.
-            return ((yield from _sure(look(made.kling_task_id))) if made.done else made), True
+            return ((yield from _sure(look_up(made.kling_task_id))) if made.done else made), True
     raise AssertionError("unreachable")
 
 
-def _room(*, sent: bool) -> Steps[None]:
-    """A fault of this look leaves the fate of the wish as it was."""
+def _room(*, sent: bool) -> Flow[None]:
+    """A fault of this look leaves the fate of the submission as it was."""
     try:
-        yield Room()
+        yield CheckCapacity()
     except KlingError as error:
         error.outcome_unknown = sent
         raise
 
 
-def _sure(looking: Steps[T]) -> Steps[T]:
+def _sure(looking: Flow[T]) -> Flow[T]:
     """Where this look itself fails, whatever for, the error says that a task may exist."""
     try:
         return (yield from looking)
@@ -194,10 +202,10 @@ def _sure(looking: Steps[T]) -> Steps[T]:
         raise
 
 
-def _take(external_id: str, refused: KlingTaskExists, *, say: Say) -> Steps[Task]:
+def _adopt(external_id: str, refused: KlingTaskExists, *, say: Log) -> Flow[Task]:
     """The task that Kling says exists, though a look may be too early to see it."""
     try:
-        found = yield from _sure(look(external_id))
+        found = yield from _sure(look_up(external_id))
     except KlingTaskNotFound:
         raise KlingRequestError(
             f"{refused.message}, yet no effect task has it",
@@ -206,61 +214,61 @@ def _take(external_id: str, refused: KlingTaskExists, *, say: Say) -> Steps[Task
             request_id=refused.request_id,
             advice="Another Kling product may use this id: choose another external_task_id.",
         ) from None
-    say(taken(external_id, found))
+    say(describe_adopted(external_id, found))
     return found
 
 
-def create_when_free(wish: Wish, *, look_first: bool, deadline: float, say: Say) -> Steps[Task]:
-    """The one task of this wish, made as soon as the account has a slot and the API is well.
+def create_when_free(submission: Submission, *, adopt_existing: bool, deadline: float, say: Log) -> Flow[Task]:
+    """The one task of this submission, made as soon as the account has a slot and the API is well.
 
     Raises KlingTimeoutError when `deadline` (Unix seconds) comes first; what cannot pass by waiting, at once.
     """
-    now = started = yield Pause(0)
+    now = started = yield Sleep(0)
     pause, said = SLOT_PAUSE, -SAID_EVERY
     spent: set[str] = set()
     while True:
         try:
             if now > deadline:
-                return (yield from _made_in_time(wish, look_first=look_first, say=say))
-            return (yield from create(wish, look_first=look_first, say=say, spent=spent))
+                return (yield from _made_in_time(submission, adopt_existing=adopt_existing, say=say))
+            return (yield from create(submission, adopt_existing=adopt_existing, say=say, spent=spent))
         except KlingError as error:
             if not error.retryable:
                 raise
             # A refusal for want of a slot answers a create, so the look before it has found nothing.
             full = isinstance(error, KlingSlotsFullError)
-            look_first = error.outcome_unknown or (look_first and not full)
+            adopt_existing = error.outcome_unknown or (adopt_existing and not full)
             if now >= deadline:
-                raise _no_slot(wish, error, waited=now - started, unknown=look_first) from error
+                raise _no_slot(submission, error, waited=now - started, unknown=adopt_existing) from error
             if now - said >= SAID_EVERY:
                 said = now
                 why = "All slots of the account are taken" if full else str(error).rstrip(".")
-                say(f"{why}: waiting, {span(now - started)} so far, at most {span(deadline - now)} more.")
+                say(f"{why}: waiting, {format_seconds(now - started)} so far, at most {format_seconds(deadline - now)} more.")
             longest = LONGEST_SLOT_PAUSE if isinstance(error, KlingBusyError) else LONGEST_TROUBLE_PAUSE
             seconds = max(_jittered(pause), getattr(error, "retry_after", None) or 0.0)
         pause = min(pause * 1.5, longest)
-        now = yield Pause(min(seconds, max(0.0, deadline - now)), for_slot=full)
+        now = yield Sleep(min(seconds, max(0.0, deadline - now)), for_slot=full)
 
 
-def _made_in_time(wish: Wish, *, look_first: bool, say: Say) -> Steps[Task]:
-    """The task of a wish whose time is over: one that an earlier attempt has made, or KlingTimeoutError."""
-    if look_first and (task := (yield from _sure(find(wish.external_id)))) and not task.failed:
-        say(taken(wish.external_id, task))
+def _made_in_time(submission: Submission, *, adopt_existing: bool, say: Log) -> Flow[Task]:
+    """The task of a submission whose time is over: one that an earlier attempt has made, or KlingTimeoutError."""
+    if adopt_existing and (task := (yield from _sure(find(submission.external_id)))) and not task.failed:
+        say(describe_adopted(submission.external_id, task))
         return task
     raise KlingTimeoutError("The timeout came before the Kling task was asked for. Nothing was made, nothing was paid.")
 
 
-def _no_slot(wish: Wish, error: KlingError, *, waited: float, unknown: bool) -> KlingTimeoutError:
+def _no_slot(submission: Submission, error: KlingError, *, waited: float, unknown: bool) -> KlingTimeoutError:
     fate = "Nothing was made, nothing was paid."
     if unknown:
-        fate = f"A task may exist all the same: run this again to take it, or look for external id {wish.external_id}."
-    return KlingTimeoutError(f"No Kling task could be created in {span(waited)}. {fate} Last answer: {error}")
+        fate = f"A task may exist all the same: run this again to take it, or look for external id {submission.external_id}."
+    return KlingTimeoutError(f"No Kling task could be created in {format_seconds(waited)}. {fate} Last answer: {error}")
 
 
-def look(any_id: str) -> Steps[Task]:
+def look_up(any_id: str) -> Flow[Task]:
     """The task of this id as it is now. Raises KlingTaskNotFound only after several looks in a row."""
     for number in range(LOST_LOOKS):
         if number:
-            yield Pause(_jittered(1.0))
+            yield Sleep(_jittered(1.0))
         if task := (yield from find(any_id)):
             return task
     raise _lost(any_id)
@@ -272,7 +280,7 @@ class Watch:
     `status` is the last one that was told; each other one is said. `deadline` and all times are Unix seconds.
     """
 
-    def __init__(self, kling_task_id: str, *, started: float, deadline: float, status: str = "", say: Say) -> None:
+    def __init__(self, kling_task_id: str, *, started: float, deadline: float, status: str = "", say: Log) -> None:
         self.kling_task_id = kling_task_id
         self.deadline = deadline
         self._started = started
@@ -287,7 +295,7 @@ class Watch:
         if self.trouble:
             self._say("Kling answers again.")
         if task.status != self._status:
-            self._say(told(task))
+            self._say(describe(task))
         self._lost, self.trouble, self._status, self._last = 0, 0, task.status, task.status
         return task.done
 
@@ -308,14 +316,14 @@ class Watch:
     def expired(self, now: float) -> KlingTimeoutError:
         """The error for a deadline that has come before the end."""
         return KlingTimeoutError(
-            f"Kling task {self.kling_task_id} is not done after {span(now - self._started)}; last seen: {self._last}. "
+            f"Kling task {self.kling_task_id} is not done after {format_seconds(now - self._started)}; last seen: {self._last}. "
             "It goes on at Kling and will be charged: run this again to take its result without paying twice."
         )
 
 
 def wait(
-    kling_task_id: str, *, deadline: float, poll_interval: float, say: Say, first_look: float = 0.0, status: str = ""
-) -> Steps[Task]:
+    kling_task_id: str, *, deadline: float, poll_interval: float, say: Log, first_look: float = 0.0, status: str = ""
+) -> Flow[Task]:
     """The task, once it is done: succeeded or failed. The first look is not before `first_look` (Unix seconds).
 
     `status` is the last one that was told; each other one is said.
@@ -323,10 +331,10 @@ def wait(
     Passing faults are waited out. Raises KlingTimeoutError at `deadline` (Unix seconds), credentials and account
     errors at once, KlingTaskNotFound after several looks in a row.
     """
-    now = yield Pause(0)
+    now = yield Sleep(0)
     watch = Watch(kling_task_id, started=now, deadline=deadline, status=status, say=say)
     if first_look > now:
-        now = yield Pause(first_look - now)
+        now = yield Sleep(first_look - now)
     while True:
         try:
             task: Task = yield get_call(kling_task_id)
@@ -339,10 +347,10 @@ def wait(
             raise watch.expired(now)
         longest = max(poll_interval, LONGEST_TROUBLE_PAUSE)
         seconds = _jittered(min(poll_interval * 2.0 ** max(0, watch.trouble - 1), longest))
-        now = yield Pause(min(seconds, max(0.0, deadline - now)))
+        now = yield Sleep(min(seconds, max(0.0, deadline - now)))
 
 
-def save(task: Task, *, say: Say) -> Steps[list[str]]:
+def save(task: Task, *, say: Log) -> Flow[list[str]]:
     """The paths of the task's videos, in their order. A dead link is renewed once by asking for the task again."""
     paths: list[str] = []
     for index, name in enumerate(file_names(task)):
@@ -357,17 +365,17 @@ def save(task: Task, *, say: Say) -> Steps[list[str]]:
     return paths
 
 
-def _save_one(task: Task, index: int, name: str, *, say: Say) -> Steps[str]:
+def _save_one(task: Task, index: int, name: str, *, say: Log) -> Flow[str]:
     try:
-        path: str = yield Save(url=task.videos[index].url, name=name)
+        path: str = yield SaveVideo(url=task.videos[index].url, name=name)
     except KlingDownloadError as error:
         if not error.expired:
             raise
         say(f"The link of {name} is dead; asking Kling for a current one.")
-        renewed = yield from look(task.kling_task_id)
+        renewed = yield from look_up(task.kling_task_id)
         if len(renewed.videos) <= index:
             raise KlingAnswerError(f"Kling task {task.kling_task_id} no longer names video {index + 1}.") from error
-        path = yield Save(url=renewed.videos[index].url, name=name)
+        path = yield SaveVideo(url=renewed.videos[index].url, name=name)
     return path
 
 
@@ -376,9 +384,13 @@ def file_names(task: Task) -> list[str]:
     return [f"{task.kling_task_id}{f'_{number}' if number > 1 else ''}.mp4" for number in range(1, len(task.videos) + 1)]
 
 
-def told(task: Task) -> str:
+def describe(task: Task) -> str:
     """The state of a task as a sentence for the log."""
-    took = f" after {span((task.updated_at - task.created_at).total_seconds())}" if task.updated_at and task.created_at else ""
+    took = (
+        f" after {format_seconds((task.updated_at - task.created_at).total_seconds())}"
+        if task.updated_at and task.created_at
+        else ""
+    )
     if task.succeeded:
         cost = f"; it cost {task.units} units" if task.units else ""
         return f"Kling task {task.kling_task_id} succeeded{took}{cost}."
@@ -388,7 +400,7 @@ def told(task: Task) -> str:
     return f"Kling task {task.kling_task_id}: {task.status}{strange}."
 
 
-def taken(external_id: str, task: Task) -> str:
+def describe_adopted(external_id: str, task: Task) -> str:
     """That a task of this id was there already, as a sentence for the log."""
     return (
         f"External id {external_id} is Kling task {task.kling_task_id} already ({task.status}): taking it, nothing is paid again."
@@ -408,7 +420,7 @@ def _jittered(seconds: float) -> float:
     return seconds * random.uniform(0.85, 1.15)  # noqa: S311 - it only keeps many waiters apart
 
 
-def span(seconds: float) -> str:
+def format_seconds(seconds: float) -> str:
     """A span of time for a person: 42 s, 7 min, 3.5 h."""
     if seconds < 120:
         return f"{seconds:.0f} s"

@@ -10,7 +10,7 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from airflow_provider_kling.api import Answer, Call
+from airflow_provider_kling.api import Call, Response
 from airflow_provider_kling.client.settings import CONNECT_TIMEOUT, KlingSettings
 from airflow_provider_kling.client.transport import (
     CHUNK,
@@ -46,7 +46,7 @@ class RequestsTransport:
             session.mount(scheme, HTTPAdapter(pool_connections=4, pool_maxsize=POOL_SIZE))
         return session
 
-    def send(self, call: Call[Any], token: str) -> Answer:
+    def send(self, call: Call[Any], token: str) -> Response:
         """The API's answer; KlingConnectionError where none came, or not all of it."""
         try:
             with self._api.request(
@@ -63,7 +63,7 @@ class RequestsTransport:
                 body = bytearray()
                 for chunk in response.iter_content(CHUNK):
                     append(body, chunk)
-                return Answer(
+                return Response(
                     status=response.status_code, body=bytes(body), headers={k.lower(): v for k, v in response.headers.items()}
                 )
         except requests.RequestException as error:

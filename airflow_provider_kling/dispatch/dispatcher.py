@@ -21,16 +21,16 @@ from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from airflow_provider_kling.api import Call, Task
-from airflow_provider_kling.client import Pause, Room, Say, Step, Steps, Wish, flows
-from airflow_provider_kling.dispatch.durations import Pace
+from airflow_provider_kling.client import CheckCapacity, Flow, Log, Sleep, Step, Submission, flows
+from airflow_provider_kling.dispatch.durations import DurationModel
 from airflow_provider_kling.dispatch.poller import Poller, since
-from airflow_provider_kling.dispatch.slots import Claim, Slots
+from airflow_provider_kling.dispatch.slots import SlotRequest, Slots
 from airflow_provider_kling.errors import KlingBusyError, KlingError, KlingSlotsFullError
 
 T = TypeVar("T")
 
 DOWNLOADS = 8  # tasks whose videos are saved at once
-PATIENCE = 2.0  # seconds in the queue before a wish is told that it waits for a slot
+PATIENCE = 2.0  # seconds in the queue before a submission is told that it waits for a slot
 
 
 class Sender(Protocol):
@@ -40,7 +40,7 @@ class Sender(Protocol):
 
     async def astep(self, step: Step, destination: str = "") -> Any: ...
 
-    async def arun(self, steps: Steps[T], *, destination: str = ..., do: Callable[[Step], Any] | None = None) -> T: ...
+    async def arun(self, steps: Flow[T], *, destination: str = ..., do: Callable[[Step], Any] | None = None) -> T: ...
 
     async def most_slots(self) -> int | None: ...
 
@@ -54,38 +54,38 @@ class Dispatcher:
         self.hook = sender
         self.slots = Slots()
         self.poller = Poller(sender, self.slots, freed=self._grant, broken=self._end_turns)
-        self._turns: dict[Claim, asyncio.Future[None]] = {}
+        self._turns: dict[SlotRequest, asyncio.Future[None]] = {}
         self._beginning = asyncio.Lock()
         self._downloads = asyncio.Semaphore(DOWNLOADS)
         self._runner: asyncio.Task[None] | None = None
 
     @property
-    def pace(self) -> Pace:
+    def pace(self) -> DurationModel:
         """How long this account's tasks take."""
         return self.poller.pace
 
     # --- For those who use it
 
-    async def create(self, wish: Wish, *, look_first: bool, deadline: float, say: Say, group: str = "") -> Task:
-        """The one task of this wish, made as soon as it is its turn and the account has a slot; see `flows.create_when_free`.
+    async def create(self, submission: Submission, *, adopt_existing: bool, deadline: float, say: Log, group: str = "") -> Task:
+        """The one task of this submission, made as soon as it is its turn and the account has a slot; see `flows.create_when_free`.
 
         Those of one `group` (a DAG run, a manifest) take turns with the other groups.
         """
         await self._begun()
-        if look_first and await self.poller.lacks(wish.external_id):
-            look_first = False
-        claim = Claim(group)
-        steps = flows.create_when_free(wish, look_first=look_first, deadline=deadline, say=say)
+        if adopt_existing and await self.poller.lacks(submission.external_id):
+            adopt_existing = False
+        request = SlotRequest(group)
+        steps = flows.create_when_free(submission, adopt_existing=adopt_existing, deadline=deadline, say=say)
         try:
-            task = await self.hook.arun(steps, do=functools.partial(self._step, claim, deadline))
+            task = await self.hook.arun(steps, do=functools.partial(self._step, request, deadline))
         finally:
-            self._leave(claim)
+            self._leave(request)
         if not task.done:
             self.poller.know(task.kling_task_id, status=task.status, since=since(task))
         return task
 
     async def wait(
-        self, kling_task_id: str, *, deadline: float, poll_interval: float, say: Say, first_look: float = 0.0, status: str = ""
+        self, kling_task_id: str, *, deadline: float, poll_interval: float, say: Log, first_look: float = 0.0, status: str = ""
     ) -> Task:
         """The task, once it has succeeded or failed; see `flows.wait`. Looks may come sooner than asked for."""
         await self._begun()
@@ -93,47 +93,47 @@ class Dispatcher:
             kling_task_id, deadline=deadline, poll_interval=poll_interval, say=say, first_look=first_look, status=status
         )
 
-    async def save(self, task: Task, destination: str, *, say: Say) -> list[str]:
+    async def save(self, task: Task, destination: str, *, say: Log) -> list[str]:
         """Store the videos of a succeeded task, a few tasks at once; see `flows.save`. Brings their paths."""
         async with self._downloads:
             return await self.hook.arun(flows.save(task, say=say), destination=destination)
 
     # --- Creating
 
-    async def _step(self, claim: Claim, deadline: float, step: Step) -> Any:
+    async def _step(self, request: SlotRequest, deadline: float, step: Step) -> Any:
         """Do one step of a create: what concerns slots here, all else as the hook does it."""
         match step:
-            case Room():
-                if not claim.granted and not await self._turn(claim, min(time.time() + PATIENCE, deadline)):
+            case CheckCapacity():
+                if not request.granted and not await self._turn(request, min(time.time() + PATIENCE, deadline)):
                     raise KlingSlotsFullError("all slots of the account are taken", code=1303, speaker="The queue")
                 return None
-            case Pause(_, for_slot=True) if not claim.granted:
-                await self._turn(claim, deadline)
+            case Sleep(_, for_slot=True) if not request.granted:
+                await self._turn(request, deadline)
                 return time.time()
-            case Pause(_, for_slot=True):  # a look was refused like that: its turn goes to others meanwhile
-                self.slots.fail(claim)
+            case Sleep(_, for_slot=True):  # a look was refused like that: its turn goes to others meanwhile
+                self.slots.fail(request)
                 self._grant()
             case Call(safe=False):
-                return await self._create(claim, step)
+                return await self._create(request, step)
         return await self.hook.astep(step)
 
-    async def _create(self, claim: Claim, call: Call[Any]) -> Any:
+    async def _create(self, request: SlotRequest, call: Call[Any]) -> Any:
         external_id = str((call.body or {}).get("external_task_id"))
         self.poller.creating.add(external_id)
         try:
             task = await self.hook.acall(call)
         except KlingSlotsFullError:
-            self.slots.refuse(claim, now=time.time())
+            self.slots.refuse(request, now=time.time())
             self.poller.refused()
             raise
         except KlingBusyError as error:
-            self.slots.hold_off(claim, until=time.time() + (error.retry_after or flows.SLOT_PAUSE))
+            self.slots.hold_off(request, until=time.time() + (error.retry_after or flows.SLOT_PAUSE))
             raise
         except BaseException:
-            self.slots.fail(claim)
+            self.slots.fail(request)
             raise
         else:
-            self.slots.accept(claim, task.kling_task_id)
+            self.slots.accept(request, task.kling_task_id)
             self.poller.know(task.kling_task_id, status=task.status)
             return task
         finally:
@@ -141,29 +141,29 @@ class Dispatcher:
             self._grant()
             self.poller.slots_moved()
 
-    async def _turn(self, claim: Claim, until: float) -> bool:
-        """Wait in the queue until it is this claim's turn; whether that was so in time. It keeps its place either way."""
-        if not claim.queued and not claim.granted:
-            self._turns[claim] = asyncio.get_running_loop().create_future()
-            self.slots.join(claim)
+    async def _turn(self, request: SlotRequest, until: float) -> bool:
+        """Wait in the queue until it is this request's turn; whether that was so in time. It keeps its place either way."""
+        if not request.queued and not request.granted:
+            self._turns[request] = asyncio.get_running_loop().create_future()
+            self.slots.join(request)
             self._grant()
             self.poller.slots_moved()
-        turn = self._turns[claim]
+        turn = self._turns[request]
         await asyncio.wait([turn], timeout=max(0.0, until - time.time()))
         if turn.done():
-            self._turns.pop(claim, None)
+            self._turns.pop(request, None)
             turn.result()  # raises what has ended the waiting
-        return claim.granted
+        return request.granted
 
-    def _leave(self, claim: Claim) -> None:
-        self._turns.pop(claim, None)
-        self.slots.leave(claim)
+    def _leave(self, request: SlotRequest) -> None:
+        self._turns.pop(request, None)
+        self.slots.leave(request)
         self._grant()
 
     def _grant(self) -> None:
         """Let those create whose turn it is."""
-        while claim := self.slots.grant(time.time()):
-            self._turns[claim].set_result(None)
+        while request := self.slots.grant(time.time()):
+            self._turns[request].set_result(None)
 
     def _end_turns(self, error: KlingError) -> None:
         for turn in self._turns.values():

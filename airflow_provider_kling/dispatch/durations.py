@@ -42,7 +42,7 @@ while _EDGES[-1] < SPANS_TO:
     _EDGES.append(max(SPANS_FROM, _EDGES[-1] * SPANS_RATIO))
 
 
-class Pace:
+class DurationModel:
     """How long the tasks of an account take, as far as it is known."""
 
     def __init__(self) -> None:

@@ -55,7 +55,7 @@ class _Reading:
         return self.lengths[last] < self.size and set(self.lengths) == set(range(1, last + 1))
 
 
-class Pages:
+class ListReader:
     """Where wanted tasks were found in the list, from look to look."""
 
     def __init__(self) -> None:

@@ -17,9 +17,9 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from airflow_provider_kling.api import MAX_PAGE_SIZE, Call, Page, Task, get_call, page_call
-from airflow_provider_kling.client import Say, Watch, flows
-from airflow_provider_kling.dispatch.durations import SHORTEST_INTERVAL, Pace
-from airflow_provider_kling.dispatch.list_reader import Pages
+from airflow_provider_kling.client import Log, Watch, flows
+from airflow_provider_kling.dispatch.durations import SHORTEST_INTERVAL, DurationModel
+from airflow_provider_kling.dispatch.list_reader import ListReader
 from airflow_provider_kling.dispatch.slots import Slots
 from airflow_provider_kling.errors import KlingAnswerError, KlingError, KlingTaskNotFound
 
@@ -30,7 +30,7 @@ LONGEST_SLEEP = 3600.0  # seconds
 PAGE_SECONDS = 0.5  # no more than one page for so many seconds, in the long run
 REST = 0.1  # seconds for each request of a look, until those who came meanwhile are looked for, all together
 PAGES_FOR_ABSENCE = 2  # an account with more tasks than these hold is not read for what it does not have
-ABSENCE_TOGETHER, ABSENCE_INTERVAL = 0.2, 2.0  # seconds: wishes that come together are looked for together; …
+ABSENCE_TOGETHER, ABSENCE_INTERVAL = 0.2, 2.0  # seconds: submissions that come together are looked for together; …
 ABSENCE_QUEUED = 10.0  # … with the next look for free slots, where others stand in the queue for them already
 REPLAN = 0.02  # seconds: creates may be faster than it is worth to reckon anew after each
 SINGLES_AT_ONCE = 8
@@ -83,7 +83,7 @@ class Poller:
     """
 
     def __init__(self, asker: Asker, slots: Slots, *, freed: Callable[[], None], broken: Callable[[KlingError], None]) -> None:
-        self.pace = Pace()
+        self.pace = DurationModel()
         self.slots = slots
         self.creating: set[str] = set()  # external ids of creates that are not yet answered
         self._asker = asker
@@ -92,7 +92,7 @@ class Poller:
         self._asked: list[tuple[str, asyncio.Future[bool]]] = []  # external ids: does the account lack them?
         self._asked_at = 0.0
         self._too_many = False  # the account holds more tasks than are read for that
-        self._pages = Pages()
+        self._pages = ListReader()
         self._overdue: list[_Waiter] = []
         self._next = float("inf")
         self._planned, self._for_slots = 0.0, False  # when, and whether free slots are looked for
@@ -105,7 +105,7 @@ class Poller:
     # --- For those who wait
 
     async def wait(
-        self, kling_task_id: str, *, deadline: float, poll_interval: float, say: Say, first_look: float = 0.0, status: str = ""
+        self, kling_task_id: str, *, deadline: float, poll_interval: float, say: Log, first_look: float = 0.0, status: str = ""
     ) -> Task:
         """The task, once it has succeeded or failed; see `flows.wait`. Looks may come sooner than asked for."""
         now = time.time()
@@ -134,7 +134,7 @@ class Poller:
             known.waiters.remove(waiter)
 
     async def lacks(self, external_id: str) -> bool:
-        """Whether the account certainly has no task of this id: one look at a short list answers for many wishes."""
+        """Whether the account certainly has no task of this id: one look at a short list answers for many submissions."""
         if self._too_many:
             return False
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -220,7 +220,7 @@ class Poller:
         return bool(self.slots.short and self.slots.ours)
 
     def _absence_look(self) -> float:
-        """From when on a look is worth it for wishes that may have been made before."""
+        """From when on a look is worth it for submissions that may have been made before."""
         return self._asked_at + (ABSENCE_QUEUED if self._contested else ABSENCE_INTERVAL)
 
     def _contested_look(self, now: float) -> float:

@@ -23,8 +23,8 @@ LEAVE_EVERY, LEAVE_EVERY_LEAST, LEAVE_EVERY_MOST = 0.5, 3.0, 600.0
 
 
 @dataclass(eq=False)
-class Claim:
-    """A wish for one slot. Those of one group (a DAG run, a manifest) take turns with other groups."""
+class SlotRequest:
+    """A submission for one slot. Those of one group (a DAG run, a manifest) take turns with other groups."""
 
     group: str
     granted: bool = False
@@ -41,7 +41,7 @@ class Slots:
         self.ours: set[str] = set()  # ids of tasks that hold a slot, as far as is known
         self.others = 0  # slots that other programs hold, as far as a look has shown
         self.creating = 0  # granted, and not yet answered
-        self._queue: OrderedDict[str, deque[Claim]] = OrderedDict()
+        self._queue: OrderedDict[str, deque[SlotRequest]] = OrderedDict()
         self.accepted = 0
         self._probe_pause = PROBE_AFTER
         self._empty_pause = EMPTY_PROBE
@@ -57,40 +57,40 @@ class Slots:
 
     @property
     def waiting(self) -> int:
-        return sum(len(claims) for claims in self._queue.values())
+        return sum(len(requests) for requests in self._queue.values())
 
-    def join(self, claim: Claim) -> None:
+    def join(self, request: SlotRequest) -> None:
         """Stand in the queue: behind the others of its group, and in turn with the other groups."""
-        claim.queued = True
-        claims = self._queue.setdefault(claim.group, deque())
-        if claim.refused:
-            claims.appendleft(claim)
-            self._queue.move_to_end(claim.group, last=False)
+        request.queued = True
+        requests = self._queue.setdefault(request.group, deque())
+        if request.refused:
+            requests.appendleft(request)
+            self._queue.move_to_end(request.group, last=False)
         else:
-            claims.append(claim)
+            requests.append(request)
 
-    def leave(self, claim: Claim) -> None:
+    def leave(self, request: SlotRequest) -> None:
         """Give up: the place in the queue, or the slot that was granted and not used."""
-        if claim.queued:
-            claim.queued = False
-            claims = self._queue[claim.group]
-            claims.remove(claim)
-            if not claims:
-                del self._queue[claim.group]
-        self._end(claim)
+        if request.queued:
+            request.queued = False
+            requests = self._queue[request.group]
+            requests.remove(request)
+            if not requests:
+                del self._queue[request.group]
+        self._end(request)
 
-    def grant(self, now: float) -> Claim | None:
-        """The next claim that may create now, if there is one."""
+    def grant(self, now: float) -> SlotRequest | None:
+        """The next request that may create now, if there is one."""
         if not self._queue or not self.free(now):
             return None
-        group, claims = next(iter(self._queue.items()))
-        claim = claims.popleft()
+        group, requests = next(iter(self._queue.items()))
+        request = requests.popleft()
         del self._queue[group]
-        if claims:
-            self._queue[group] = claims  # at the end: the other groups come first
-        claim.queued, claim.granted = False, True
+        if requests:
+            self._queue[group] = requests  # at the end: the other groups come first
+        request.queued, request.granted = False, True
         self.creating += 1
-        return claim
+        return request
 
     # --- What is free
 
@@ -146,19 +146,19 @@ class Slots:
 
     # --- What has happened
 
-    def accept(self, claim: Claim, kling_task_id: str) -> None:
+    def accept(self, request: SlotRequest, kling_task_id: str) -> None:
         """A create has made a task, which holds a slot from now on."""
-        self._end(claim)
+        self._end(request)
         self.ours.add(kling_task_id)
         self.accepted += 1
         self._empty_pause = EMPTY_PROBE
         if self.limit is not None and self.used + self.others > self.limit:
             self.limit, self._probe_pause = None, PROBE_AFTER  # there is more than was known: find out how much
 
-    def refuse(self, claim: Claim, *, now: float) -> None:
+    def refuse(self, request: SlotRequest, *, now: float) -> None:
         """A create was refused: all slots are taken."""
-        self._end(claim)
-        claim.refused = True
+        self._end(request)
+        request.refused = True
         if self.limit is not None and self.used + self.others >= self.limit:
             self._probe_pause = min(self._probe_pause * 2, LONGEST_PROBE)
         self.limit = self.used + self.others
@@ -169,14 +169,14 @@ class Slots:
             self._probe_at = now + self._empty_pause
             self._empty_pause = min(self._empty_pause * GROWTH, LONGEST_EMPTY_PROBE)
 
-    def hold_off(self, claim: Claim, *, until: float) -> None:
+    def hold_off(self, request: SlotRequest, *, until: float) -> None:
         """Kling wants fewer requests: no create before then."""
-        self._end(claim)
+        self._end(request)
         self._held_until = max(self._held_until, until)
 
-    def fail(self, claim: Claim) -> None:
+    def fail(self, request: SlotRequest) -> None:
         """A create came to nothing, or nobody knows to what."""
-        self._end(claim)
+        self._end(request)
 
     def hold(self, kling_task_id: str) -> None:
         """This task, made before or elsewhere, holds a slot too."""
@@ -195,7 +195,7 @@ class Slots:
         if self.limit is not None:
             self.limit = max(self.limit, len(self.ours) + running)
 
-    def _end(self, claim: Claim) -> None:
-        if claim.granted:
-            claim.granted = False
+    def _end(self, request: SlotRequest) -> None:
+        if request.granted:
+            request.granted = False
             self.creating -= 1

@@ -1,7 +1,7 @@
-"""Several accounts for one load: which of them a wish is made with.
+"""Several accounts for one load: which of them a submission is made with.
 
 The choice must be the same whenever it is made, by whichever process: Kling refuses an external id twice within one
-account, not across two. So it follows from the wish's place alone, in turn over the accounts, those with more slots more
+account, not across two. So it follows from the submission's place alone, in turn over the accounts, those with more slots more
 often. And since the list may be changed between two tries, a later one looks into all accounts before it asks.
 """
 
@@ -16,7 +16,7 @@ from airflow_provider_kling.errors import KlingInputError, KlingSettingsError
 from airflow_provider_kling.hooks.kling import KlingHook
 
 if TYPE_CHECKING:
-    from airflow_provider_kling.client import Wish
+    from airflow_provider_kling.client import Submission
 
 MOST_TURNS = 1000  # in a round
 
@@ -34,8 +34,8 @@ def hooks_of(given: str | Iterable[str]) -> list[KlingHook]:
     return [KlingHook(kling_conn_id) for kling_conn_id in conn_ids(given)]
 
 
-def account_of(wish: Wish, given: str | Iterable[str], *, place: int | str, look_first: bool) -> KlingHook:
-    """The account to make this wish with. With `look_first` it is the one that has a task of it, if one has.
+def account_of(submission: Submission, given: str | Iterable[str], *, place: int | str, adopt_existing: bool) -> KlingHook:
+    """The account to make this submission with. With `adopt_existing` it is the one that has a task of it, if one has.
 
     Raises what a look has raised: as long as one account cannot be asked, nobody knows.
     """
@@ -43,7 +43,7 @@ def account_of(wish: Wish, given: str | Iterable[str], *, place: int | str, look
     if len(hooks) == 1:
         return hooks[0]
     home = hooks[turn(place, shares_of(hooks))]
-    found = _first_with(wish.external_id, sorted(hooks, key=lambda hook: hook is not home)) if look_first else None
+    found = _first_with(submission.external_id, sorted(hooks, key=lambda hook: hook is not home)) if adopt_existing else None
     return found or home
 
 

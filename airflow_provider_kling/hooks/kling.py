@@ -30,7 +30,7 @@ from airflow_provider_kling.api import (
     get_call,
     list_call,
 )
-from airflow_provider_kling.client import KlingSettings, Load, Pause, Room, Save, Step, Steps, Wish, flows
+from airflow_provider_kling.client import CheckCapacity, Flow, KlingSettings, LoadRequest, SaveVideo, Sleep, Step, Submission, flows
 from airflow_provider_kling.errors import (
     KlingAnswerError,
     KlingAuthError,
@@ -86,16 +86,16 @@ class KlingHook(BaseHook):
         *,
         external_task_id: str | None = None,
         callback_url: str | None = None,
-        look_first: bool = False,
+        adopt_existing: bool = False,
     ) -> Task:
         """Make the task of this request, once, and return it as it is then.
 
         Without an `external_task_id` a random one is used, so that a lost answer still does not lead to a second task.
-        With `look_first` a task of that id is looked for before anything is sent. A task found under the id is
+        With `adopt_existing` a task of that id is looked for before anything is sent. A task found under the id is
         returned instead of a new one, unless it failed: then the next id (`…-2`) is used.
         Raises KlingSlotsFullError or KlingBusyError when nothing was made because the account is busy.
         """
-        return self.run(self._create(request, external_task_id, callback_url, look_first))
+        return self.run(self._create(request, external_task_id, callback_url, adopt_existing))
 
     async def acreate_task(
         self,
@@ -103,9 +103,9 @@ class KlingHook(BaseHook):
         *,
         external_task_id: str | None = None,
         callback_url: str | None = None,
-        look_first: bool = False,
+        adopt_existing: bool = False,
     ) -> Task:
-        return await self.arun(self._create(request, external_task_id, callback_url, look_first))
+        return await self.arun(self._create(request, external_task_id, callback_url, adopt_existing))
 
     def get_task(self, any_id: str) -> Task:
         """The task with this Kling task id or external id; KlingTaskNotFound if there is none."""
@@ -258,7 +258,7 @@ class KlingHook(BaseHook):
 
         return dispatcher.shared(kling_conn_id, lambda: cls(kling_conn_id))
 
-    def run(self, steps: Steps[T], *, destination: str = "") -> T:
+    def run(self, steps: Flow[T], *, destination: str = "") -> T:
         """Do the steps of a flow, one after the other, and return what it comes to."""
         step = next(steps, None)
         try:
@@ -272,8 +272,8 @@ class KlingHook(BaseHook):
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
 
-    async def arun(self, steps: Steps[T], *, destination: str = "", do: Callable[[Step], Awaitable[Any]] | None = None) -> T:
-        """The same on an event loop. Steps are done by `do`, if it is given, instead of `astep`."""
+    async def arun(self, steps: Flow[T], *, destination: str = "", do: Callable[[Step], Awaitable[Any]] | None = None) -> T:
+        """The same on an event loop. Flow are done by `do`, if it is given, instead of `astep`."""
         step = next(steps, None)
         try:
             while True:
@@ -290,16 +290,16 @@ class KlingHook(BaseHook):
         match step:
             case Call():
                 return self._send(step)
-            case Room():
+            case CheckCapacity():
                 if self.settings.max_concurrency:
                     self._check_room(self._send(list_call(page_size=MAX_PAGE_SIZE)))
                 return None
-            case Pause(seconds):
+            case Sleep(seconds):
                 time.sleep(seconds)
                 return time.time()
-            case Load(read):
+            case LoadRequest(read):
                 return read()
-            case Save(url, name):
+            case SaveVideo(url, name):
                 return self._save(url, storage.storage_path(destination) / name)
         raise TypeError(f"not a step: {step!r}")
 
@@ -308,24 +308,26 @@ class KlingHook(BaseHook):
         match step:
             case Call():
                 return await self.acall(step)
-            case Room():
+            case CheckCapacity():
                 if (await self.asettings()).max_concurrency:
                     self._check_room(await self.acall(list_call(page_size=MAX_PAGE_SIZE)))
                 return None
-            case Pause(seconds):
+            case Sleep(seconds):
                 await asyncio.sleep(seconds)
                 return time.time()
-            case Load(read):
+            case LoadRequest(read):
                 return await asyncio.to_thread(read)
-            case Save(url, name):
+            case SaveVideo(url, name):
                 return await self._asave(url, storage.storage_path(destination) / name)
         raise TypeError(f"not a step: {step!r}")
 
     def _create(
-        self, request: EffectRequest, external_task_id: str | None, callback_url: str | None, look_first: bool
-    ) -> Steps[Task]:
-        wish = Wish(request=request, external_id=external_task_id or f"kling-{uuid.uuid4().hex}", callback_url=callback_url)
-        return flows.create(wish, look_first=look_first, say=self.log.info, retry_wait=self.retry_wait)
+        self, request: EffectRequest, external_task_id: str | None, callback_url: str | None, adopt_existing: bool
+    ) -> Flow[Task]:
+        submission = Submission(
+            request=request, external_id=external_task_id or f"kling-{uuid.uuid4().hex}", callback_url=callback_url
+        )
+        return flows.create(submission, adopt_existing=adopt_existing, say=self.log.info, retry_wait=self.retry_wait)
 
     def _check_room(self, tasks: list[Task]) -> None:
         """Refuse a create where the account's tasks already fill `max_concurrency`, as Kling refuses one without a slot.

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, conf
 
-from airflow_provider_kling.outcomes import earlier_attempt, seconds, task_of, worded
+from airflow_provider_kling.outcomes import earlier_attempt, recording_failures, seconds, task_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_kling.batch import Ended, Job
+    from airflow_provider_kling.batch import BatchJob, BatchOutcome
     from airflow_provider_kling.manifests import BadRow, Row
 
     Rows = Callable[[Callable[[str], object] | None], Iterator[BadRow | Row]]
@@ -90,22 +90,22 @@ class KlingEffectBatchOperator(BaseOperator):
         self.deferrable = deferrable
 
     def execute(self, context: Context) -> Any:
-        with worded(context, row_id=None):
+        with recording_failures(context, row_id=None):
             job = self._job(context, deadline=time.time() + seconds(self.timeout, "timeout"))
-            return self._work(context, job, look_first=earlier_attempt(context), may_defer=self.deferrable)
+            return self._work(context, job, adopt_existing=earlier_attempt(context), may_defer=self.deferrable)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Called when the trigger has fired: all rows are done, or timed out. Finds them, saves videos, writes results."""
         from airflow_provider_kling.errors import KlingAnswerError
 
-        with worded(context, row_id=None):
+        with recording_failures(context, row_id=None):
             match event:
                 case {"batch": dict(counts), "deadline": int() | float() as deadline}:
                     self.log.info("The triggerer is through with all rows: %s. Saving what there is.", _listed(counts))
                 case _:
                     task_of(event)  # raises what it says, or that nobody knows it
                     raise KlingAnswerError("The trigger ended with the event of another operator.")
-            return self._work(context, self._job(context, deadline=float(deadline)), look_first=True, may_defer=False)
+            return self._work(context, self._job(context, deadline=float(deadline)), adopt_existing=True, may_defer=False)
 
     def on_kill(self) -> None:
         self.log.info(
@@ -113,8 +113,8 @@ class KlingEffectBatchOperator(BaseOperator):
             "Run this task again to take them without paying twice."
         )
 
-    def _job(self, context: Context, *, deadline: float) -> Job:
-        from airflow_provider_kling.batch import Job, shard_of
+    def _job(self, context: Context, *, deadline: float) -> BatchJob:
+        from airflow_provider_kling.batch import BatchJob, shard_of
         from airflow_provider_kling.errors import KlingInputError
         from airflow_provider_kling.hooks import conn_ids
 
@@ -124,7 +124,7 @@ class KlingEffectBatchOperator(BaseOperator):
                 raise KlingInputError(f"{name} is {value!r}; wanted is a whole number from 1 on.")
         shard = shard_of(self.shard)
         ti = context["ti"]
-        return Job(
+        return BatchJob(
             manifest=self.manifest,
             results=self.results,
             save_to=self.save_to.replace("{results}", self.results.rstrip("/")) if self.save_to else None,
@@ -142,7 +142,7 @@ class KlingEffectBatchOperator(BaseOperator):
             tries=max(1, ti.try_number),
         )
 
-    def _work(self, context: Context, job: Job, *, look_first: bool, may_defer: bool) -> dict[str, Any]:
+    def _work(self, context: Context, job: BatchJob, *, adopt_existing: bool, may_defer: bool) -> dict[str, Any]:
         import asyncio
 
         from airflow_provider_kling.batch import Spool, in_shard, limit_of
@@ -160,7 +160,7 @@ class KlingEffectBatchOperator(BaseOperator):
                     in_shard(rows(None), job.shard),
                     count=count,
                     outcomes=outcomes,
-                    look_first=look_first,
+                    adopt_existing=adopt_existing,
                     say=self.log.info,
                     downloads=self.downloads,
                 )
@@ -172,7 +172,7 @@ class KlingEffectBatchOperator(BaseOperator):
         _settle(context, ended, summary, limit)
         return summary
 
-    def _check(self, job: Job, rows: Rows) -> int:
+    def _check(self, job: BatchJob, rows: Rows) -> int:
         """How many rows there are. The whole manifest is read before anything is spent, and what is wrong is said."""
         from airflow_provider_kling.batch import in_shard
         from airflow_provider_kling.manifests import BadRow, label
@@ -187,7 +187,7 @@ class KlingEffectBatchOperator(BaseOperator):
         self.log.info("%s: %s rows, %s of them bad.", name, f"{count:,}", f"{bad:,}")
         return count
 
-    def _reachable(self, job: Job) -> bool:
+    def _reachable(self, job: BatchJob) -> bool:
         """Whether the triggerer, perhaps another machine, has the same manifest and results."""
         from airflow_provider_kling.manifests import is_portable
 
@@ -202,13 +202,13 @@ class KlingEffectBatchOperator(BaseOperator):
             )
         return not here
 
-    def _defer(self, job: Job, count: int) -> NoReturn:
+    def _defer(self, job: BatchJob, count: int) -> NoReturn:
         from airflow_provider_kling.client import flows
         from airflow_provider_kling.triggers import DEFER_GRACE, HOLD_BACK, VERSION, KlingBatchTrigger
 
         now = time.time()
         left = max(0.0, job.deadline - now)
-        self.log.info("Creating and waiting in the triggerer, at most %s.", flows.span(left))
+        self.log.info("Creating and waiting in the triggerer, at most %s.", flows.format_seconds(left))
         self.defer(
             trigger=KlingBatchTrigger(count=count, not_before=now + HOLD_BACK, version=VERSION, **dataclasses.asdict(job)),
             method_name="execute_complete",
@@ -217,7 +217,7 @@ class KlingEffectBatchOperator(BaseOperator):
         raise AssertionError("unreachable")
 
 
-def _settle(context: Context, ended: Ended, summary: dict[str, Any], limit: int | None) -> None:
+def _settle(context: Context, ended: BatchOutcome, summary: dict[str, Any], limit: int | None) -> None:
     """Raise what the task fails for, when its results are written; nothing if it may end well."""
     from airflow_provider_kling.errors import KlingError, KlingTimeoutError
 

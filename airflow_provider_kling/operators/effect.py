@@ -16,13 +16,13 @@ from airflow_provider_kling.links import KlingVideoLink
 from airflow_provider_kling.outcomes import (
     CREATED_TASK,
     AirflowRescheduleException,
-    created_word,
     earlier_attempt,
     finish,
     first_start,
+    recording_failures,
     seconds,
+    task_ids,
     task_of,
-    worded,
 )
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
     from airflow_provider_kling.api import Task
-    from airflow_provider_kling.client import Wish
+    from airflow_provider_kling.client import Submission
     from airflow_provider_kling.hooks import KlingHook
 
 RESCHEDULE_AFTER = 10.0  # seconds, at least; Airflow's race with fast ends is in triggers.HOLD_BACK
@@ -130,29 +130,34 @@ class KlingEffectOperator(BaseOperator):
         from airflow_provider_kling.errors import KlingError
 
         now = time.time()
-        with worded(context, row_id=self.row_id, effect_scene=self.effect_scene) as word, contextlib.ExitStack() as opened:
-            wish = self._wish(context)
+        with (
+            recording_failures(context, row_id=self.row_id, effect_scene=self.effect_scene) as word,
+            contextlib.ExitStack() as opened,
+        ):
+            submission = self._submission(context)
             deadline = self._deadline(context, now)
-            look_first = earlier_attempt(context)
-            hook = opened.enter_context(self._account(context, wish, look_first=look_first))
-            self.log.info("External id %s: asking Kling for %s", wish.external_id, self._asked())
+            adopt_existing = earlier_attempt(context)
+            hook = opened.enter_context(self._account(context, submission, adopt_existing=adopt_existing))
+            self.log.info("External id %s: asking Kling for %s", submission.external_id, self._asked())
             if not self.deferrable:
-                task = hook.run(flows.create_when_free(wish, look_first=look_first, deadline=deadline, say=self.log.info))
+                task = hook.run(
+                    flows.create_when_free(submission, adopt_existing=adopt_existing, deadline=deadline, say=self.log.info)
+                )
             elif self._portable():
                 # All creates of the triggerer stand in one queue for the slots; one from here would jump it.
-                made = self._made_before(hook, wish) if look_first else None
+                made = self._made_before(hook, submission) if adopt_existing else None
                 if made is None:
-                    self._wait_for_turn(hook, wish, deadline)
+                    self._wait_for_turn(hook, submission, deadline)
                 task = made
             else:
                 try:
-                    task = hook.run(flows.create(wish, look_first=look_first, say=self.log.info))
+                    task = hook.run(flows.create(submission, adopt_existing=adopt_existing, say=self.log.info))
                 except KlingError as error:
                     if not error.retryable:
                         raise
                     self._come_back(deadline, error)
             word.task = task
-            self.log.info("%s", flows.told(task))
+            self.log.info("%s", flows.describe(task))
             self._know(context, task)
             if not self.wait_for_completion:
                 return task.kling_task_id
@@ -174,7 +179,7 @@ class KlingEffectOperator(BaseOperator):
         """Called when a trigger has fired: the task exists, and is done if that was to be waited for."""
         from airflow_provider_kling.hooks import hook_of
 
-        with worded(context, row_id=self.row_id, effect_scene=self.effect_scene) as word:
+        with recording_failures(context, row_id=self.row_id, effect_scene=self.effect_scene) as word:
             word.task = task = task_of(event)
             self._know(context, task)
             if not self.wait_for_completion:
@@ -188,9 +193,9 @@ class KlingEffectOperator(BaseOperator):
             "Run this task again to take it without paying twice."
         )
 
-    def _wish(self, context: Context) -> Wish:
+    def _submission(self, context: Context) -> Submission:
         from airflow_provider_kling.api import EffectRequest, check_id
-        from airflow_provider_kling.client import Wish, wish_id
+        from airflow_provider_kling.client import Submission, external_id_of
         from airflow_provider_kling.manifests import load_image
 
         request = EffectRequest(self.effect_scene, [load_image(source) for source in self._sources()])
@@ -198,10 +203,10 @@ class KlingEffectOperator(BaseOperator):
             self.log.warning("%s", warning)
         ti = context["ti"]
         place = self.row_id or (ti.map_index if ti.map_index is not None else -1)
-        external_id = self.external_task_id or wish_id(
+        external_id = self.external_task_id or external_id_of(
             request, dag_id=ti.dag_id, run_id=ti.run_id, task_id=ti.task_id, place=place, fresh=self.fresh
         )
-        return Wish(request=request, external_id=check_id(external_id), callback_url=self.callback_url)
+        return Submission(request=request, external_id=check_id(external_id), callback_url=self.callback_url)
 
     def _asked(self) -> str:
         from airflow_provider_kling.manifests import label
@@ -244,23 +249,23 @@ class KlingEffectOperator(BaseOperator):
 
         return all(map(is_portable, self._sources()))
 
-    def _made_before(self, hook: KlingHook, wish: Wish) -> Task | None:
+    def _made_before(self, hook: KlingHook, submission: Submission) -> Task | None:
         """The task that an earlier attempt has made, unless it failed or cannot be asked for at the moment."""
         from airflow_provider_kling.client import flows
         from airflow_provider_kling.errors import KlingError
 
         try:
-            task = hook.run(flows.find(wish.external_id))
+            task = hook.run(flows.find(submission.external_id))
         except KlingError as error:
             if not error.retryable:
                 raise
             return None
         if task is None or task.failed:
             return None
-        self.log.info("%s", flows.taken(wish.external_id, task))
+        self.log.info("%s", flows.describe_adopted(submission.external_id, task))
         return task
 
-    def _wait_for_turn(self, hook: KlingHook, wish: Wish, deadline: float) -> NoReturn:
+    def _wait_for_turn(self, hook: KlingHook, submission: Submission, deadline: float) -> NoReturn:
         """Give the worker back: the triggerer creates the task, as soon as there is a slot."""
         from airflow_provider_kling.triggers import KlingEffectTrigger, defer
 
@@ -272,8 +277,8 @@ class KlingEffectOperator(BaseOperator):
             poll_interval=seconds(self.poll_interval, "poll_interval"),
             effect_scene=self.effect_scene,
             images=self._sources(),
-            external_id=wish.external_id,
-            callback_url=wish.callback_url,
+            external_id=submission.external_id,
+            callback_url=submission.callback_url,
             wait_for_completion=self.wait_for_completion,
         )
 
@@ -303,20 +308,20 @@ class KlingEffectOperator(BaseOperator):
         )
 
     def _know(self, context: Context, task: Task) -> None:
-        context["ti"].xcom_push(key=CREATED_TASK, value=created_word(task, row_id=self.row_id))
+        context["ti"].xcom_push(key=CREATED_TASK, value=task_ids(task, row_id=self.row_id))
 
     def _finish(self, hook: KlingHook, task: Task) -> dict[str, Any]:
         result = finish(hook, task, save_to=self.save_to, effect_scene=self.effect_scene, row_id=self.row_id)
         self.video_url = task.videos[0].url
         return result
 
-    def _account(self, context: Context, wish: Wish, *, look_first: bool) -> KlingHook:
-        """The account for this wish; the same for all its tries."""
+    def _account(self, context: Context, submission: Submission, *, adopt_existing: bool) -> KlingHook:
+        """The account for this submission; the same for all its tries."""
         from airflow_provider_kling.hooks import accounts
 
         map_index = context["ti"].map_index
-        place = map_index if map_index is not None and map_index >= 0 else wish.external_id
-        hook = accounts.account_of(wish, self.kling_conn_id, place=place, look_first=look_first)
+        place = map_index if map_index is not None and map_index >= 0 else submission.external_id
+        hook = accounts.account_of(submission, self.kling_conn_id, place=place, adopt_existing=adopt_existing)
         if len(accounts.conn_ids(self.kling_conn_id)) > 1:
             self.log.info("Account %s.", hook.kling_conn_id)
         return hook

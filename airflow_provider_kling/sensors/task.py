@@ -18,7 +18,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_kling.links import KlingVideoLink
-from airflow_provider_kling.outcomes import earlier_attempt, finish, seconds, task_of, worded
+from airflow_provider_kling.outcomes import earlier_attempt, finish, recording_failures, seconds, task_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -85,24 +85,24 @@ class KlingTaskSensor(BaseSensorOperator):
         from airflow_provider_kling.client import flows
         from airflow_provider_kling.errors import KlingError
 
-        with worded(context, row_id=self.row_id, sensor=True) as word, contextlib.ExitStack() as opened:
+        with recording_failures(context, row_id=self.row_id, sensor=True) as word, contextlib.ExitStack() as opened:
             try:
                 hook = opened.enter_context(self._hook())
-                task = hook.run(flows.look(self.kling_task_id))
+                task = hook.run(flows.look_up(self.kling_task_id))
             except KlingError as error:
                 if not error.retryable:
                     raise
                 self.log.warning("Kling cannot be asked at the moment: %s The task goes on; asking again.", error)
                 return False
             word.task = task
-            self.log.info("%s", flows.told(task))
+            self.log.info("%s", flows.describe(task))
             if not task.done:
                 return False
             return PokeReturnValue(is_done=True, xcom_value=self._finish(hook, task))
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Called when the trigger has fired."""
-        with worded(context, row_id=self.row_id, sensor=True) as word:
+        with recording_failures(context, row_id=self.row_id, sensor=True) as word:
             word.task = task = task_of(event)
             with self._hook(event) as hook:
                 return self._finish(hook, task)
@@ -114,7 +114,7 @@ class KlingTaskSensor(BaseSensorOperator):
         from airflow_provider_kling.triggers import KlingTaskTrigger, defer
 
         timeout = seconds(self.timeout, "timeout")
-        with worded(context, row_id=self.row_id, sensor=True), self._hook() as hook:
+        with recording_failures(context, row_id=self.row_id, sensor=True), self._hook() as hook:
             kling_conn_id = hook.kling_conn_id
         defer(
             self,

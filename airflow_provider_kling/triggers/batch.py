@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 from typing import Any
 
-from airflow_provider_kling.batch import Ended, Job, in_shard
+from airflow_provider_kling.batch import BatchJob, BatchOutcome, in_shard
 from airflow_provider_kling.triggers.task import OneEventTrigger
 
 # Rows in Airflow's database name the class by this path, which stays importable for ever.
@@ -16,16 +16,16 @@ CLASS_PATH = "airflow_provider_kling.batch_trigger.KlingBatchTrigger"
 class KlingBatchTrigger(OneEventTrigger):
     """Creates the tasks of a manifest and waits until they are done; saves nothing, and writes nothing.
 
-    `count` is the number of rows. All other arguments are those of `jobs.Job`: ids, links and times only, as a trigger's
+    `count` is the number of rows. All other arguments are those of `jobs.BatchJob`: ids, links and times only, as a trigger's
     row is plain text. `batch_operator` reads its event: `{"batch": …}` or `{"error": …}`.
     """
 
     def __init__(self, *, count: int, not_before: float, version: int = 1, **job: Any) -> None:
-        known = {field.name for field in dataclasses.fields(Job)}
+        known = {field.name for field in dataclasses.fields(BatchJob)}
         newer = {name: job.pop(name) for name in job.keys() - known}
         super().__init__(not_before=not_before, version=version, newer=newer)
         self.count = count
-        self.job = Job(**job)
+        self.job = BatchJob(**job)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         kwargs = {"count": self.count, "not_before": self.not_before, **dataclasses.asdict(self.job), **self._row}
@@ -35,7 +35,7 @@ class KlingBatchTrigger(OneEventTrigger):
         ended = await self._work()
         return {"batch": {**ended.counts, "running": ended.running, "left": ended.left}, "deadline": self.job.deadline}
 
-    async def _work(self) -> Ended:
+    async def _work(self) -> BatchOutcome:
         from airflow_provider_kling.batch import engine as batch
         from airflow_provider_kling.results import opened
 
@@ -48,7 +48,7 @@ class KlingBatchTrigger(OneEventTrigger):
                 in_shard(rows(None), self.job.shard),
                 count=self.count,
                 outcomes=None,
-                look_first=True,
+                adopt_existing=True,
                 say=self.log.info,
             )
         finally:

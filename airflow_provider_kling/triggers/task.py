@@ -76,7 +76,7 @@ def defer(
 ) -> NoReturn:
     """Hand the waiting of an operator or sensor over to the triggerer, until `deadline` (Unix seconds)."""
     now = time.time()
-    operator.log.info("Waiting in the triggerer, at most %s.", flows.span(deadline - now))
+    operator.log.info("Waiting in the triggerer, at most %s.", flows.format_seconds(deadline - now))
     operator.defer(
         trigger=trigger(
             kling_conn_id=kling_conn_id,
@@ -316,14 +316,14 @@ class KlingEffectTrigger(_KlingTrigger):
         }
 
     async def awaited(self, account: Dispatcher) -> Task:
-        from airflow_provider_kling.outcomes import CREATED_TASK, created_word
+        from airflow_provider_kling.outcomes import CREATED_TASK, task_ids
 
         # An earlier run of this trigger, here or in another triggerer, may have come as far as a create.
-        wish = flows.Wish(request=self._request, external_id=self.external_id, callback_url=self.callback_url)
-        task = await account.create(wish, look_first=True, deadline=self.deadline, group=self._group, say=self.log.info)
-        self.log.info("%s", flows.told(task))
+        submission = flows.Submission(request=self._request, external_id=self.external_id, callback_url=self.callback_url)
+        task = await account.create(submission, adopt_existing=True, deadline=self.deadline, group=self._group, say=self.log.info)
+        self.log.info("%s", flows.describe(task))
         # Now, for whoever marks this as failed while it waits is to find what is paid for.
-        self._known = await self._leave(CREATED_TASK, dict(created_word(task, row_id=self.row_id)))
+        self._known = await self._leave(CREATED_TASK, dict(task_ids(task, row_id=self.row_id)))
         if task.done or not self.wait_for_completion:
             return task
         return await account.wait(

@@ -15,7 +15,7 @@ from vendor import QUERY_ANSWER
 
 from airflow_provider_kling import api as protocol
 from airflow_provider_kling import errors
-from airflow_provider_kling.api import CODES, AccessKey, Answer, ApiKey, EffectRequest, Task, Video
+from airflow_provider_kling.api import CODES, AccessKey, ApiKey, EffectRequest, Response, Task, Video
 
 URL = "https://example.com/a.jpg"
 SECRET = "s" * 32
@@ -25,7 +25,7 @@ SECRET = "s" * 32
 
 def answer(document, status=200, **headers):
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    return Answer(status=status, body=body, headers=headers)
+    return Response(status=status, body=body, headers=headers)
 
 
 def read(document, status=200, **headers):
@@ -177,7 +177,7 @@ def test_retry_after_is_seconds_or_a_date(headers, seconds):
 @given(st.binary(max_size=300), st.sampled_from([200, 302, 400, 404, 500, 502]))
 def test_any_bytes_end_in_an_error_of_ours(body, status):
     with pytest.raises(errors.KlingError):
-        protocol.list_call().read(Answer(status=status, body=body))
+        protocol.list_call().read(Response(status=status, body=body))
 
 
 json_values = st.recursive(

@@ -70,9 +70,9 @@ def statuses(folder: Path) -> dict[str, str]:
 
 
 def paid(kling) -> dict[str, int]:
-    """How many tasks there are for each wish."""
+    """How many tasks there are for each submission."""
     ids = [task["external_task_id"] for task in kling.ledger]
-    return {wish: ids.count(wish) for wish in ids}
+    return {submission: ids.count(submission) for submission in ids}
 
 
 # --- A manifest in, results out
@@ -336,15 +336,15 @@ def test_a_failed_row_is_asked_for_once_more_in_each_try_unless_the_input_is_at_
     kling.fail_next("Internal trouble", times=2)
     assert airflow.finish(operator(manifest, tmp_path / "out")).state == "success"
     assert statuses(tmp_path / "out") == {"r1": "failed", "r2": "failed"}
-    wishes = {task["external_task_id"] for task in kling.ledger}
+    submissions = {task["external_task_id"] for task in kling.ledger}
     kling.clear_faults()
     for number in (2, 3):
         airflow.try_number = number
         airflow.finish(operator(manifest, tmp_path / "out"))
     assert statuses(tmp_path / "out") == {"r1": "succeed", "r2": "failed"}
-    later = {task["external_task_id"] for task in kling.ledger} - wishes
+    later = {task["external_task_id"] for task in kling.ledger} - submissions
     assert len(kling.ledger) == 4
-    assert all(wish.endswith("-2") for wish in later)
+    assert all(submission.endswith("-2") for submission in later)
 
 
 def test_deep_in_a_long_list_rows_are_found_in_few_looks(airflow, kling, tmp_path):
@@ -373,13 +373,13 @@ import os, sys, time
 os.environ.update(AIRFLOW__CORE__UNIT_TEST_MODE="True", AIRFLOW_HOME=sys.argv[3])
 from airflow_provider_kling.batch import engine as batch
 from airflow_provider_kling.results import opened
-from airflow_provider_kling.batch import Job
+from airflow_provider_kling.batch import BatchJob
 from airflow_provider_kling.batch import Spool
 import asyncio
-job = Job(manifest=sys.argv[1], results=sys.argv[2], save_to=sys.argv[2], dag_id="d", run_id="scheduled__2026-01-01",
+job = BatchJob(manifest=sys.argv[1], results=sys.argv[2], save_to=sys.argv[2], dag_id="d", run_id="scheduled__2026-01-01",
           task_id="batch", kling_conn_id="kling_default", deadline=time.time() + 60, poll_interval=0.2)
 with opened(job.manifest) as rows, Spool() as outcomes:
-    asyncio.run(batch.run(job, rows(None), count=60, outcomes=outcomes, look_first=False, say=print))
+    asyncio.run(batch.run(job, rows(None), count=60, outcomes=outcomes, adopt_existing=False, say=print))
 """
 
 
@@ -538,7 +538,7 @@ def test_rows_are_read_as_they_are_begun(kling):
 
     kling.configure(slots=2, duration=60)
     rows = parse_rows(counted(), name="m.jsonl")
-    job = batch.Job(
+    job = batch.BatchJob(
         manifest="m.jsonl",
         results="none",
         dag_id="d",
@@ -550,7 +550,7 @@ def test_rows_are_read_as_they_are_begun(kling):
 
     async def some_seconds():
         with Spool() as outcomes:
-            work = batch.run(job, rows, count=3000, outcomes=outcomes, look_first=False, say=print)
+            work = batch.run(job, rows, count=3000, outcomes=outcomes, adopt_existing=False, say=print)
             with pytest.raises(asyncio.TimeoutError):
                 await asyncio.wait_for(work, 2)
 
@@ -563,7 +563,7 @@ def test_rows_are_read_as_they_are_begun(kling):
 def test_images_written_out_in_the_manifest_are_not_held_while_their_tasks_run(kling, tmp_path):
     image = base64.b64encode((PHOTOS / "china.jpg").read_bytes()).decode()
     manifest = write(tmp_path, [row(number, image=image) for number in range(24)])
-    job = batch.Job(
+    job = batch.BatchJob(
         manifest=manifest,
         results=str(tmp_path / "out"),
         dag_id="d",
@@ -574,7 +574,7 @@ def test_images_written_out_in_the_manifest_are_not_held_while_their_tasks_run(k
     )
 
     async def until_all_run(rows, outcomes):
-        work = asyncio.create_task(batch.run(job, rows, count=24, outcomes=outcomes, look_first=False, say=print))
+        work = asyncio.create_task(batch.run(job, rows, count=24, outcomes=outcomes, adopt_existing=False, say=print))
         while len(await asyncio.to_thread(lambda: kling.ledger)) < 24:
             assert not work.done()
             await asyncio.sleep(0.1)

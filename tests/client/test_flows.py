@@ -6,9 +6,9 @@ import pytest
 
 from airflow_provider_kling import errors
 from airflow_provider_kling.api import EffectRequest, Task, Video
-from airflow_provider_kling.client import Pause, Room, Save, Wish, flows
+from airflow_provider_kling.client import Pause, Room, Save, Submission, flows
 
-WISH = Wish(request=EffectRequest("squish", ["https://example.com/a.jpg"]), external_id="wish")
+WISH = Submission(request=EffectRequest("squish", ["https://example.com/a.jpg"]), external_id="submission")
 
 
 class Driver:
@@ -48,19 +48,19 @@ def task(status="submitted", **facts) -> Task:
 FULL = errors.KlingSlotsFullError("full", code=1303)
 SLOW_DOWN = errors.KlingBusyError("slow down", code=1302, retry_after=40.0)
 GONE = errors.KlingTaskNotFound("gone", code=1201)
-EXISTS = errors.KlingTaskExists("External_task_id wish already exists", code=1201, http_status=400)
+EXISTS = errors.KlingTaskExists("External_task_id submission already exists", code=1201, http_status=400)
 REFUSED = errors.KlingConnectionError("refused", sent=False)
 CUT = errors.KlingConnectionError("cut", sent=True)
 AWAY = errors.KlingServerError("away", code=5001)
 
 
 def create(driver, **options):
-    return driver.run(flows.create(WISH, **{"look_first": False, "say": driver.said.append, **options}))
+    return driver.run(flows.create(WISH, **{"adopt_existing": False, "say": driver.said.append, **options}))
 
 
 def create_when_free(driver, **options):
     return driver.run(
-        flows.create_when_free(WISH, **{"look_first": False, "deadline": 1500.0, "say": driver.said.append, **options})
+        flows.create_when_free(WISH, **{"adopt_existing": False, "deadline": 1500.0, "say": driver.said.append, **options})
     )
 
 
@@ -71,7 +71,7 @@ def wait(driver, **options):
 def test_between_two_creates_there_is_always_a_look():
     driver = Driver(CUT, GONE, AWAY, GONE, task())
     assert create(driver) == task()
-    assert driver.asked == ["POST effects", "GET wish", "POST effects", "GET wish", "POST effects"]
+    assert driver.asked == ["POST effects", "GET submission", "POST effects", "GET submission", "POST effects"]
 
 
 def test_a_create_that_never_left_is_sent_again_without_a_look():
@@ -89,13 +89,13 @@ def test_a_create_is_sent_four_times_at_most():
 def test_a_task_made_in_this_attempt_is_returned_even_if_it_failed_meanwhile():
     driver = Driver(CUT, task("failed"))
     assert create(driver).failed
-    assert driver.asked == ["POST effects", "GET wish"]
+    assert driver.asked == ["POST effects", "GET submission"]
 
 
 def test_a_refusal_for_a_taken_id_after_a_cut_off_create_is_this_attempts_own_task():
     driver = Driver(CUT, GONE, EXISTS, task("failed"))
     assert create(driver).failed
-    assert driver.asked == ["POST effects", "GET wish", "POST effects", "GET wish"]
+    assert driver.asked == ["POST effects", "GET submission", "POST effects", "GET submission"]
 
 
 def test_an_id_that_another_product_uses_is_told():
@@ -104,9 +104,9 @@ def test_an_id_that_another_product_uses_is_told():
 
 
 def test_a_wish_whose_tasks_all_fail_comes_to_an_end():
-    with pytest.raises(errors.KlingRequestError, match="100 tasks of external id wish have failed"):
-        create(driver := Driver(task("failed")), look_first=True)
-    assert driver.asked[:3] == ["GET wish", "GET wish-2", "GET wish-3"]
+    with pytest.raises(errors.KlingRequestError, match="100 tasks of external id submission have failed"):
+        create(driver := Driver(task("failed")), adopt_existing=True)
+    assert driver.asked[:3] == ["GET submission", "GET submission-2", "GET submission-3"]
     assert len(driver.asked) == 100
 
 
@@ -141,7 +141,7 @@ def test_the_server_is_given_the_time_it_asks_for():
 def test_after_an_unknown_outcome_every_further_attempt_looks_first():
     driver = Driver(CUT, AWAY, GONE, FULL, task())
     create_when_free(driver)
-    assert driver.asked == ["POST effects", "GET wish", "GET wish", "POST effects", "POST effects"]
+    assert driver.asked == ["POST effects", "GET submission", "GET submission", "POST effects", "POST effects"]
 
 
 def test_past_the_deadline_nothing_is_asked_for_any_more():
@@ -153,18 +153,18 @@ def test_past_the_deadline_nothing_is_asked_for_any_more():
 
 def test_past_the_deadline_a_task_that_was_made_is_taken():
     driver = Driver(task())
-    assert create_when_free(driver, deadline=999.0, look_first=True).kling_task_id == "7"
-    assert driver.asked == ["GET wish"]
+    assert create_when_free(driver, deadline=999.0, adopt_existing=True).kling_task_id == "7"
+    assert driver.asked == ["GET submission"]
     for found in (GONE, task("failed")):
         with pytest.raises(errors.KlingTimeoutError):
-            create_when_free(driver := Driver(found), deadline=999.0, look_first=True)
-        assert driver.asked == ["GET wish"]
+            create_when_free(driver := Driver(found), deadline=999.0, adopt_existing=True)
+        assert driver.asked == ["GET submission"]
 
 
 def test_a_deadline_without_a_slot_says_whether_something_may_have_been_paid():
     with pytest.raises(errors.KlingTimeoutError, match="Nothing was made, nothing was paid"):
         create_when_free(Driver(FULL))
-    with pytest.raises(errors.KlingTimeoutError, match=r"A task may exist all the same.*look for external id wish"):
+    with pytest.raises(errors.KlingTimeoutError, match=r"A task may exist all the same.*look for external id submission"):
         create_when_free(Driver(CUT, AWAY))
 
 

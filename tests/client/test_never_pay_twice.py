@@ -1,4 +1,4 @@
-"""The flows in a world that does its worst: one paid task per wish, every paid task reaches a result, and an end.
+"""The flows in a world that does its worst: one paid task per submission, every paid task reaches a result, and an end.
 
 A state machine steers a model of Kling's account and any number of processes, which are workers and triggerers: each drives the
 flows of one try of an Airflow task, one step at a time, in any order among the others, and may die between any two steps. No
@@ -21,12 +21,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from airflow_provider_kling import errors
 from airflow_provider_kling.api import FAILED, SUBMITTED, SUCCEED, Call, EffectRequest, Task, Video
-from airflow_provider_kling.client import Load, Pause, Room, Save, Step, Wish, flows
+from airflow_provider_kling.client import Load, Pause, Room, Save, Step, Submission, flows
 
-# What Kling does with an external id that has a task. The first is documented, so there a wish is safe whatever happens.
+# What Kling does with an external id that has a task. The first is documented, so there a submission is safe whatever happens.
 TAKES_AN_ID_ONCE = "takes an id once"
-# Safe as long as one process at a time works on a wish, knows whether it is the first, and no create is on its way for longer
-# than a task runs: after that, it would make a second task under an id that the wish has left behind.
+# Safe as long as one process at a time works on a submission, knows whether it is the first, and no create is on its way for longer
+# than a task runs: after that, it would make a second task under an id that the submission has left behind.
 FREES_FAILED_IDS = "frees the ids of failed tasks"
 # Nothing rests on a refusal where a look can tell. So this is as safe, if Kling shows at once what it did.
 REFUSES_NO_ID = "refuses no id"
@@ -117,10 +117,10 @@ class Account:
 
 
 class Process:
-    """A worker or a triggerer, at one try of one wish: the step it is about to do, and in the end what came of it."""
+    """A worker or a triggerer, at one try of one submission: the step it is about to do, and in the end what came of it."""
 
-    def __init__(self, wish: Wish, *, look_first: bool, now: float, patience: float, gives_way: bool) -> None:
-        self.wish = wish
+    def __init__(self, submission: Submission, *, adopt_existing: bool, now: float, patience: float, gives_way: bool) -> None:
+        self.submission = submission
         self.deadline = now + patience
         self.saving = False
         self.dead_links = 0
@@ -128,22 +128,22 @@ class Process:
         self.paths: list[str] = []
         self.error: Exception | None = None
         self.said: list[str] = []
-        self._steps = self._try(look_first=look_first, gives_way=gives_way)
+        self._steps = self._try(adopt_existing=adopt_existing, gives_way=gives_way)
         self.step: Step | None = next(self._steps)
         self.since = now
 
-    def _try(self, *, look_first: bool, gives_way: bool) -> Steps:
+    def _try(self, *, adopt_existing: bool, gives_way: bool) -> Steps:
         """One try of an Airflow task, as the operator makes it; with `gives_way`, deferrable."""
         free = {"deadline": self.deadline, "say": self.said.append}
         try:
             if gives_way:
-                task = yield from flows.create(self.wish, look_first=look_first, say=self.said.append)
+                task = yield from flows.create(self.submission, adopt_existing=adopt_existing, say=self.said.append)
             else:
-                task = yield from flows.create_when_free(self.wish, look_first=look_first, **free)
+                task = yield from flows.create_when_free(self.submission, adopt_existing=adopt_existing, **free)
         except errors.KlingError as error:
             if not gives_way or not error.retryable:
                 raise
-            task = yield from flows.create_when_free(self.wish, look_first=True, **free)
+            task = yield from flows.create_when_free(self.submission, adopt_existing=True, **free)
         if not task.done:
             task = yield from flows.wait(task.kling_task_id, poll_interval=10, **free)
         if task.failed:
@@ -180,27 +180,29 @@ class World(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        self.wishes: list[Wish] = []
+        self.submissions: list[Submission] = []
         self.processes: list[Process] = []
         self.saved: set[str] = set()
 
-    @initialize(slots=st.integers(1, 3), wishes=st.integers(1, 2), lag=st.integers(0, 2))
-    def begin(self, slots: int, wishes: int, lag: int) -> None:
+    @initialize(slots=st.integers(1, 3), submissions=st.integers(1, 2), lag=st.integers(0, 2))
+    def begin(self, slots: int, submissions: int, lag: int) -> None:
         self.account = Account(self.kind, slots, lag if self.kind != REFUSES_NO_ID else 0)
         request = EffectRequest("squish", ["https://example.com/a.jpg"])
         requests = [request, lambda: request]
-        self.wishes = [Wish(request=requests[number], external_id=f"wish{number}") for number in range(wishes)]
+        self.submissions = [
+            Submission(request=requests[number], external_id=f"submission{number}") for number in range(submissions)
+        ]
 
     # --- Processes. No rule has a precondition: hypothesis would throw away the worlds where none is met.
 
     @rule(which=st.integers(0, 1), patience=st.sampled_from([1e6, 60.0, 0.0]), gives_way=st.booleans(), forgetful=st.booleans())
     def a_try_begins(self, which: int, patience: float = 1e6, gives_way: bool = False, forgetful: bool = False) -> None:
         """The first try, a retry, a clear, or a takeover from a process that lives on. `forgetful`: Airflow has lost the run."""
-        wish = self.wishes[which % len(self.wishes)]
-        others = [process for process in self.processes if process.wish is wish]
+        submission = self.submissions[which % len(self.submissions)]
+        others = [process for process in self.processes if process.submission is submission]
         if sum(process.lives for process in others) < (2 if self.kind == TAKES_AN_ID_ONCE else 1):
-            look_first = bool(others) and not (forgetful and self.kind == TAKES_AN_ID_ONCE)
-            self.start(wish, look_first=look_first, patience=patience, gives_way=gives_way)
+            adopt_existing = bool(others) and not (forgetful and self.kind == TAKES_AN_ID_ONCE)
+            self.start(submission, adopt_existing=adopt_existing, patience=patience, gives_way=gives_way)
 
     @rule(which=st.integers(0, 3), fates=st.lists(FATES, min_size=1, max_size=8))
     def a_process_goes_on(self, which: int, fates: list[str]) -> None:
@@ -245,22 +247,22 @@ class World(RuleBasedStateMachine):
 
     @invariant()
     def a_wish_has_at_most_one_paid_task(self) -> None:
-        for wish in self.wishes:
-            assert sum(made.paid for made in self.tasks_of(wish)) <= 1, self.tasks_of(wish)
+        for submission in self.submissions:
+            assert sum(made.paid for made in self.tasks_of(submission)) <= 1, self.tasks_of(submission)
 
     @invariant()
     def the_next_id_is_used_only_when_the_task_of_the_one_before_has_failed(self) -> None:
-        for wish in self.wishes:
-            tasks = self.tasks_of(wish)
+        for submission in self.submissions:
+            tasks = self.tasks_of(submission)
             used = list(dict.fromkeys(made.external_id for made in tasks))
-            assert used == ids_of(wish)[: len(used)]
+            assert used == ids_of(submission)[: len(used)]
             assert not any(made.paid for made in tasks[:-1])
 
     @invariant()
-    def a_result_is_the_paid_task_of_its_wish(self) -> None:
+    def a_result_is_the_paid_task_of_its_submission(self) -> None:
         for process in self.processes:
             if process.task:
-                assert [str(made.number) for made in self.tasks_of(process.wish) if made.paid] == [process.task.kling_task_id]
+                assert [str(made.number) for made in self.tasks_of(process.submission) if made.paid] == [process.task.kling_task_id]
                 assert set(process.paths) <= self.saved
 
     @invariant()
@@ -285,8 +287,8 @@ class World(RuleBasedStateMachine):
                 assert not any(made.maker is process and made.paid for made in self.account.tasks)
 
     def teardown(self) -> None:
-        """At first nothing works, which ends who has little time. Then all is well, and every wish comes to its video."""
-        if not self.wishes:
+        """At first nothing works, which ends who has little time. Then all is well, and every submission comes to its video."""
+        if not self.submissions:
             return
         hasty = [process for process in self.living if process.deadline < self.now + 3600]
         for _ in range(BOUND):
@@ -300,14 +302,14 @@ class World(RuleBasedStateMachine):
             for process in self.living:
                 self.all_goes_well(process)
         assert not self.living
-        for wish in self.wishes:
-            if not any(process.task for process in self.processes if process.wish is wish):
-                again = self.start(wish, look_first=True, patience=1e6, gives_way=False)
+        for submission in self.submissions:
+            if not any(process.task for process in self.processes if process.submission is submission):
+                again = self.start(submission, adopt_existing=True, patience=1e6, gives_way=False)
                 for _ in range(BOUND):
                     self.all_goes_well(again)
                 assert again.task, repr(again.error)
         self.a_wish_has_at_most_one_paid_task()
-        self.a_result_is_the_paid_task_of_its_wish()
+        self.a_result_is_the_paid_task_of_its_submission()
         results = {process.task.kling_task_id for process in self.processes if process.task}
         assert results == {str(made.number) for made in self.account.tasks if made.paid}  # none without an owner
         assert self.saved >= {f"{number}.mp4" for number in results}
@@ -318,11 +320,11 @@ class World(RuleBasedStateMachine):
     def living(self) -> list[Process]:
         return [process for process in self.processes if process.lives]
 
-    def tasks_of(self, wish: Wish) -> list[Made]:
-        return [made for made in self.account.tasks if made.external_id in ids_of(wish)]
+    def tasks_of(self, submission: Submission) -> list[Made]:
+        return [made for made in self.account.tasks if made.external_id in ids_of(submission)]
 
-    def start(self, wish: Wish, **options: Any) -> Process:
-        self.processes.append(Process(wish, now=self.now, **options))
+    def start(self, submission: Submission, **options: Any) -> Process:
+        self.processes.append(Process(submission, now=self.now, **options))
         return self.processes[-1]
 
     def all_goes_well(self, process: Process) -> None:
@@ -410,8 +412,8 @@ class World(RuleBasedStateMachine):
 
 
 @functools.cache
-def ids_of(wish: Wish) -> list[str]:
-    return list(wish.external_ids())
+def ids_of(submission: Submission) -> list[str]:
+    return list(submission.external_ids())
 
 
 @pytest.mark.parametrize(("kind", "worlds"), [(TAKES_AN_ID_ONCE, 250), (FREES_FAILED_IDS, 100), (REFUSES_NO_ID, 250)])
@@ -445,7 +447,7 @@ def test_one_paid_task_per_wish_and_a_result_for_each_whatever_happens(kind: str
 def test_what_went_wrong_once_does_not_again(kind: str, lag: int, calls: list[list[str]]) -> None:
     """Each of these was found by the machine above. One list of fates for each try."""
     world = type("World", (World,), {"kind": kind})()
-    world.begin(slots=2, wishes=1, lag=lag)
+    world.begin(slots=2, submissions=1, lag=lag)
     for fates in calls:
         for fate in fates:
             if fate == FAILED:

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_kling import errors
 from airflow_provider_kling.api import MAX_PAGE_SIZE, EffectRequest
-from airflow_provider_kling.client import Wish, flows
+from airflow_provider_kling.client import Submission, flows
 from airflow_provider_kling.dispatch import dispatcher
 from airflow_provider_kling.hooks import KlingHook
 from airflow_provider_kling.hooks.kling import READ_TRIES
@@ -21,15 +21,17 @@ def _connection(kling, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_KLING_DEFAULT", kling.connection())
 
 
-def wish(name: str, scene: str = "squish") -> Wish:
-    return Wish(request=EffectRequest(scene, [f"https://example.com/{name}.jpg"]), external_id=name)
+def submission(name: str, scene: str = "squish") -> Submission:
+    return Submission(request=EffectRequest(scene, [f"https://example.com/{name}.jpg"]), external_id=name)
 
 
-async def video(account, name: str, *, group: str = "", look_first: bool = False, timeout: float = 60, said: list | None = None):
-    """One wish from its create to its end."""
+async def video(
+    account, name: str, *, group: str = "", adopt_existing: bool = False, timeout: float = 60, said: list | None = None
+):
+    """One submission from its create to its end."""
     say = (said if said is not None else []).append
     deadline = time.time() + timeout
-    task = await account.create(wish(name), look_first=look_first, deadline=deadline, group=group, say=say)
+    task = await account.create(submission(name), adopt_existing=adopt_existing, deadline=deadline, group=group, say=say)
     return await account.wait(task.kling_task_id, deadline=deadline, poll_interval=1, status=task.status, say=say)
 
 
@@ -66,7 +68,7 @@ async def test_what_two_pages_do_not_show_is_asked_for_and_not_taken_for_absent(
         await make(0)
         await asyncio.gather(*map(make, range(1, count)))
     async with KlingHook.dispatched() as account:
-        task = await account.create(wish("w0"), look_first=True, deadline=time.time() + 60, say=lambda _: None)
+        task = await account.create(submission("w0"), adopt_existing=True, deadline=time.time() + 60, say=lambda _: None)
     assert task.kling_task_id == kling.ledger[0]["kling_task_id"]
     assert len(kling.requests("create")) == count
 
@@ -78,7 +80,7 @@ async def test_looks_that_are_refused_as_creates_are_end_nothing(kling):
     kling.fault(1303, on="get", times=READ_TRIES * 3)
     async with KlingHook.dispatched() as account:
         account.hook.retry_wait = 0.01
-        assert (await video(account, "w", look_first=True)).succeeded
+        assert (await video(account, "w", adopt_existing=True)).succeeded
     assert len(kling.ledger) == 1
 
 
@@ -146,7 +148,7 @@ async def test_one_look_at_the_list_answers_for_all(kling):
 async def test_what_the_list_does_not_show_is_asked_singly(kling):
     async with KlingHook() as hook:
         for number in range(80):
-            await hook.acreate_task(wish(f"old{number}").request, external_task_id=f"old{number}")
+            await hook.acreate_task(submission(f"old{number}").request, external_task_id=f"old{number}")
     kling.configure(duration=1)
     async with KlingHook.dispatched() as account:
         done = await asyncio.gather(*(video(account, f"w{number}") for number in range(5)))
@@ -156,7 +158,7 @@ async def test_what_the_list_does_not_show_is_asked_singly(kling):
 @pytest.mark.kling_emulator(slots=100, duration=0, videos="clip", list_order="oldest")
 async def test_in_a_long_list_with_the_newest_last_the_waiters_are_found(kling):
     async with KlingHook() as hook:
-        await asyncio.gather(*(hook.acreate_task(wish(f"old{n}").request, external_task_id=f"old{n}") for n in range(1100)))
+        await asyncio.gather(*(hook.acreate_task(submission(f"old{n}").request, external_task_id=f"old{n}") for n in range(1100)))
     kling.configure(duration=3)
     before = kling.state["requests"]
     async with KlingHook.dispatched() as account:
@@ -171,7 +173,7 @@ async def test_in_a_long_list_with_the_newest_last_the_waiters_are_found(kling):
 async def test_waiters_that_come_one_by_one_are_looked_for_together(kling):
     """As after the restart of a triggerer, for tasks that stand far back in the list."""
     async with KlingHook() as hook:
-        made = [hook.acreate_task(wish(f"w{n}").request, external_task_id=f"w{n}") for n in range(1000)]
+        made = [hook.acreate_task(submission(f"w{n}").request, external_task_id=f"w{n}") for n in range(1000)]
         ids = [task.kling_task_id for task in await asyncio.gather(*made)][:300]
     async with KlingHook.dispatched() as account:
         deadline = time.time() + 60
@@ -189,11 +191,11 @@ async def test_waiters_that_come_one_by_one_are_looked_for_together(kling):
 
 async def test_wishes_that_may_have_been_made_before_are_looked_for_together(kling):
     async with KlingHook() as hook:
-        made = await hook.acreate_task(wish("w3").request, external_task_id="w3")
+        made = await hook.acreate_task(submission("w3").request, external_task_id="w3")
     async with KlingHook.dispatched() as account:
         tasks = await asyncio.gather(
             *(
-                account.create(wish(f"w{n}"), look_first=True, deadline=time.time() + 30, say=lambda _: None)
+                account.create(submission(f"w{n}"), adopt_existing=True, deadline=time.time() + 30, say=lambda _: None)
                 for n in range(5)  # the account's slots
                 if n != 4
             )
@@ -236,9 +238,9 @@ async def test_what_earlier_tasks_took_is_learned_from_the_look_after_a_refusal(
 @pytest.mark.kling_emulator(slots=1, manual_clock=True, videos="clip")
 async def test_whoever_waits_for_a_slot_until_the_deadline_has_paid_nothing(kling):
     async with KlingHook.dispatched() as account:
-        await account.create(wish("first"), look_first=False, deadline=time.time() + 30, say=lambda _: None)
+        await account.create(submission("first"), adopt_existing=False, deadline=time.time() + 30, say=lambda _: None)
         with pytest.raises(errors.KlingTimeoutError, match="Nothing was made, nothing was paid"):
-            await account.create(wish("second"), look_first=False, deadline=time.time() + 1, say=lambda _: None)
+            await account.create(submission("second"), adopt_existing=False, deadline=time.time() + 1, say=lambda _: None)
     assert names(kling) == ["first"]
 
 
@@ -343,10 +345,10 @@ def test_each_event_loop_has_an_account_of_its_own(kling):
 
 @pytest.mark.kling_emulator(slots=10, duration=1, videos="clip")
 async def test_a_page_of_which_one_task_cannot_be_read_shows_the_others():
-    from airflow_provider_kling.api import Answer, page_call
+    from airflow_provider_kling.api import Response, page_call
 
     good = {"task_id": "7", "task_status": "submitted"}
     body = json.dumps({"code": 0, "data": [good, {"task_id": {"a": 1}}, "what?"]}).encode()
-    page = page_call(page_num=1, page_size=30).read(Answer(status=200, body=body, headers={}))
+    page = page_call(page_num=1, page_size=30).read(Response(status=200, body=body, headers={}))
     assert [task.kling_task_id for task in page.tasks] == ["7"]
     assert page.length == 3

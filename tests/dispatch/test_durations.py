@@ -6,11 +6,11 @@ import random
 
 import pytest
 
-from airflow_provider_kling.dispatch.durations import Pace
+from airflow_provider_kling.dispatch.durations import DurationModel
 
 
-def taught(*times: float) -> Pace:
-    pace = Pace()
+def taught(*times: float) -> DurationModel:
+    pace = DurationModel()
     for took in times:
         pace.ended(took)
     return pace
@@ -46,12 +46,12 @@ def test_many_who_wait_are_looked_for_more_often_than_few():
 
 
 def test_a_look_comes_at_the_latest_when_it_must():
-    assert Pace().next_look([], waste=1, wanted=1, longest=7) == 7
+    assert DurationModel().next_look([], waste=1, wanted=1, longest=7) == 7
     assert taught(5, 5, 5).next_look([1.0], waste=1e9, wanted=1, longest=7) == 7
 
 
 def test_the_past_tells_what_to_expect_until_tasks_are_seen_to_end():
-    past, blank = Pace(), Pace()
+    past, blank = DurationModel(), DurationModel()
     past.ended_before([20 + number / 10 for number in range(40)])
     assert (past.typical, past.shortest, past.expected) == (None, None, 22)
     assert past.ends_within(5, [1.0] * 10) < blank.ends_within(5, [1.0] * 10)
@@ -83,8 +83,8 @@ def test_ages_far_beyond_a_day_and_below_zero_are_taken():
 
 
 def test_the_first_end_tells_what_to_expect_of_free_slots():
-    assert Pace().expected is None
-    assert Pace().contested_look([40.0] * 10, wanted=5) == 10
+    assert DurationModel().expected is None
+    assert DurationModel().contested_look([40.0] * 10, wanted=5) == 10
     assert taught(20).expected == 20
     assert taught(20).contested_look([20.0] * 10, wanted=5) < 5
 

@@ -7,27 +7,27 @@ from itertools import pairwise
 
 import pytest
 
-from airflow_provider_kling.dispatch.slots import LONGEST_EMPTY_PROBE, PROBE_AFTER, Claim, Slots
+from airflow_provider_kling.dispatch.slots import LONGEST_EMPTY_PROBE, PROBE_AFTER, SlotRequest, Slots
 
 
-def served(slots: Slots, quota: int, *, now: float = 0.0, running: set[str] | None = None) -> list[Claim]:
+def served(slots: Slots, quota: int, *, now: float = 0.0, running: set[str] | None = None) -> list[SlotRequest]:
     """Serve all grants as an account with so many slots does; those that were accepted."""
     accepted = []
-    while claim := slots.grant(now):
+    while request := slots.grant(now):
         if len(slots.ours) + slots.others < quota:
-            slots.accept(claim, f"t{slots.accepted}")
-            accepted.append(claim)
+            slots.accept(request, f"t{slots.accepted}")
+            accepted.append(request)
         else:
-            slots.refuse(claim, now=now)
-            slots.join(claim)
+            slots.refuse(request, now=now)
+            slots.join(request)
     return accepted
 
 
-def queue(slots: Slots, count: int, group: str = "g") -> list[Claim]:
-    claims = [Claim(group) for _ in range(count)]
-    for claim in claims:
-        slots.join(claim)
-    return claims
+def queue(slots: Slots, count: int, group: str = "g") -> list[SlotRequest]:
+    requests = [SlotRequest(group) for _ in range(count)]
+    for request in requests:
+        slots.join(request)
+    return requests
 
 
 def test_without_a_refusal_there_is_no_limit():
@@ -39,12 +39,12 @@ def test_without_a_refusal_there_is_no_limit():
 
 def test_one_refusal_teaches_the_limit_and_the_refused_one_stands_first_again():
     slots = Slots()
-    claims = queue(slots, 10)
+    requests = queue(slots, 10)
     accepted = served(slots, 4)
-    assert accepted == claims[:4]
+    assert accepted == requests[:4]
     assert slots.limit == 4
     slots.free_up("t0")
-    assert served(slots, 4) == [claims[4]]
+    assert served(slots, 4) == [requests[4]]
 
 
 def test_slots_are_short_where_somebody_waits_for_one_to_become_free():
@@ -70,10 +70,10 @@ def test_an_account_without_a_quota_is_filled_faster_and_faster():
     while slots.waiting:
         rounds += 1
         at_once = []
-        while claim := slots.grant(0.0):
-            at_once.append(claim)
-        for claim in at_once:
-            slots.accept(claim, f"t{slots.accepted}")
+        while request := slots.grant(0.0):
+            at_once.append(request)
+        for request in at_once:
+            slots.accept(request, f"t{slots.accepted}")
     assert rounds < 100
 
 
@@ -104,10 +104,10 @@ def test_a_slot_that_was_taken_is_not_asked_back_and_the_next_one_is_left_soon()
     assert slots.grant(100.2) is None  # all are taken
     slots.free_up("t1")
     assert slots.grant(101.0) is not None
-    slots.accept(Claim("g", granted=True), "t50")
+    slots.accept(SlotRequest("g", granted=True), "t50")
     slots.free_up("t2")
     assert slots.grant(103.9) is not None
-    slots.accept(Claim("g", granted=True), "t51")
+    slots.accept(SlotRequest("g", granted=True), "t51")
     slots.free_up("t3")
     assert slots.grant(104.0) is None
 
@@ -117,11 +117,11 @@ def test_while_nobody_takes_them_slots_are_left_less_and_less_often():
     left, now = [], 0.0
     for number in range(400):
         slots.free_up(f"t{number}")
-        while (claim := slots.grant(now)) is None:
+        while (request := slots.grant(now)) is None:
             left.append(now)
             now = max(now, slots.wake_at(now))
-        slots.accept(claim, f"t{7 + number}")
-        slots.join(Claim("g"))
+        slots.accept(request, f"t{7 + number}")
+        slots.join(SlotRequest("g"))
         now += 2.0
     pauses = [later - earlier for earlier, later in pairwise(left)]
     assert len(left) < 12
@@ -157,12 +157,12 @@ def test_more_slots_are_found_out_after_a_while_without_a_storm():
 
 def test_with_no_task_of_ours_a_slot_is_asked_for_again_and_again_more_and_more_rarely():
     slots = Slots()
-    (claim,) = queue(slots, 1)
+    (request,) = queue(slots, 1)
     now, times = 0.0, []
     for _ in range(12):
-        assert slots.grant(now) is claim
-        slots.refuse(claim, now=now)
-        slots.join(claim)
+        assert slots.grant(now) is request
+        slots.refuse(request, now=now)
+        slots.join(request)
         assert slots.grant(now) is None
         times.append(slots.wake_at(now) - now)
         now = slots.wake_at(now)
@@ -196,7 +196,7 @@ def test_groups_take_turns():
     slots = Slots()
     for group, count in (("a", 3), ("b", 1), ("c", 2)):
         queue(slots, count, group)
-    assert [claim.group for claim in served(slots, 100)] == ["a", "b", "c", "a", "c", "a"]
+    assert [request.group for request in served(slots, 100)] == ["a", "b", "c", "a", "c", "a"]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -211,14 +211,14 @@ def test_whatever_happens_the_books_are_right_and_everybody_is_served(seed):
         for task in list(slots.ours):
             if chance.random() < 0.1:
                 slots.free_up(task)
-        while claim := slots.grant(now):
+        while request := slots.grant(now):
             if len(slots.ours) + hidden < quota:
-                slots.accept(claim, f"t{slots.accepted}")
-                left.remove(claim)
+                slots.accept(request, f"t{slots.accepted}")
+                left.remove(request)
             else:
                 refused += 1
-                slots.refuse(claim, now=now)
-                slots.join(claim)
+                slots.refuse(request, now=now)
+                slots.join(request)
         assert slots.creating == 0
         assert len(slots.ours) + hidden <= quota + 2
         assert slots.waiting == len(left)

@@ -1,4 +1,4 @@
-"""Several accounts for one load: shared by their slots, and each wish true to the account that has made its task."""
+"""Several accounts for one load: shared by their slots, and each submission true to the account that has made its task."""
 
 from __future__ import annotations
 

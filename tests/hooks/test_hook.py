@@ -211,7 +211,7 @@ NOT_MADE = [("drop", False), (5000, False), (5001, False), ("html", False)]
 @pytest.mark.parametrize(("what", "after"), LOST, ids=str)
 def test_a_lost_answer_does_not_pay_twice(hook, kling, what, after):
     kling.fault(what, on="create", after=after, times=1)
-    task = hook.create_task(REQUEST, external_task_id="wish")
+    task = hook.create_task(REQUEST, external_task_id="submission")
     assert [row["kling_task_id"] for row in kling.ledger] == [task.kling_task_id]
     assert [row["kind"] for row in kling.journal] == ["create", "get"]
 
@@ -219,7 +219,7 @@ def test_a_lost_answer_does_not_pay_twice(hook, kling, what, after):
 @pytest.mark.parametrize(("what", "after"), NOT_MADE, ids=str)
 def test_a_create_that_made_nothing_is_sent_again_after_a_look(hook, kling, what, after):
     kling.fault(what, on="create", after=after, times=1)
-    task = hook.create_task(REQUEST, external_task_id="wish")
+    task = hook.create_task(REQUEST, external_task_id="submission")
     assert [row["kling_task_id"] for row in kling.ledger] == [task.kling_task_id]
     assert [row["kind"] for row in kling.journal] == ["create", "get", "create"]
 
@@ -231,7 +231,7 @@ def test_a_slow_answer_beyond_the_timeout_does_not_pay_twice(kling, monkeypatch)
         kling.reset()
         kling.fault("slow", on="create", after=True, times=1, seconds=3)
         caller = Caller(mode)
-        task = caller.create_task(REQUEST, external_task_id="wish")
+        task = caller.create_task(REQUEST, external_task_id="submission")
         caller.hook.close()
         assert [row["kling_task_id"] for row in kling.ledger] == [task.kling_task_id]
 
@@ -246,37 +246,37 @@ def test_no_slot_is_an_error_of_its_own_and_makes_nothing(hook, kling):
 
 
 def test_an_id_that_is_taken_is_taken_over(hook, kling):
-    first = hook.create_task(REQUEST, external_task_id="wish")
-    again = hook.create_task(REQUEST, external_task_id="wish")
+    first = hook.create_task(REQUEST, external_task_id="submission")
+    again = hook.create_task(REQUEST, external_task_id="submission")
     assert again.kling_task_id == first.kling_task_id
     assert len(kling.ledger) == 1
 
 
 def test_look_first_sends_no_create_for_a_task_that_is_there(hook, kling):
-    first = hook.create_task(REQUEST, external_task_id="wish")
-    assert hook.create_task(REQUEST, external_task_id="wish", look_first=True).kling_task_id == first.kling_task_id
+    first = hook.create_task(REQUEST, external_task_id="submission")
+    assert hook.create_task(REQUEST, external_task_id="submission", adopt_existing=True).kling_task_id == first.kling_task_id
     assert len(kling.requests("create")) == 1
 
 
 @pytest.mark.kling_emulator(duration=0)
 def test_the_next_id_is_used_when_the_task_of_the_first_failed(hook, kling):
     kling.fail_next("Image pixel is invalid")
-    failed = hook.create_task(REQUEST, external_task_id="wish")
+    failed = hook.create_task(REQUEST, external_task_id="submission")
     assert hook.get_task(failed.kling_task_id).failed
-    for look_first in (False, True):
-        again = hook.create_task(REQUEST, external_task_id="wish", look_first=look_first)
-        assert again.external_task_id == "wish-2"
-    assert [row["external_task_id"] for row in kling.ledger] == ["wish", "wish-2"]
+    for adopt_existing in (False, True):
+        again = hook.create_task(REQUEST, external_task_id="submission", adopt_existing=adopt_existing)
+        assert again.external_task_id == "submission-2"
+    assert [row["external_task_id"] for row in kling.ledger] == ["submission", "submission-2"]
 
 
 def test_when_the_look_fails_too_the_error_says_that_a_task_may_exist(hook, kling):
     kling.fault("drop", on="create", after=True, times=1)
     kling.fault(5001, on="get", times=None)
     with pytest.raises(errors.KlingServerError) as caught:
-        hook.create_task(REQUEST, external_task_id="wish")
+        hook.create_task(REQUEST, external_task_id="submission")
     assert caught.value.outcome_unknown
     kling.clear_faults()
-    assert hook.create_task(REQUEST, external_task_id="wish", look_first=True).external_task_id == "wish"
+    assert hook.create_task(REQUEST, external_task_id="submission", adopt_existing=True).external_task_id == "submission"
     assert len(kling.ledger) == 1
 
 
@@ -588,11 +588,11 @@ def test_a_callback_is_read_when_its_signature_is_right(hook, kling, monkeypatch
     monkeypatch.setenv("AIRFLOW_CONN_KLING_DEFAULT", json.dumps(connection))
     receiver = Receiver()
     receiver.start()
-    made = hook.create_task(REQUEST, external_task_id="wish", callback_url=receiver.url)
+    made = hook.create_task(REQUEST, external_task_id="submission", callback_url=receiver.url)
     receiver.join(timeout=20)
     ((body, headers),) = receiver.callbacks
     task = hook.read_callback(body, headers)
-    assert (task.kling_task_id, task.external_task_id) == (made.kling_task_id, "wish")
+    assert (task.kling_task_id, task.external_task_id) == (made.kling_task_id, "submission")
     with pytest.raises(errors.KlingAnswerError, match="not signed as it should be"):
         hook.read_callback(body + b" ", headers)
     with pytest.raises(errors.KlingAnswerError, match="not signed as it should be"):

@@ -68,7 +68,7 @@ def test_a_callback_url_goes_along(airflow, kling):
     assert len(kling.ledger) == 1
 
 
-# --- One external id per wish
+# --- One external id per submission
 
 
 def external_id(kling, airflow=None, **kwargs) -> str:
@@ -94,13 +94,13 @@ def test_the_same_wish_has_the_same_id_and_a_changed_one_another(kling, photo, t
     assert len({first, *others}) == 9
 
 
-def test_a_new_signature_of_a_presigned_url_is_the_same_wish(kling):
+def test_a_new_signature_of_a_presigned_url_is_the_same_submission(kling):
     signed = [f"{URL}?version=3&X-Amz-Signature={number}&X-Amz-Date=2026{number}" for number in (1, 2)]
     assert external_id(kling, image=signed[0]) == external_id(kling, image=signed[1])
     assert external_id(kling, image=signed[0]) != external_id(kling, image=f"{URL}?version=4&X-Amz-Signature=1")
 
 
-def test_the_same_bytes_elsewhere_are_the_same_wish(kling, photo, tmp_path):
+def test_the_same_bytes_elsewhere_are_the_same_submission(kling, photo, tmp_path):
     copy = tmp_path / "copy.jpg"
     copy.write_bytes(Path(photo).read_bytes())
     inline = base64.b64encode(copy.read_bytes()).decode()
@@ -346,7 +346,7 @@ def test_in_a_triggerer_the_event_is_held_back_until_its_time(kling):
 
 
 def test_a_trigger_that_starts_again_takes_the_task_it_has_made(kling):
-    row = kwargs(effect_scene="squish", images=[URL], external_id="wish", callback_url=None, wait_for_completion=True)
+    row = kwargs(effect_scene="squish", images=[URL], external_id="submission", callback_url=None, wait_for_completion=True)
     events = []
     for _ in range(2):
         trigger = KlingEffectTrigger(**row)

@@ -28,7 +28,7 @@ def mode(request):
 @pytest.fixture
 def task(kling):
     with KlingHook() as hook:
-        return hook.create_task(EffectRequest("pet_lion_pro", ["https://example.com/a.jpg"]), external_task_id="wish")
+        return hook.create_task(EffectRequest("pet_lion_pro", ["https://example.com/a.jpg"]), external_task_id="submission")
 
 
 def sensor(kling_task_id, **kwargs) -> KlingTaskSensor:
@@ -52,7 +52,7 @@ def test_the_result_is_the_xcom(airflow, kling, task, mode, tmp_path):
 
 
 def test_an_external_id_does_as_well(airflow, kling, task, mode):
-    assert to_its_end(airflow, sensor("wish", **mode)).state == "success"
+    assert to_its_end(airflow, sensor("submission", **mode)).state == "success"
     assert airflow.result["kling_task_id"] == task.kling_task_id
 
 

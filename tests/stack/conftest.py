@@ -16,14 +16,14 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # for `places`, as tests/
 
 from places import ROOT
 from stack import Stack
+from submissions import Account, Tally
 from together import Story, play
-from wishes import Account, Tally
 
 _numbers = itertools.count(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--wishes", type=int, default=20, help="how many wishes a fault hits")
+    parser.addoption("--submissions", type=int, default=20, help="how many submissions a fault hits")
     parser.addoption("--build-folder", type=Path, default=ROOT / "build" / "stack", help="where logs, results and counts go")
     parser.addoption("--airflow-option", action="append", default=[], help="an environment variable for Airflow, as NAME=value")
 
@@ -39,7 +39,7 @@ def build(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture(scope="session")
 def tally(build: Path) -> Tally:
-    """What became of all wishes of this session; it is printed at its end."""
+    """What became of all submissions of this session; it is printed at its end."""
     return Tally(build / "tally.json")
 
 
@@ -60,8 +60,8 @@ def whole(stack: Stack) -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def wished(request: pytest.FixtureRequest) -> int:
-    """How many wishes a fault is to hit."""
-    return int(request.config.getoption("--wishes"))
+    """How many submissions a fault is to hit."""
+    return int(request.config.getoption("--submissions"))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Whatever Kling's API does or fails to do: one paid task for each wish, and a word for each row.
+"""Whatever Kling's API does or fails to do: one paid task for each submission, and a word for each row.
 
 All of these are played at once, each on a Kling account of its own; see `together`.
 """
@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import Counter
 
 from airflow_api import Run
+from submissions import Account
 from together import at_once, during
-from wishes import Account
 
 LASTING = 60  # seconds for which a fault goes on
 PATIENCE = 400  # seconds; all of them share two processors
@@ -57,7 +57,7 @@ def errors(account: Account) -> dict[str, str]:
 @at_once(duration=2)
 def test_connections_refused_for_a_minute_are_waited_out(account, wished):
     with account.detour() as way:
-        run = account.wish("in_triggerer", wished)
+        run = account.submission("in_triggerer", wished)
         until_made(run, account, 3)
         way.close()
         during(LASTING)
@@ -69,7 +69,7 @@ def test_connections_refused_for_a_minute_are_waited_out(account, wished):
 @at_once(duration=600)
 def test_an_api_that_takes_all_and_answers_nothing_for_a_minute_is_waited_out(account, wished):
     with account.detour(timeout=3) as way:
-        run = account.wish("in_triggerer", wished)
+        run = account.submission("in_triggerer", wished)
         until_waiting(run, account, wished)
         way.silence()
         account.kling.finish()
@@ -82,7 +82,7 @@ def test_an_api_that_takes_all_and_answers_nothing_for_a_minute_is_waited_out(ac
 @at_once(duration=2)
 def test_an_api_that_hangs_up_for_a_minute_is_waited_out(account, wished):
     account.kling.fault("drop", times=None)
-    run = account.wish("create_and_wait", wished)
+    run = account.submission("create_and_wait", wished)
     run.until("Kling is asked", lambda: account.kling.journal, timeout=PATIENCE)
     during(LASTING)
     account.kling.clear_faults()
@@ -97,7 +97,7 @@ def test_an_api_that_hangs_up_for_a_minute_is_waited_out(account, wished):
 def test_a_storm_of_gateway_pages_costs_nothing_twice(account, wished):
     for status in (502, 503, 504):
         account.kling.fault(status, rate=0.15, times=None, after=status == 504)
-    assert done(account.wish("create_and_wait", wished)) == "success"
+    assert done(account.submission("create_and_wait", wished)) == "success"
     assert any(one["fault"] in ("502", "503", "504") for one in account.kling.journal)
     account.judge("HTTP 502, 503, 504 on 4 of 10 requests")
 
@@ -106,7 +106,7 @@ def test_a_storm_of_gateway_pages_costs_nothing_twice(account, wished):
 def test_a_storm_of_server_errors_costs_nothing_twice(account, wished):
     for code in (5000, 5001, 5002):
         account.kling.fault(code, rate=0.15, times=None, after=code == 5002)
-    assert done(account.wish("in_triggerer", wished)) == "success"
+    assert done(account.submission("in_triggerer", wished)) == "success"
     assert any(one["fault"] in ("5000", "5001", "5002") for one in account.kling.journal)
     account.judge("codes 5000, 5001, 5002 on 4 of 10 requests")
 
@@ -115,7 +115,7 @@ def test_a_storm_of_server_errors_costs_nothing_twice(account, wished):
 def test_lost_answers_to_creates_cost_nothing_twice_and_no_retry(account, wished):
     account.kling.fault("drop", on="create", after=True, times=None)
     account.kling.fault("drop", on="get", rate=0.4, times=None)
-    assert done(account.wish("in_triggerer_once", wished)) == "success"
+    assert done(account.submission("in_triggerer_once", wished)) == "success"
     account.judge("each answer to a create lost, and 4 of 10 looks")
 
 
@@ -123,7 +123,7 @@ def test_lost_answers_to_creates_cost_nothing_twice_and_no_retry(account, wished
 def test_half_answers_cost_nothing_twice(account, wished):
     account.kling.fault("cut", on="create", rate=0.5, times=None)
     account.kling.fault("cut", on="GET", rate=0.3, times=None)
-    assert done(account.wish("create_and_wait", wished)) == "success"
+    assert done(account.submission("create_and_wait", wished)) == "success"
     assert any(one["fault"] == "cut" for one in account.kling.requests("create"))
     account.judge("answers cut in half")
 
@@ -132,14 +132,14 @@ def test_half_answers_cost_nothing_twice(account, wished):
 def test_pages_and_empty_answers_that_claim_success_cost_nothing_twice(account, wished):
     account.kling.fault("html", rate=0.25, times=None, after=True)
     account.kling.fault("empty", rate=0.2, times=None, after=True)
-    assert done(account.wish("on_worker", wished)) == "success"
+    assert done(account.submission("on_worker", wished)) == "success"
     account.judge("HTTP 200 with HTML or nothing, on a worker")
 
 
 @at_once(extra={"timeout": 1})
 def test_tasks_made_long_after_their_create_timed_out_are_not_made_twice(account, wished):
     account.kling.fault("slow", on="create", seconds=4, times=None)
-    run = account.wish("in_triggerer", wished)
+    run = account.submission("in_triggerer", wished)
     assert done(run) == "success"
     assert all(one["fault"] == "slow" for one in account.kling.requests("create"))
     account.judge("creates that time out and work later")
@@ -151,7 +151,7 @@ def test_tasks_made_long_after_their_create_timed_out_are_not_made_twice(account
 @at_once(slots=5, duration=2)
 def test_a_minute_without_a_slot_uses_no_retry(account, wished):
     account.kling.occupy(5)
-    run = account.wish("create_and_wait", wished)
+    run = account.submission("create_and_wait", wished)
     waiting = lambda: run.count("video.create", "deferred")  # noqa: E731
     run.until("all wait for a slot", lambda: waiting() >= wished, timeout=PATIENCE)
     during(LASTING)
@@ -167,7 +167,7 @@ def test_a_minute_without_a_slot_uses_no_retry(account, wished):
 def test_bursts_of_too_many_requests_use_no_retry(account, wished):
     account.kling.fault(1302, on="create", times=2 * wished, rate=0.8, retry_after=1)
     account.kling.fault(1302, on="GET", times=2 * wished, rate=0.5)
-    run = account.wish("create_and_wait", wished)
+    run = account.submission("create_and_wait", wished)
     assert done(run) == "success"
     assert answers(account)[1302] >= wished
     assert tries(run, "video.create") == {1}
@@ -180,7 +180,7 @@ def test_bursts_of_too_many_requests_use_no_retry(account, wished):
 @at_once(auth="access_key", skew=1790, duration=25)
 def test_a_token_refused_in_the_middle_is_answered_with_a_new_one(account, wished):
     """A token lives for 1800 s by its clock; of a server that is 1790 s ahead it is taken for 10 s only."""
-    run = account.wish("in_triggerer", wished)
+    run = account.submission("in_triggerer", wished)
     assert done(run) == "success"
     assert any(one["code"] == 1004 for one in account.kling.journal)
     assert tries(run) == {1}
@@ -191,7 +191,7 @@ def test_a_token_refused_in_the_middle_is_answered_with_a_new_one(account, wishe
 def test_a_token_that_is_not_yet_valid_is_answered_with_a_new_one(account):
     account.kling.fault("token", code=1003, on="create")
     account.kling.fault("token", code=1003, on="get")
-    run = account.wish("create_and_wait", 2)
+    run = account.submission("create_and_wait", 2)
     assert done(run) == "success"
     assert answers(account)[1003] == 1
     assert tries(run, "video.create") == {1}
@@ -200,7 +200,7 @@ def test_a_token_that_is_not_yet_valid_is_answered_with_a_new_one(account):
 
 @at_once(auth="access_key", skew=-3, duration=600)
 def test_a_clock_that_is_a_little_wrong_does_no_harm(account):
-    run = account.wish("in_triggerer", 2)
+    run = account.submission("in_triggerer", 2)
     until_waiting(run, account, 2)
     account.kling.configure(skew=1600)
     until_looked_at(run, account, 2)
@@ -212,7 +212,7 @@ def test_a_clock_that_is_a_little_wrong_does_no_harm(account):
 
 @at_once(auth="access_key", skew=7200)
 def test_a_clock_that_is_very_wrong_ends_at_once_says_how_wrong_it_is_and_costs_nothing(account):
-    run = account.wish("in_triggerer", 2)
+    run = account.submission("in_triggerer", 2)
     done(run)
     for error in errors(account).values():
         assert "this machine's clock is 7200 s behind the server's" in error or "clock is 7199 s behind" in error
@@ -234,7 +234,7 @@ def test_a_clock_that_is_very_wrong_ends_at_once_says_how_wrong_it_is_and_costs_
 
 @at_once(duration=600)
 def test_keys_revoked_while_tasks_wait_end_it_at_once_and_a_clear_takes_the_tasks(account, wished):
-    run = account.wish("in_triggerer", wished)
+    run = account.submission("in_triggerer", wished)
     until_waiting(run, account, wished)
     account.kling.configure(api_key=["another-key"])
     done(run)
@@ -255,7 +255,7 @@ def test_keys_revoked_while_tasks_wait_end_it_at_once_and_a_clear_takes_the_task
 
 @at_once(duration=600)
 def test_a_task_that_vanishes_is_said_to_be_lost_and_no_retry_pays_for_another(account):
-    run = account.wish("in_triggerer", 3)
+    run = account.submission("in_triggerer", 3)
     until_waiting(run, account, 3)
     vanished = account.kling.ledger[0]["kling_task_id"]
     account.kling.forget(vanished)
@@ -279,7 +279,7 @@ def test_a_task_that_vanishes_is_said_to_be_lost_and_no_retry_pays_for_another(a
 @at_once(duration=2)
 def test_a_status_that_nobody_knows_is_waited_out(account, wished):
     account.kling.plan(status="reviewing", times=None)
-    run = account.wish("in_triggerer", wished)
+    run = account.submission("in_triggerer", wished)
     until_waiting(run, account, wished)
     until_looked_at(run, account, 9)
     assert run.count("video", "deferred") == wished
@@ -292,7 +292,7 @@ def test_a_status_that_nobody_knows_is_waited_out(account, wished):
 @at_once(duration=2)
 def test_a_status_that_stays_unknown_is_named_in_the_end_and_a_clear_takes_the_task(account):
     account.kling.plan(status="reviewing", times=None)
-    run = account.wish("impatient", 2)
+    run = account.submission("impatient", 2)
     done(run)
     made = {task["kling_task_id"] for task in account.kling.ledger}
     assert len(errors(account)) == 2
@@ -310,7 +310,7 @@ def test_a_status_that_stays_unknown_is_named_in_the_end_and_a_clear_takes_the_t
 @at_once()
 def test_a_task_that_never_ends_is_said_to_go_on_and_a_clear_takes_it(account):
     account.kling.plan(never=True, times=None)
-    run = account.wish("impatient", 3)
+    run = account.submission("impatient", 3)
     done(run)
     made = [task["kling_task_id"] for task in account.kling.ledger]
     assert len(errors(account)) == 3
@@ -329,7 +329,7 @@ def test_a_task_that_never_ends_is_said_to_go_on_and_a_clear_takes_it(account):
 
 @at_once(duration=600)
 def test_a_retry_asks_for_a_failed_task_under_the_next_id(account, wished):
-    run = account.wish("in_triggerer", wished)
+    run = account.submission("in_triggerer", wished)
     until_waiting(run, account, wished)
     for task in account.kling.ledger[: wished // 2]:
         account.kling.fail(task["kling_task_id"], "Internal trouble")
@@ -343,7 +343,7 @@ def test_a_retry_asks_for_a_failed_task_under_the_next_id(account, wished):
 
 @at_once(duration=600)
 def test_an_image_that_cannot_work_is_asked_for_once_and_again_only_by_a_clear(account):
-    run = account.wish("in_triggerer", 2)
+    run = account.submission("in_triggerer", 2)
     until_waiting(run, account, 2)
     account.kling.fail(account.kling.ledger[0]["kling_task_id"], "Image pixel is invalid")
     account.kling.finish()
@@ -362,7 +362,7 @@ def test_an_image_that_cannot_work_is_asked_for_once_and_again_only_by_a_clear(a
 
 @at_once(duration=600)
 def test_a_sensor_does_not_ask_again_but_a_clear_of_the_create_does(account):
-    run = account.wish("create_and_wait", 2)
+    run = account.submission("create_and_wait", 2)
     # Once the operator is done: of a task that has failed before, a new start of its trigger would ask again.
     run.until("both tasks are made", lambda: run.count("video.create", "success") == 2, timeout=PATIENCE)
     account.kling.fail(account.kling.ledger[0]["kling_task_id"], "Internal trouble")

@@ -10,7 +10,7 @@ RESUMED = "Pushing xcom"  # what a worker says that ends a task
 
 @at_once(duration=2)
 def test_videos_are_saved_and_results_are_whole_without_a_second_start_of_a_worker(account, wished):
-    run = account.wish("ends_in_triggerer", wished, shared=True)
+    run = account.submission("ends_in_triggerer", wished, shared=True)
     assert run.until_done() == "success"
     assert {one["try_number"] for one in run.instances("video")} == {1}
     log = run.log("video", map_index=0)
@@ -23,7 +23,7 @@ def test_videos_are_saved_and_results_are_whole_without_a_second_start_of_a_work
 
 @at_once(duration=2)
 def test_operator_and_sensor_both_end_there(account, wished):
-    run = account.wish("both_end_in_triggerer", wished, shared=True)
+    run = account.submission("both_end_in_triggerer", wished, shared=True)
     assert run.until_done() == "success"
     for task_id in ("video.create", "video.wait"):
         assert RESUMED not in run.log(task_id, map_index=0)
@@ -33,7 +33,7 @@ def test_operator_and_sensor_both_end_there(account, wished):
 @at_once(duration=2)
 def test_a_failed_task_is_asked_for_again_by_a_worker(account, wished):
     account.kling.fail_next(times=wished)
-    run = account.wish("ends_in_triggerer", wished, shared=True)
+    run = account.submission("ends_in_triggerer", wished, shared=True)
     assert run.until_done() == "success"
     assert {one["try_number"] for one in run.instances("video")} == {2}
     account.judge("task failed at Kling, to be ended from the triggerer", earlier_failed=wished)
@@ -41,7 +41,7 @@ def test_a_failed_task_is_asked_for_again_by_a_worker(account, wished):
 
 @at_once(duration=2)
 def test_a_folder_of_the_workers_own_is_left_to_a_worker(account, wished):
-    run = account.wish("ends_in_triggerer", wished)
+    run = account.submission("ends_in_triggerer", wished)
     assert run.until_done() == "success"
     log = run.log("video", map_index=0)
     assert "a worker ends this task: save_to" in log
@@ -54,7 +54,7 @@ def test_a_triggerer_that_dies_while_it_saves(whole, open_account, wished):
     account = open_account("saving", duration=LONG)
     account.kling.fault("slow", on="video", seconds=LONG, times=None)
     with parked(whole, second):
-        run = account.wish("ends_in_triggerer", wished, shared=True)
+        run = account.submission("ends_in_triggerer", wished, shared=True)
         until_waits(run, wished, at=first)
         run.until("all tasks exist", lambda: len(account.kling.ledger) == wished)
         account.kling.finish()

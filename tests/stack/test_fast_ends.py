@@ -16,7 +16,7 @@ def test_two_hundred_tasks_that_end_as_soon_as_they_wait_and_all_at_once_do_not_
     account = open_account("fast_ends", duration=20)
     account.kling.plan(duration=3600, times=ROWS // 2)
     with stack.at_most(6):
-        run = account.wish("create_and_wait_once", ROWS)
+        run = account.submission("create_and_wait_once", ROWS)
         ends = lambda *states: sum(run.count(task_id, *states) for task_id in TASKS)  # noqa: E731
         run.until("half have ended", lambda: ends("success", "failed", "upstream_failed") >= ROWS * 3 // 2, timeout=PATIENCE)
         run.until("the others wait", lambda: run.count("video.wait", "deferred") <= ROWS // 2, timeout=PATIENCE)

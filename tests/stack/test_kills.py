@@ -1,6 +1,6 @@
-"""Whatever dies, and whenever: each wish is paid once, and comes to a video.
+"""Whatever dies, and whenever: each submission is paid once, and comes to a video.
 
-A fault hits every wish of a run at the same point, which the emulator's journal, Airflow's database or the files show:
+A fault hits every submission of a run at the same point, which the emulator's journal, Airflow's database or the files show:
 nothing here sleeps and hopes. The verdict is the ledger's and the results file's.
 """
 
@@ -20,8 +20,8 @@ from airflow_api import Run
 from PIL import Image
 from processes import Process, until
 from stack import TASKS_AT_ONCE, Stack
+from submissions import Account
 from together import at_once
-from wishes import Account
 
 from airflow_provider_kling.api import scenes
 
@@ -41,7 +41,7 @@ PATIENCE = 600.0  # seconds: on a busy machine, 100 tasks of Airflow take minute
 def test_a_worker_that_dies_before_the_create_has_made_nothing(account, wished):
     # With a limit of its own, the hook counts the account's tasks before each create; there it is held.
     account.kling.fault("slow", on="list", seconds=HELD / 2, times=None)
-    run = account.wish("on_worker", wished, effect_scene=SCENES[:wished])
+    run = account.submission("on_worker", wished, effect_scene=SCENES[:wished])
     kill_each_worker(run, account, lambda: connected(run, account) - rows_of(account.kling.requests("create")))
     account.kling.clear_faults()
     end(run)
@@ -88,7 +88,7 @@ def test_a_worker_that_dies_after_the_answer_and_before_it_can_tell_airflow(acco
 def test_a_worker_that_dies_while_it_saves_leaves_no_half_video(account, wished):
     with half_videos() as host:
         account.kling.configure(public_url=host.url)
-        run = account.wish("on_worker", wished, effect_scene=SCENES[:wished])
+        run = account.submission("on_worker", wished, effect_scene=SCENES[:wished])
         kill_each_worker(run, account, lambda: half_saved(account))
         end(run)
     account.judge("worker killed while it saves")
@@ -110,12 +110,12 @@ def test_a_triggerer_that_dies_is_replaced_whatever_its_triggers_were_at(whole, 
     unmade, made = open_account("unmade", duration=1), open_account("made", duration=1)
     accounts = [waiting, queueing, unmade, made]
     with parked(whole, second):
-        runs = [account.wish("in_triggerer", wished) for account in (waiting, queueing)]
+        runs = [account.submission("in_triggerer", wished) for account in (waiting, queueing)]
         for run in runs:
             until_waits(run, wished, at=first)
         for account in (unmade, made):
             account.kling.fault("slow", on="create", seconds=LONG, times=None, after=account is made)
-            runs.append(account.wish("in_triggerer", wished))
+            runs.append(account.submission("in_triggerer", wished))
         for run in runs:
             until_waits(run, wished, at=first)
         for account in (unmade, made):
@@ -142,7 +142,7 @@ def test_triggerers_that_are_ended_or_die_together(whole, open_account, wished):
     first, second = whole.triggerers
     account = open_account("together", duration=LONG, slots=wished // 2)
     with parked(whole, second):
-        run = account.wish("in_triggerer", wished)
+        run = account.submission("in_triggerer", wished)
         until_waits(run, wished, at=first)
     first.terminate()
     until_waits(run, wished, at=second)
@@ -164,7 +164,7 @@ def test_a_triggerer_that_wakes_up_after_another_has_taken_its_triggers(whole, o
     account = open_account("paused", duration=LONG)
     account.kling.fault("slow", on="create", seconds=HELD, times=None)
     with parked(whole, second):
-        run = account.wish("in_triggerer", wished)
+        run = account.submission("in_triggerer", wished)
         until_waits(run, wished, at=first)
         until("creates are under way", lambda: underway(account, "create"))
         first.signal(signal.SIGSTOP)
@@ -185,7 +185,7 @@ def test_a_triggerer_that_wakes_up_after_another_has_taken_its_triggers(whole, o
 
 @at_once(duration=5, slots=2)
 def test_a_batch_whose_worker_dies_goes_on_where_it_was(account, wished):
-    run = account.wish("batch_on_worker", wished)
+    run = account.submission("batch_on_worker", wished)
     made = 0
     for _ in range(2):
         run.until("more tasks are made", lambda made=made: len(account.kling.ledger) > made, timeout=PATIENCE)
@@ -201,7 +201,7 @@ def test_a_batch_whose_triggerer_dies_goes_on_where_it_was(whole, open_account, 
     first, second = whole.triggerers
     account = open_account("batch", duration=LONG, slots=wished // 2)
     with parked(whole, second):
-        run = account.wish("batch_in_triggerer", wished, shared=True)
+        run = account.submission("batch_in_triggerer", wished, shared=True)
         until_waits(run, 1, at=first)
         until("the slots are full", lambda: len(account.kling.ledger) == wished // 2)
     first.kill()
@@ -248,7 +248,7 @@ def test_a_scheduler_that_is_ended(whole, open_account, wished):
 
 def test_a_database_that_dies(whole, open_account, wished):
     creating, waiting = open_account("creating", duration=1), open_account("waiting", duration=LONG)
-    runs = [waiting.wish("in_triggerer", wished)]
+    runs = [waiting.submission("in_triggerer", wished)]
     runs[0].until_deferred(VIDEOS, wished)
     runs.append(hold_creates(creating, "on_worker", wished, after=True))
     until_held(creating)
@@ -266,7 +266,7 @@ def test_a_database_that_dies(whole, open_account, wished):
 
 def test_an_api_server_that_dies(whole, open_account, wished):
     creating, waiting = open_account("creating", duration=1), open_account("waiting", duration=LONG)
-    runs = [waiting.wish("in_triggerer", wished)]
+    runs = [waiting.submission("in_triggerer", wished)]
     runs[0].until_deferred(VIDEOS, wished)
     runs.append(hold_creates(creating, "on_worker", wished, after=True))
     until_held(creating)
@@ -279,14 +279,14 @@ def test_an_api_server_that_dies(whole, open_account, wished):
     waiting.judge("API server killed while tasks run")
 
 
-# --- Points in the life of a wish
+# --- Points in the life of a submission
 
 
 def hold_creates(account: Account, dag_id: str, wished: int, *, after: bool, seconds: float = HELD, **row: Any) -> Run:
     """Start a run whose rows each have their first create held, before or after it makes its task."""
     for scene in SCENES[:wished]:
         account.kling.fault("slow", on="create", match=scene, seconds=seconds, after=after)
-    return account.wish(dag_id, wished, effect_scene=SCENES[:wished], **row)
+    return account.submission(dag_id, wished, effect_scene=SCENES[:wished], **row)
 
 
 def local_image(account: Account) -> Path:

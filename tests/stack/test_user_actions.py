@@ -9,8 +9,8 @@ import subprocess
 import sys
 
 from airflow_api import Run
+from submissions import Account
 from together import at_once
-from wishes import Account
 
 PATIENCE = 400  # seconds; all of them share two processors
 ENDLESS = 3600  # seconds; until the test ends the tasks
@@ -64,7 +64,7 @@ def row(account: Account, number: int) -> dict:
 
 @at_once(duration=ENDLESS)
 def test_a_waiting_task_marked_as_failed_and_cleared_takes_its_kling_task(account, wished):
-    run = account.wish("in_triggerer", wished)
+    run = account.submission("in_triggerer", wished)
     until_waiting(run, account, wished)
     until_looked_at(run, account)
     run.mark("video", "failed", map_index=0)
@@ -84,7 +84,7 @@ def test_a_waiting_task_marked_as_failed_and_cleared_takes_its_kling_task(accoun
 
 @at_once(duration=ENDLESS)
 def test_a_waiting_task_marked_as_success_and_cleared_takes_its_kling_task(account, wished):
-    run = account.wish("create_and_wait", wished)
+    run = account.submission("create_and_wait", wished)
     until_waiting(run, account, wished, task_id="video.wait")
     until_looked_at(run, account)
     run.mark("video.wait", "success", map_index=0)
@@ -102,7 +102,7 @@ def test_a_waiting_task_marked_as_success_and_cleared_takes_its_kling_task(accou
 
 @at_once(duration=ENDLESS)
 def test_a_waiting_task_that_is_cleared_takes_its_kling_task(account, wished):
-    run = account.wish("in_triggerer", wished)
+    run = account.submission("in_triggerer", wished)
     until_waiting(run, account, wished)
     until_looked_at(run, account)
     run.clear("video")
@@ -117,7 +117,7 @@ def test_a_waiting_task_that_is_cleared_takes_its_kling_task(account, wished):
 @at_once(slots=1, duration=ENDLESS)
 def test_a_task_that_waits_for_a_slot_and_is_cleared_pays_once(account):
     account.kling.occupy(1)
-    run = account.wish("in_triggerer", 2)
+    run = account.submission("in_triggerer", 2)
     run.until("Kling refuses", lambda: any(one["code"] == 1303 for one in account.kling.requests("create")), timeout=PATIENCE)
     until_state(run, 2, "deferred")
     run.clear("video")
@@ -133,7 +133,7 @@ def test_a_task_that_waits_for_a_slot_and_is_cleared_pays_once(account):
 @at_once(duration=ENDLESS)
 def test_a_dag_that_is_paused_while_tasks_wait_goes_on_when_it_is_unpaused(account, wished):
     stack = account.stack
-    run = account.wish("pausable", wished)
+    run = account.submission("pausable", wished)
     until_waiting(run, account, wished)
     stack.ask("PATCH", "dags/pausable", json={"is_paused": True})
     account.kling.finish()
@@ -149,7 +149,7 @@ def test_a_dag_that_is_paused_while_tasks_wait_goes_on_when_it_is_unpaused(accou
 
 @at_once(duration=2)
 def test_a_run_cleared_after_its_success_loads_nothing_and_pays_nothing(account, wished):
-    run = account.wish("create_and_wait", wished)
+    run = account.submission("create_and_wait", wished)
     assert done(run) == "success"
     loaded = len(account.kling.requests("video"))
     run.clear()
@@ -162,7 +162,7 @@ def test_a_run_cleared_after_its_success_loads_nothing_and_pays_nothing(account,
 
 @at_once(duration=2)
 def test_a_dag_cleared_by_command_after_its_success_pays_nothing(account, wished):
-    run = account.wish("cleared_by_command", wished)
+    run = account.submission("cleared_by_command", wished)
     assert done(run) == "success"
     command = [sys.executable, "-m", "airflow", "tasks", "clear", "--yes", run.dag_id]
     subprocess.run(command, env=account.stack.environment, cwd=account.stack.home, check=True, capture_output=True)
@@ -173,7 +173,7 @@ def test_a_dag_cleared_by_command_after_its_success_pays_nothing(account, wished
 
 @at_once(duration=2)
 def test_a_video_that_was_deleted_is_loaded_again_by_a_clear(account, wished):
-    run = account.wish("in_triggerer", wished)
+    run = account.submission("in_triggerer", wished)
     assert done(run) == "success"
     for file in (account.output / "videos").iterdir():
         file.unlink()
@@ -185,11 +185,11 @@ def test_a_video_that_was_deleted_is_loaded_again_by_a_clear(account, wished):
 
 @at_once(duration=ENDLESS)
 def test_a_run_deleted_while_its_tasks_wait_and_made_again_under_its_id_takes_the_tasks(account, wished):
-    run = account.wish("in_triggerer", wished, run_id="by_hand")
+    run = account.submission("in_triggerer", wished, run_id="by_hand")
     until_waiting(run, account, wished)
     run.fail()  # Airflow deletes no run that is under way
     run.delete()
-    run = account.wish("in_triggerer", wished, run_id="by_hand")
+    run = account.submission("in_triggerer", wished, run_id="by_hand")
     until_state(run, wished, "deferred")
     account.kling.finish()
     assert done(run) == "success"
@@ -197,23 +197,23 @@ def test_a_run_deleted_while_its_tasks_wait_and_made_again_under_its_id_takes_th
     account.judge("run deleted, made again under the same run id")
 
 
-# --- Other wishes
+# --- Other submissions
 
 
 @at_once(duration=2)
 def test_a_second_run_is_another_wish_and_is_paid_for(account, wished):
-    first = account.wish("in_triggerer", wished)
+    first = account.submission("in_triggerer", wished)
     assert done(first) == "success"
     account.judge("a first run")
-    second = account.wish("in_triggerer", wished)
+    second = account.submission("in_triggerer", wished)
     assert done(second) == "success"
-    account.judge("a second run, which pays again", earlier_wishes=wished)
+    account.judge("a second run, which pays again", earlier_submissions=wished)
 
 
 @at_once(duration=2)
 def test_a_second_run_with_its_users_own_external_ids_pays_nothing(account):
     for _ in range(2):
-        run = account.wish("by_own_ids", 2, params={"own_id": "order-1"})
+        run = account.submission("by_own_ids", 2, params={"own_id": "order-1"})
         assert done(run) == "success"
     assert {task["external_task_id"] for task in account.kling.ledger} == {"order-1-r0", "order-1-r1"}
     until_logged(run, TAKEN, try_number=1)
@@ -222,19 +222,19 @@ def test_a_second_run_with_its_users_own_external_ids_pays_nothing(account):
 
 @at_once(duration=2)
 def test_a_changed_image_is_another_wish_and_the_unchanged_rows_pay_nothing(account):
-    run = account.wish("in_triggerer", 3)
+    run = account.submission("in_triggerer", 3)
     assert done(run) == "success"
     rows = account.manifest.read_text().replace("r1.jpg", "another.jpg")
     account.manifest.write_text(rows)
     run.clear()
     assert done(run) == "success"
-    account.judge("cleared with one image changed", earlier_wishes=1)
+    account.judge("cleared with one image changed", earlier_submissions=1)
 
 
 @at_once(duration=2)
-def test_a_signature_that_changed_is_no_other_wish(account):
+def test_a_signature_that_changed_is_no_other_submission(account):
     bucket = "https://bucket.s3.amazonaws.com/a.jpg?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date={}&X-Amz-Signature={}"
-    run = account.wish("in_triggerer", 1, image=bucket.format("20261122T000000Z", "aa"))
+    run = account.submission("in_triggerer", 1, image=bucket.format("20261122T000000Z", "aa"))
     assert done(run) == "success"
     account.write_manifest(1, image=bucket.format("20261123T000000Z", "bb"))
     run.clear()
@@ -244,11 +244,11 @@ def test_a_signature_that_changed_is_no_other_wish(account):
 
 @at_once(duration=2)
 def test_a_fresh_wish_is_paid_for_and_only_once(account, wished):
-    run = account.wish("in_triggerer", wished, run_id="takes", params={"fresh": "take 1"})
+    run = account.submission("in_triggerer", wished, run_id="takes", params={"fresh": "take 1"})
     assert done(run) == "success"
     run.delete()
-    run = account.wish("in_triggerer", wished, run_id="takes", params={"fresh": "take 2"})
+    run = account.submission("in_triggerer", wished, run_id="takes", params={"fresh": "take 2"})
     assert done(run) == "success"
     run.clear()
     assert done(run) == "success"
-    account.judge("a fresh wish for the same, then cleared", earlier_wishes=wished)
+    account.judge("a fresh submission for the same, then cleared", earlier_submissions=wished)

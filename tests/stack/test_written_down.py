@@ -9,7 +9,7 @@ from airflow_api import Run
 from leaks import leaks
 from places import PHOTOS
 from stack import Stack
-from wishes import Account
+from submissions import Account
 
 KEYS = {
     "api_key": ["an-api-key/of+the=stack~0123456789"],
@@ -19,7 +19,7 @@ ROWS = 3
 PATIENCE = 300  # seconds
 PHOTO = min(PHOTOS.glob("*.jpg"))
 IMAGE = PHOTO.read_bytes()
-WAYS = [  # DAG, its task that waits, and how the wishes are told
+WAYS = [  # DAG, its task that waits, and how the submissions are told
     ("create_and_wait", "video.wait", {}),
     ("in_triggerer", "video", {"image": str(PHOTO)}),
     ("batch_on_worker", "video", {"image": base64.b64encode(IMAGE).decode()}),
@@ -33,10 +33,10 @@ def test_neither_database_nor_logs_hold_a_key_a_token_or_an_image(stack, open_ac
     runs: list[tuple[Run, str]] = []
     for auth, keys in KEYS.items():
         needles |= {f"part {number} of {auth}": part for number, part in enumerate(keys[0].split(":"))}
-        for dag_id, task_id, wishes in WAYS:
+        for dag_id, task_id, submissions in WAYS:
             account = open_account(f"secret_{auth}_{dag_id}", auth=auth, duration=3600, **{auth: keys})
             accounts.append(account)
-            runs.append((account.wish(dag_id, ROWS, **wishes), task_id))
+            runs.append((account.submission(dag_id, ROWS, **submissions), task_id))
     for account, (run, task_id) in zip(accounts, runs, strict=True):
         run.until("all are made", lambda account=account: len(account.kling.ledger) == ROWS, timeout=PATIENCE)
         run.until("it waits", lambda run=run, task_id=task_id: run.count(task_id, "deferred", "running"), timeout=PATIENCE)

@@ -69,8 +69,14 @@ def row(**more):
 
 
 def effect(**more) -> KlingEffectTrigger:
-    wish = {"effect_scene": "squish", "images": [URL], "external_id": "wish", "callback_url": None, "wait_for_completion": True}
-    return KlingEffectTrigger(**row(**{**wish, **more}))
+    submission = {
+        "effect_scene": "squish",
+        "images": [URL],
+        "external_id": "submission",
+        "callback_url": None,
+        "wait_for_completion": True,
+    }
+    return KlingEffectTrigger(**row(**{**submission, **more}))
 
 
 # --- In the triggerer

@@ -1,4 +1,4 @@
-"""Wishes, and the verdict on them: what Kling's ledger and the results file say after whatever happened."""
+"""Submissions, and the verdict on them: what Kling's ledger and the results file say after whatever happened."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ SHARED = "shared://"  # see modules/shared
 
 @dataclass
 class Count:
-    """What became of the wishes that one fault has hit, in this test."""
+    """What became of the submissions that one fault has hit, in this test."""
 
     test: str
-    wishes: int = 0
+    submissions: int = 0
     paid_twice: int = 0
     lost: int = 0
 
@@ -39,22 +39,28 @@ class Tally:
     counts: dict[str, Count] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)  # tests that run at once judge at once
 
-    def add(self, fault: str, *, wishes: int, paid_twice: int, lost: int) -> None:
+    def add(self, fault: str, *, submissions: int, paid_twice: int, lost: int) -> None:
         test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition("/")[2].partition(" ")[0]
         with self._lock:
             count = self.counts.setdefault(fault, Count(test))
-            count.wishes, count.paid_twice, count.lost = count.wishes + wishes, count.paid_twice + paid_twice, count.lost + lost
+            count.submissions, count.paid_twice, count.lost = (
+                count.submissions + submissions,
+                count.paid_twice + paid_twice,
+                count.lost + lost,
+            )
             self._write()
 
     def _write(self) -> None:
         """As JSON, with lines for a person, and as the table of docs/guarantees.md."""
         width = max(map(len, self.counts), default=0)
-        lines = [f"{'fault'.ljust(width)}  wishes  paid twice  lost"]
+        lines = [f"{'fault'.ljust(width)}  submissions  paid twice  lost"]
         for fault, count in self.counts.items():
-            lines.append(f"{fault.ljust(width)}  {count.wishes:6}  {count.paid_twice:10}  {count.lost:4}")
-        table = ["| Fault | Wishes | Paid twice | Lost | Test |", "|---|---|---|---|---|"]
+            lines.append(f"{fault.ljust(width)}  {count.submissions:6}  {count.paid_twice:10}  {count.lost:4}")
+        table = ["| Fault | Submissions | Paid twice | Lost | Test |", "|---|---|---|---|---|"]
         for fault, count in self.counts.items():
-            table.append(f"| {fault} | {count.wishes} | {count.paid_twice} | {count.lost} | `{count.test.partition('::')[2]}` |")
+            table.append(
+                f"| {fault} | {count.submissions} | {count.paid_twice} | {count.lost} | `{count.test.partition('::')[2]}` |"
+            )
         self.path.with_suffix(".md").write_text("\n".join(table) + "\n")
         self.path.write_text(
             json.dumps({"lines": lines, "counts": {fault: vars(count) for fault, count in self.counts.items()}}, indent=1)
@@ -62,7 +68,7 @@ class Tally:
 
 
 class Account:
-    """A Kling account, the connection that names it, and the wishes that are made of it."""
+    """A Kling account, the connection that names it, and the submissions that are made of it."""
 
     def __init__(self, conn_id: str, *, stack: Stack, tally: Tally, folder: Path, **options: Any) -> None:
         self.conn_id = conn_id
@@ -72,7 +78,7 @@ class Account:
         self.output = folder / conn_id
         self.rows: list[str] = []
 
-    def wish(
+    def submission(
         self,
         dag_id: str,
         rows: int,
@@ -125,26 +131,28 @@ class Account:
         path = self.output / "results.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
-    def judge(self, fault: str, *, without_video: Collection[str] = (), earlier_failed: int = 0, earlier_wishes: int = 0) -> None:
-        """One paid task for each wish, none without an owner, and a line with files for each row.
+    def judge(
+        self, fault: str, *, without_video: Collection[str] = (), earlier_failed: int = 0, earlier_submissions: int = 0
+    ) -> None:
+        """One paid task for each submission, none without an owner, and a line with files for each row.
 
         `without_video` are the rows that cannot end with one, but must have a word; `earlier_failed` is how many
-        tasks may have failed at Kling before; `earlier_wishes` how many other wishes were paid for, whose results
+        tasks may have failed at Kling before; `earlier_submissions` how many other submissions were paid for, whose results
         these have replaced.
         """
         ledger, lines = self.kling.ledger, {line["id"]: line for line in self.results}
         paid = [task for task in ledger if task["status"] != "failed"]
         owners = Counter(task["external_task_id"] for task in ledger)
         assert len(ledger) - len(paid) <= earlier_failed
-        twice = max(0, len(paid) - len(self.rows) - earlier_wishes) + sum(count - 1 for count in owners.values())
+        twice = max(0, len(paid) - len(self.rows) - earlier_submissions) + sum(count - 1 for count in owners.values())
         lost = [name for name in self.rows if not self._accounted(lines.get(name), without_video)]
         owned = {line["kling_task_id"] for line in lines.values()}
         told = " ".join(line["error"] or "" for line in lines.values())
         orphans = [
             task["kling_task_id"] for task in paid if task["kling_task_id"] not in owned and task["kling_task_id"] not in told
         ]
-        del orphans[:earlier_wishes]
-        self.tally.add(fault, wishes=len(self.rows) + earlier_wishes, paid_twice=twice, lost=len(lost) + len(orphans))
+        del orphans[:earlier_submissions]
+        self.tally.add(fault, submissions=len(self.rows) + earlier_submissions, paid_twice=twice, lost=len(lost) + len(orphans))
         assert not twice, Counter(task["external_task_id"] for task in paid).most_common(3)
         assert not lost, [lines.get(name) for name in lost]
         assert not orphans, orphans

@@ -35,7 +35,7 @@ def in_one(
     default_args = {"retries": retries, "retry_delay": timedelta(seconds=1)}
 
     @dag(dag_id=dag_id, schedule=None, params=PARAMS, default_args=default_args, max_active_tasks=100, max_active_runs=50)
-    def wishes():
+    def submissions():
         rows = read(MANIFEST)
         video = KlingEffectOperator.partial(
             task_id="video",
@@ -50,7 +50,7 @@ def in_one(
         ).expand_kwargs(with_own_ids(rows, "{{ params.own_id }}") if own_ids else rows)
         video >> collect(MANIFEST, OUTPUT, "video")
 
-    wishes()
+    submissions()
 
 
 def in_two(dag_id: str, *, retries: int, timeout: float = 600, end_from_trigger: bool = False) -> None:
@@ -58,7 +58,7 @@ def in_two(dag_id: str, *, retries: int, timeout: float = 600, end_from_trigger:
     default_args = {"retries": retries, "retry_delay": timedelta(seconds=1)}
 
     @dag(dag_id=dag_id, schedule=None, params=PARAMS, default_args=default_args, max_active_tasks=100, max_active_runs=50)
-    def wishes():
+    def submissions():
         @task_group
         def video(row_id, effect_scene, image, images):
             arguments = {"row_id": row_id, "kling_conn_id": "{{ params.kling_conn_id }}", "deferrable": True}
@@ -77,7 +77,7 @@ def in_two(dag_id: str, *, retries: int, timeout: float = 600, end_from_trigger:
 
         video.expand_kwargs(read(MANIFEST)) >> collect(MANIFEST, OUTPUT, "video.create", "video.wait")
 
-    wishes()
+    submissions()
 
 
 def in_batch(dag_id: str, *, deferrable: bool) -> None:
@@ -85,7 +85,7 @@ def in_batch(dag_id: str, *, deferrable: bool) -> None:
     default_args = {"retries": 10, "retry_delay": timedelta(seconds=1)}
 
     @dag(dag_id=dag_id, schedule=None, params=PARAMS, default_args=default_args, max_active_runs=50)
-    def wishes():
+    def submissions():
         KlingEffectBatchOperator(
             task_id="video",
             manifest=MANIFEST,
@@ -96,7 +96,7 @@ def in_batch(dag_id: str, *, deferrable: bool) -> None:
             deferrable=deferrable,
         )
 
-    wishes()
+    submissions()
 
 
 in_one("on_worker", deferrable=False, retries=10)

@@ -1,31 +1,31 @@
-"""What can go wrong, as one small tree.
+"""The exceptions of this package, in one tree.
 
 ```
 KlingError
-├── KlingInputError             what the user gave cannot work; nothing was sent
-│   ├── KlingManifestError      … one or several rows of a manifest
+├── KlingInputError             the input cannot work; nothing was sent
+│   ├── KlingManifestError      … one or more rows of a manifest
 │   └── KlingSettingsError      … the Airflow connection
-├── KlingConnectionError        no whole answer came
-├── KlingAnswerError            something came, but it is not an answer of the API
-├── KlingApiError               the API answered with an error code
+├── KlingConnectionError        no complete response arrived
+├── KlingAnswerError            a response arrived that the API does not document
+├── KlingApiError               the API returned an error code
 │   ├── KlingAuthError          credentials (1000-1002)
 │   │   └── KlingTokenTimeError   token not yet valid, or expired (1003, 1004)
-│   ├── KlingAccountError       a person must pay for it or permit it (1100-1103, 1304)
+│   ├── KlingAccountError       a person must pay or grant a permission (1100-1103, 1304)
 │   ├── KlingRequestError       a wrong parameter or path (1200-1203)
 │   │   ├── KlingTaskNotFound     no task has this id
-│   │   └── KlingTaskExists       this external id is taken
-│   ├── KlingPolicyError        the input is against a policy (1300, 1301)
+│   │   └── KlingTaskExists       a task with this external id already exists
+│   ├── KlingPolicyError        the input violates a policy (1300, 1301)
 │   ├── KlingBusyError          too many requests (1302)
-│   │   └── KlingSlotsFullError   all slots of the account are taken (1303)
-│   └── KlingServerError        the server's own trouble (5000-5002)
+│   │   └── KlingSlotsFullError   the account has no free slot (1303)
+│   └── KlingServerError        a fault of the server (5000-5002)
 ├── KlingTaskFailed             the task ended as `failed`
-├── KlingTimeoutError           the deadline passed; the task goes on at Kling
-├── KlingDownloadError          a video could not be loaded
+├── KlingTimeoutError           the deadline passed; the task continues at Kling
+├── KlingDownloadError          a video could not be downloaded
 └── KlingStorageError           a file could not be written
 ```
 
-A caller asks `.retryable` (may the same call work later, with nobody doing anything?), `.outcome_unknown`
-(after a create: may a task exist all the same?), `.code` and `.request_id`.
+Attributes of all of them: `.retryable` (whether the same call may succeed later without anyone's intervention),
+`.outcome_unknown` (whether a task may exist although the create failed), `.code` and `.request_id`.
 """
 
 from __future__ import annotations
@@ -36,14 +36,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pendulum import DateTime
 
-    from airflow_provider_kling.api import Task
 
-
-MOST_SHOWN = 50  # problems in the text of one error
+MAX_SHOWN = 50  # problems in the message of one error
 
 
 class KlingError(Exception):
-    """Any error of this package. Its text is one sentence for a person."""
+    """The base class. Its message is one sentence for the user."""
 
     retryable: bool = False
     outcome_unknown: bool = False
@@ -51,46 +49,46 @@ class KlingError(Exception):
     request_id: str | None = None
 
     def __reduce__(self) -> Any:
-        """Errors travel between processes as they are, whatever their constructors take."""
-        return _rebuilt, (type(self), self.args, self.__dict__)
+        """Pickle without calling the constructor, whose parameters differ from class to class."""
+        return _restore, (type(self), self.args, self.__dict__)
 
 
-def _rebuilt(kind: type[KlingError], args: tuple[Any, ...], state: dict[str, Any]) -> KlingError:
-    error = kind.__new__(kind, *args)
+def _restore(error_class: type[KlingError], args: tuple[Any, ...], state: dict[str, Any]) -> KlingError:
+    error = error_class.__new__(error_class, *args)
     error.args = args
     error.__dict__.update(state)
     return error
 
 
 class KlingInputError(KlingError, ValueError):
-    """What the user gave cannot work. Nothing was sent, nothing was spent."""
+    """The input cannot work. Nothing was sent, nothing was paid."""
 
 
 class KlingManifestError(KlingInputError):
-    """Rows of a manifest that cannot work, all of them at once.
+    """Rows of a manifest that cannot work, all of them in one error.
 
-    `problems` holds one sentence for each, with the line it stands in; the text shows the first 50.
+    `problems` holds one sentence for each row, with its line number. The message shows the first 50 of them.
     """
 
     def __init__(self, name: str, problems: Sequence[str]) -> None:
         self.name = name
         self.problems = tuple(problems)
-        shown = self.problems[:MOST_SHOWN]
+        shown = self.problems[:MAX_SHOWN]
         if len(self.problems) == 1:
             super().__init__(f"{name}: {self.problems[0]}")
             return
-        more = [f"and {len(self.problems) - MOST_SHOWN:,} more"] if len(self.problems) > MOST_SHOWN else []
+        more = [f"and {len(self.problems) - MAX_SHOWN:,} more"] if len(self.problems) > MAX_SHOWN else []
         super().__init__("\n  - ".join([f"{name}: {len(self.problems):,} problems", *shown, *more]))
 
 
 class KlingSettingsError(KlingInputError):
-    """The Airflow connection cannot work, whatever the row."""
+    """The Airflow connection cannot work, for any row."""
 
 
 class KlingConnectionError(KlingError):
-    """No whole answer came: refused, timed out, or cut off.
+    """No complete response arrived: the connection was refused, timed out or was cut off.
 
-    `sent` is false only when it is certain that the request never left this machine.
+    `sent` is false only if the request certainly did not leave this machine.
     """
 
     retryable = True
@@ -102,7 +100,7 @@ class KlingConnectionError(KlingError):
 
 
 class KlingAnswerError(KlingError):
-    """Something answered, but not with what the API documents: HTML, half a JSON, an unknown shape."""
+    """A response that the API does not document: HTML, truncated JSON, an unknown shape."""
 
     retryable = True
     outcome_unknown = True
@@ -113,10 +111,10 @@ class KlingAnswerError(KlingError):
 
 
 class KlingApiError(KlingError):
-    """The API answered with an error code.
+    """The API returned an error code.
 
-    `message` is the API's own text, `advice` says what to do about it, `retry_after` is the number of seconds
-    that the server asked to wait, if it did, `server_time` what the server's clock said.
+    `message` is the API's own text and `advice` says what to do about it. `retry_after` is the number of seconds that the
+    server asked to wait, or None. `server_time` is the time of the response by the server's clock, or None.
     """
 
     def __init__(
@@ -144,19 +142,19 @@ class KlingApiError(KlingError):
 
 
 class KlingAuthError(KlingApiError):
-    """The credentials are not accepted."""
+    """The API does not accept the credentials."""
 
 
 class KlingTokenTimeError(KlingAuthError):
-    """The token is not valid yet, or not any more: the clock or the credentials."""
+    """The token is not yet valid, or has expired: the clock or the credentials are wrong."""
 
 
 class KlingAccountError(KlingApiError):
-    """The account cannot do this until a person pays for it or permits it."""
+    """The account cannot do this until a person pays or grants a permission."""
 
 
 class KlingRequestError(KlingApiError):
-    """A parameter or path that the API does not take."""
+    """The API rejects a parameter or the path."""
 
 
 class KlingTaskNotFound(KlingRequestError):
@@ -164,51 +162,52 @@ class KlingTaskNotFound(KlingRequestError):
 
 
 class KlingTaskExists(KlingRequestError):
-    """A task of this external id exists already. No second one was made."""
+    """A task with this external id already exists. No second one was created."""
 
 
 class KlingPolicyError(KlingApiError):
-    """The input is against the platform's policy."""
+    """The input violates a policy of the platform."""
 
 
 class KlingBusyError(KlingApiError):
-    """Too many requests at the moment. Nothing was made; wait and ask again."""
+    """Too many requests at the moment. Nothing was created; wait and send the request again."""
 
     retryable = True
 
 
 class KlingSlotsFullError(KlingBusyError):
-    """All slots of the account are taken. Nothing was made; wait for one."""
+    """The account has no free slot. Nothing was created; wait for one."""
 
 
 class KlingServerError(KlingApiError):
-    """The server's own trouble. After a create, a task may exist all the same."""
+    """A fault of the server. After a create, a task may exist nevertheless."""
 
     retryable = True
     outcome_unknown = True
 
 
 class KlingTaskFailed(KlingError):
-    """The task ended as `failed`. `task` says more; `advice` what to do about it.
+    """The task ended as `failed`. `message` is Kling's reason, `advice` what to do about it.
 
-    `input_fault` is true when the reason lies in the images or the scene, so that the same request fails again.
+    `input_fault` is true if the images or the scene are the reason, so that the same request would fail again.
     """
 
-    def __init__(self, task: Task, *, advice: str = "", input_fault: bool = False) -> None:
-        self.task = task
+    def __init__(self, kling_task_id: str, message: str, *, advice: str = "", input_fault: bool = False) -> None:
+        self.kling_task_id = kling_task_id
+        self.message = message
         self.input_fault = input_fault
-        reason = task.message or "no reason was given"
-        super().__init__(f"Kling task {task.kling_task_id} failed: {reason}." + (f" {advice}" if advice else ""))
+        reason = message or "no reason was given"
+        super().__init__(f"Kling task {kling_task_id} failed: {reason}." + (f" {advice}" if advice else ""))
 
 
 class KlingTimeoutError(KlingError):
-    """The deadline passed. What was created goes on at Kling, and its result can still be fetched."""
+    """The deadline passed. A task that was created continues at Kling, and its result can still be fetched."""
 
 
 class KlingDownloadError(KlingError):
-    """A video could not be loaded. The task is paid for and its result is still at Kling.
+    """A video could not be downloaded. The task is paid for, and its result is still at Kling.
 
-    `expired` is true when its link is dead, so that the task is to be asked for a current one.
+    `expired` is true if the link is dead. A query of the task returns a current one.
     """
 
     def __init__(self, message: str, *, expired: bool = False, retryable: bool = False) -> None:

@@ -1,10 +1,10 @@
-"""What Airflow learns of this package: its connection type with the form for it, and where its classes are."""
+"""The provider's metadata for Airflow: the connection type with its form, and the modules of its classes."""
 
 from __future__ import annotations
 
 from typing import Any
 
-# Above the connection's standard fields, for Airflow 3.1 too (see KlingHook.get_ui_field_behaviour).
+# How the form shows the standard fields of a connection. Airflow 3.1 reads it by KlingHook.get_ui_field_behaviour.
 UI_FIELD_BEHAVIOUR: dict[str, Any] = {
     "hidden-fields": ["schema", "port"],
     "relabeling": {"host": "Base URL", "login": "Access key", "password": "API key / secret key"},
@@ -18,7 +18,7 @@ UI_FIELD_BEHAVIOUR: dict[str, Any] = {
 CONN_FIELDS: dict[str, Any] = {
     "max_concurrency": {
         "label": "Slots to use",
-        "description": "The most tasks to run at once with this account. Empty: as many as it has slots.",
+        "description": "How many tasks may run at once with this account. Empty: as many as it has slots.",
         "schema": {"type": ["integer", "null"], "minimum": 1},
     },
     "timeout": {
@@ -33,19 +33,19 @@ CONN_FIELDS: dict[str, Any] = {
     },
     "proxies": {
         "label": "Proxies",
-        "description": 'Where a proxy is needed: {"https": "http://proxy.example:3128"}.',
+        "description": 'If a proxy is needed: {"https": "http://proxy.example:3128"}.',
         "schema": {"type": ["object", "null"]},
     },
     "webhook_secret": {
         "label": "Webhook secret",
-        "description": "With which Kling signs its callbacks: whsec_…",
+        "description": "The secret with which Kling signs its callbacks: whsec_…",
         "schema": {"type": ["string", "null"], "format": "password"},
     },
 }
 
 
 def get_provider_info() -> dict[str, Any]:
-    """The provider's metadata, as Airflow's provider_info schema wants it."""
+    """The metadata in the form of Airflow's provider_info.schema.json."""
     from airflow_provider_kling import __version__
 
     package = "airflow_provider_kling"
@@ -72,7 +72,7 @@ def get_provider_info() -> dict[str, Any]:
                     "shared_folders": {
                         "description": "Folders, separated by commas, that all workers and triggerers see under the same path, "
                         "like a volume that is mounted everywhere. Manifests, results and images there may be used by "
-                        "the triggerer, as those in an object store.",
+                        "the triggerer, like those in an object store.",
                         "type": "string",
                         "version_added": "0.1.0",
                         "example": "/opt/airflow/manifests,/opt/airflow/results",

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class KlingVideoLink(BaseOperatorLink):
-    """Opens the first video of the result at Kling. The link works for 30 days after the task ended."""
+    """Opens the first video of the result at Kling. The link works for 30 days after the end of the task."""
 
     name = "Open video"
 
     def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
-        # Airflow asks on the worker whenever a task instance has left it, and keeps the answer for the UI.
+        # Airflow calls this on the worker each time a task instance leaves it, and stores the link for the UI.
         return getattr(operator, "video_url", "")

@@ -42,7 +42,7 @@ def names(path):
 
 
 def test_a_file_appears_when_it_is_whole(place):
-    with storage.writing(place / "a") as file:
+    with storage.atomic_write(place / "a") as file:
         file.write(b"half")
         assert "a" not in names(place)
         file.write(b" and half")
@@ -51,14 +51,14 @@ def test_a_file_appears_when_it_is_whole(place):
 
 def test_of_a_failed_write_nothing_stays(place):
     with pytest.raises(RuntimeError):
-        break_off(storage.writing(place / "a"))
+        break_off(storage.atomic_write(place / "a"))
     assert names(place) == []
 
 
 def test_an_old_file_stays_until_the_new_one_is_whole(place):
     storage.write_text(place / "a", ["o", "ld\n"])
     with pytest.raises(RuntimeError):
-        break_off(storage.writing(place / "a"))
+        break_off(storage.atomic_write(place / "a"))
     assert (place / "a").read_bytes() == b"old\n"
 
 
@@ -100,7 +100,7 @@ def test_lines_are_read_from_where_they_were_written(place):
 
 
 def test_a_full_disk_is_a_storage_error():
-    with pytest.raises(KlingStorageError, match="could not be written"), storage.writing(storage.storage_path("/dev/full/x")):
+    with pytest.raises(KlingStorageError, match="could not be written"), storage.atomic_write(storage.storage_path("/dev/full/x")):
         pass
 
 
@@ -119,6 +119,6 @@ def test_files_have_the_rights_that_the_umask_leaves(tmp_path):
 def test_relative_paths_and_home_are_understood(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert storage.shown(storage.storage_path("out/x")) == str(tmp_path / "out" / "x")
-    assert storage.shown(storage.storage_path("~/x")) == str(tmp_path / "home" / "x")
-    assert storage.shown(storage.storage_path(f"file://{tmp_path}/x")) == str(tmp_path / "x")
+    assert storage.location_of(storage.storage_path("out/x")) == str(tmp_path / "out" / "x")
+    assert storage.location_of(storage.storage_path("~/x")) == str(tmp_path / "home" / "x")
+    assert storage.location_of(storage.storage_path(f"file://{tmp_path}/x")) == str(tmp_path / "x")

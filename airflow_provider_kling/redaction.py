@@ -1,0 +1,159 @@
+"""Places, URLs, images and errors, made safe to show in a log, an error, a report or Airflow's UI.
+
+Signatures, credentials, tokens and images written as base64 stay out of what these functions return. Pure: no I/O.
+May import `errors`.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from airflow_provider_kling.errors import KlingError
+
+MAX_ERROR = 2000  # characters of an error
+MAX_PLACE = 300  # characters of a path or URL
+
+# --- URLs ------------------------------------------------------------------------------------------------------
+
+# Query parameters that sign a URL, per signing scheme: a scheme applies when its first name is there.
+# Sources: AWS SigV4 and SigV2, Google Cloud Storage V4 and V2, Azure SAS, CloudFront, Aliyun OSS, Tencent COS.
+_SIGNATURES: tuple[tuple[str, frozenset[str]], ...] = (
+    ("awsaccesskeyid", frozenset({"signature", "expires", "x-amz-security-token"})),
+    ("googleaccessid", frozenset({"signature", "expires"})),
+    ("ossaccesskeyid", frozenset({"signature", "expires", "security-token"})),
+    ("key-pair-id", frozenset({"signature", "expires", "policy"})),
+    ("sig", frozenset({"sv", "ss", "srt", "sr", "sp", "se", "st", "spr", "sip", "skoid", "sktid", "skt", "ske", "sks", "skv"})),
+)
+_SIGNATURE_PREFIXES = (
+    "x-amz-",
+    "x-goog-",
+    "x-oss-",
+    "q-sign-",
+    "q-ak",
+    "q-key-time",
+    "q-header-list",
+    "q-url-param-list",
+    "q-signature",
+)
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
+
+
+def scheme_of(place: str) -> str | None:
+    """The scheme of a URL or URI in lower case, like `s3` of `s3://bucket/key`; None for a path."""
+    found = _SCHEME.match(place)
+    return found[1].lower() if found else None
+
+
+def strip_signature(url: str) -> str:
+    """The URL without the parameters that sign it, and without a fragment or credentials.
+
+    The identity of a request rests on the result, so it must stay the same for ever. Raises ValueError for what is no URL.
+    """
+    parts = urlsplit(url)
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    names = {name.lower() for name, _ in pairs}
+    signing = {name for marker, others in _SIGNATURES if marker in names for name in (marker, *others)}
+    kept = [
+        (name, value) for name, value in pairs if name.lower() not in signing and not name.lower().startswith(_SIGNATURE_PREFIXES)
+    ]
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, urlencode(kept), ""))
+
+
+def show_url(url: str) -> str:
+    """The URL without its query, fragment and credentials."""
+    try:
+        parts = urlsplit(url)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    except ValueError:
+        return "(not a URL)"
+
+
+def show_host(url: str) -> str:
+    """The host of a video's URL. Raises ValueError for what is no URL."""
+    return urlsplit(url).hostname or "the video's host"
+
+
+# --- Images as text --------------------------------------------------------------------------------------------
+
+# How base64 of JPEG, PNG, GIF and WebP starts. `/9j/` could be a folder, so what follows counts as well.
+_BASE64_STARTS = ("/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR")
+_BASE64 = re.compile(r"[A-Za-z0-9+/]+(?:\r?\n[A-Za-z0-9+/]+)*={0,2}")
+_SHORTEST_IMAGE = 32  # characters of base64 that starts like an image
+_SURELY_BASE64 = 256  # characters without a dot, dash or blank: longer than names of files get
+_LONGEST_PATH = 4096  # bytes, PATH_MAX of Linux
+
+
+def is_inline(source: str) -> bool:
+    """Whether the source of an image holds the image itself, as a `data:` URI or raw base64, and is no path or URL."""
+    source = source.strip()
+    if source[:5].lower() == "data:":
+        return True
+    if _SCHEME.match(source):
+        return False
+    if len(source) > _LONGEST_PATH:
+        return True
+    is_base64 = _BASE64.fullmatch(source) is not None
+    if source.startswith(_BASE64_STARTS):
+        return (is_base64 and len(source) >= _SHORTEST_IMAGE) or len(source) >= _SURELY_BASE64
+    return is_base64 and len(source) >= _SURELY_BASE64
+
+
+def holds_image(text: str) -> bool:
+    """Whether any text, like a cell of some column, is an image written as base64. Stricter than `is_inline`."""
+    if text[:11].lower() == "data:image/":
+        return True
+    text = text.strip()
+    long_enough = _SHORTEST_IMAGE if text.startswith(_BASE64_STARTS) else _LONGEST_PATH
+    return len(text) >= long_enough and _BASE64.fullmatch(text) is not None
+
+
+def show_place(source: str) -> str:
+    """The source of an image, or the location of a file, in at most 300 printable characters.
+
+    A path is shown as it is, a URL without its signature and credentials; of base64 only the size is shown.
+    """
+    source = str(source).strip()
+    if is_inline(source):
+        what = "image in a data: URI" if source[:5].lower() == "data:" else "base64 image"
+        return f"{what} ({len(source):,} characters)"
+    if _SCHEME.match(source):
+        try:
+            source = strip_signature(source)
+        except ValueError:  # no URL at all, like http://[ : show none of what may be secret in it
+            source = source.partition("?")[0].rpartition("@")[2]
+    shown = "".join(sign if sign.isprintable() else "\ufffd" for sign in source[:MAX_PLACE])
+    return shown if len(source) <= MAX_PLACE else f"{shown}…"
+
+
+# --- Texts -----------------------------------------------------------------------------------------------------
+
+_BASE64_WITHIN = re.compile(r"[A-Za-z0-9+/]{200,}={0,2}")
+_TOKEN = re.compile(r"(?i)\bbearer\s+[\w.~+/=-]+")
+
+
+def one_line(text: str) -> str:
+    """A text on one line, without images and tokens."""
+    text = " ".join(text[: 10 * MAX_ERROR].split())
+    return _TOKEN.sub("Bearer …", _BASE64_WITHIN.sub(lambda found: f"[{len(found[0]):,} characters of base64]", text))
+
+
+def show_text(text: str) -> str:
+    """A text on one line, without images and tokens, in at most 2,000 characters."""
+    return _cut(one_line(text))
+
+
+def show_error(error: BaseException) -> str:
+    """An error on one line, without images and tokens, in at most 2,000 characters.
+
+    An error that is none of this package's begins with its type: `ValueError: …`.
+    """
+    name, text = type(error).__name__, one_line(str(error))
+    if not isinstance(error, KlingError):
+        text = f"{name}: {text}" if text else name
+    return _cut(text or name)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_ERROR else f"{text[: MAX_ERROR - 1]}…"

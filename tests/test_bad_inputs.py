@@ -16,12 +16,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from airflow_provider_kling import api as protocol
-from airflow_provider_kling.api import MAX_IMAGE_BYTES, EffectRequest, scenes
+from airflow_provider_kling import api
+from airflow_provider_kling.api import EFFECTS, MAX_IMAGE_BYTES, EffectRequest, scenes
 from airflow_provider_kling.client import KlingSettings
 from airflow_provider_kling.errors import KlingAnswerError, KlingInputError, KlingManifestError
-from airflow_provider_kling.manifests import load_image
-from airflow_provider_kling.manifests.rows import read_rows
+from airflow_provider_kling.manifests import load_image, read_rows
 from airflow_provider_kling.outcomes import seconds
 from airflow_provider_kling.storage import storage_path
 
@@ -608,10 +607,10 @@ def test_a_bad_manifest_gets_one_sentence(name: str, data: bytes, sentence: str)
     ],
 )
 def test_a_bad_connection_gets_one_clear_sentence(connection: dict[str, Any], sentence: str) -> None:
-    said = _must_fail(lambda: KlingSettings.of(Connection(**connection)))
-    assert said.startswith("Connection 'kling_default': ")
-    assert sentence in said
-    assert "\n" not in said
+    text = _must_fail(lambda: KlingSettings.of(Connection(**connection)))
+    assert text.startswith("Connection 'kling_default': ")
+    assert sentence in text
+    assert "\n" not in text
 
 
 @pytest.mark.parametrize(
@@ -653,15 +652,15 @@ def test_the_extras_of_a_connection_arrive() -> None:
     ],
 )
 def test_a_bad_id_gets_one_clear_sentence(any_id: Any, sentence: str) -> None:
-    assert sentence in _must_fail(lambda: protocol.get_call(any_id))
+    assert sentence in _must_fail(lambda: api.get_call(EFFECTS, any_id))
 
 
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        pytest.param(lambda: protocol.list_call(page_num=0), "page_num is 0; the API takes 1 to 1000.", id="page 0"),
-        pytest.param(lambda: protocol.list_call(page_num=1001), "page_num is 1001; the API takes 1 to 1000.", id="page 1001"),
-        pytest.param(lambda: protocol.list_call(page_size=501), "page_size is 501; the API takes 1 to 500.", id="page of 501"),
+        pytest.param(lambda: api.list_call(EFFECTS, page_num=0), "page_num is 0; the API takes 1 to 1000.", id="page 0"),
+        pytest.param(lambda: api.list_call(EFFECTS, page_num=1001), "page_num is 1001; the API takes 1 to 1000.", id="page 1001"),
+        pytest.param(lambda: api.list_call(EFFECTS, page_size=501), "page_size is 501; the API takes 1 to 500.", id="page of 501"),
         pytest.param(lambda: seconds(0, "timeout"), "timeout is 0; wanted is a positive number of seconds", id="no time"),
         pytest.param(lambda: seconds("5", "timeout"), "timeout is '5'; wanted is a positive number of seconds", id="time as text"),
         pytest.param(lambda: storage_path(""), "A path is ''; wanted is a path, or a URI", id="no path"),
@@ -712,9 +711,9 @@ TASK = {"task_id": "1", "task_status": "submitted"}
     ],
 )
 def test_a_bad_answer_gets_one_clear_sentence(status: int, body: Any, sentence: str) -> None:
-    answer = protocol.Response(status=status, body=body if isinstance(body, bytes) else json.dumps(body).encode())
+    answer = api.Response(status=status, body=body if isinstance(body, bytes) else json.dumps(body).encode())
     with pytest.raises(KlingAnswerError) as caught:
-        protocol.get_call("1").read(answer)
+        api.get_call(EFFECTS, "1").read(answer)
     assert sentence in str(caught.value)
     assert caught.value.retryable
     assert caught.value.http_status == status

@@ -1,6 +1,6 @@
-"""What the vendor's documents show."""
+"""Examples from the vendor's documentation."""
 
-# The answer of a query, from the vendor's page on video effects.
+# The response to a query, from the vendor's page on video effects, with values in place of its comments and placeholders.
 QUERY_ANSWER = """
 {"code": 0, "message": "SUCCEED", "request_id": "0c1b8a2e-7f0f-4f5e-9d7e-2a6f3a1d9d11",
  "data": {"task_id": "831922345719271433", "task_status": "succeed", "task_status_msg": "",

@@ -1,50 +1,59 @@
-from .calls import Call as Call
-from .calls import Page as Page
-from .calls import check_id as check_id
-from .calls import costs_call as costs_call
-from .calls import create_call as create_call
-from .calls import get_call as get_call
-from .calls import list_call as list_call
-from .calls import page_call as page_call
-from .codes import CODES as CODES
-from .codes import EXISTS as EXISTS
-from .codes import NOT_FOUND as NOT_FOUND
-from .codes import NOT_FOUND_ADVICE as NOT_FOUND_ADVICE
-from .codes import is_input_fault as is_input_fault
-from .codes import kind_of as kind_of
-from .credentials import AccessKey as AccessKey
-from .credentials import ApiKey as ApiKey
-from .credentials import Credentials as Credentials
-from .credentials import issuer_of as issuer_of
-from .credentials import sign as sign
-from .effects import MAX_IMAGE_BYTES as MAX_IMAGE_BYTES
-from .effects import MAX_IMAGE_RATIO as MAX_IMAGE_RATIO
-from .effects import MIN_IMAGE_SIDE as MIN_IMAGE_SIDE
-from .effects import EffectRequest as EffectRequest
-from .effects import Scene as Scene
-from .effects import decode_base64 as decode_base64
-from .effects import is_url as is_url
-from .effects import scenes as scenes
-from .effects import strip_signature as strip_signature
+# The public names of this folder; `__init__.py` loads each when it is first used.
+from .calls import (
+    Call as Call,
+    Page as Page,
+    check_id as check_id,
+    costs_call as costs_call,
+    create_call as create_call,
+    get_call as get_call,
+    list_call as list_call,
+    page_call as page_call,
+)
+from .codes import (
+    CODES as CODES,
+    EXISTS as EXISTS,
+    NOT_FOUND as NOT_FOUND,
+    NOT_FOUND_ADVICE as NOT_FOUND_ADVICE,
+    Refusal as Refusal,
+    error_and_advice as error_and_advice,
+    is_input_fault as is_input_fault,
+)
+from .credentials import AccessKey as AccessKey, ApiKey as ApiKey, Credentials as Credentials, issuer_of as issuer_of, sign as sign
+from .effects import (
+    EFFECTS as EFFECTS,
+    MAX_IMAGE_BYTES as MAX_IMAGE_BYTES,
+    MAX_IMAGE_RATIO as MAX_IMAGE_RATIO,
+    MIN_IMAGE_SIDE as MIN_IMAGE_SIDE,
+    EffectRequest as EffectRequest,
+    Scene as Scene,
+    decode_base64 as decode_base64,
+    is_url as is_url,
+    scenes as scenes,
+)
 from .parsing import shorten as shorten
-from .paths import COSTS_PATH as COSTS_PATH
-from .paths import DEFAULT_BASE_URL as DEFAULT_BASE_URL
-from .paths import DEFAULT_PAGE_SIZE as DEFAULT_PAGE_SIZE
-from .paths import EFFECTS_PATH as EFFECTS_PATH
-from .paths import MAX_PAGE_NUM as MAX_PAGE_NUM
-from .paths import MAX_PAGE_SIZE as MAX_PAGE_SIZE
+from .paths import (
+    COSTS_PATH as COSTS_PATH,
+    DEFAULT_BASE_URL as DEFAULT_BASE_URL,
+    DEFAULT_PAGE_SIZE as DEFAULT_PAGE_SIZE,
+    MAX_PAGE_NUM as MAX_PAGE_NUM,
+    MAX_PAGE_SIZE as MAX_PAGE_SIZE,
+)
+from .products import Product as Product, ReceivedRequest as ReceivedRequest, TaskRequest as TaskRequest
 from .responses import Response as Response
-from .server import CreateBody as CreateBody
-from .server import Refusal as Refusal
-from .server import authorize as authorize
-from .server import envelope as envelope
-from .server import read_create as read_create
-from .server import read_page as read_page
-from .tasks import FAILED as FAILED
-from .tasks import PROCESSING as PROCESSING
-from .tasks import SUBMITTED as SUBMITTED
-from .tasks import SUCCEED as SUCCEED
-from .tasks import ResourcePack as ResourcePack
-from .tasks import Task as Task
-from .tasks import Video as Video
-from .tasks import callback_task as callback_task
+from .server import (
+    CreateBody as CreateBody,
+    authorize as authorize,
+    envelope as envelope,
+    read_create as read_create,
+    read_page as read_page,
+)
+from .tasks import (
+    FAILED as FAILED,
+    PROCESSING as PROCESSING,
+    SUBMITTED as SUBMITTED,
+    SUCCEED as SUCCEED,
+    ResourcePack as ResourcePack,
+    Task as Task,
+    Video as Video,
+    callback_task as callback_task,
+)

@@ -1,4 +1,4 @@
-"""The client's end: calls to the API, and how to read their answers."""
+"""The client's half: calls to the API, and how to read the responses."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 import pendulum
 
-from airflow_provider_kling.api.effects import EffectRequest
 from airflow_provider_kling.api.parsing import milliseconds, read_object, shorten
-from airflow_provider_kling.api.paths import COSTS_PATH, DEFAULT_PAGE_SIZE, EFFECTS_PATH, MAX_PAGE_NUM, MAX_PAGE_SIZE
-from airflow_provider_kling.api.responses import Response, data_of
+from airflow_provider_kling.api.paths import COSTS_PATH, DEFAULT_PAGE_SIZE, MAX_PAGE_NUM, MAX_PAGE_SIZE
+from airflow_provider_kling.api.products import Product, TaskRequest
+from airflow_provider_kling.api.responses import Response, read_data
 from airflow_provider_kling.api.tasks import ResourcePack, Task
 from airflow_provider_kling.errors import KlingAnswerError, KlingInputError
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Call(Generic[T]):
-    """One request to the API, and how to read its answer."""
+    """One request to the API, and how to read its response."""
 
     method: str
     path: str
@@ -32,56 +32,56 @@ class Call(Generic[T]):
 
     @property
     def safe(self) -> bool:
-        """Whether it may be sent again without a thought."""
+        """Whether it may be sent again without a lookup."""
         return self.method == "GET"
 
-    def read(self, answer: Response) -> T:
-        """The value in the answer; one of KlingApiError, KlingAnswerError for all else."""
+    def read(self, response: Response) -> T:
+        """The value in the response. Raises KlingApiError for an error code, KlingAnswerError for an unknown shape."""
         try:
-            return self.parse(data_of(answer))
+            return self.parse(read_data(response))
         except KlingAnswerError as error:
             if error.http_status is None:
-                error.http_status = answer.status
+                error.http_status = response.status
             raise
 
 
-def create_call(request: EffectRequest, *, external_task_id: str, callback_url: str | None = None) -> Call[Task]:
-    """Make a task. It costs money; whether it may be repeated is decided in `flows`."""
-    body: dict[str, Any] = {
-        "effect_scene": request.effect_scene,
-        "input": request.input,
-        "external_task_id": check_id(external_task_id),
-    }
+def create_call(product: Product, request: TaskRequest, *, external_task_id: str, callback_url: str | None = None) -> Call[Task]:
+    """Create a task. It costs money; `flows.create` decides whether it may be sent again."""
+    body = {**request.body, "external_task_id": check_id(external_task_id)}
     if callback_url:
         body["callback_url"] = callback_url
-    return Call(method="POST", path=EFFECTS_PATH, body=body, parse=Task.from_json)
+    return Call(method="POST", path=product.path, body=body, parse=product.read_task)
 
 
-def get_call(any_id: str) -> Call[Task]:
-    """The task with this Kling task id or external id."""
-    return Call(method="GET", path=f"{EFFECTS_PATH}/{quote(check_id(any_id), safe='')}", parse=Task.from_json)
+def get_call(product: Product, any_id: str) -> Call[Task]:
+    """Query the task with this Kling task id or external id."""
+    return Call(method="GET", path=f"{product.path}/{quote(check_id(any_id), safe='')}", parse=product.read_task)
 
 
-def list_call(*, page_num: int = 1, page_size: int = DEFAULT_PAGE_SIZE) -> Call[list[Task]]:
-    """One page of the account's tasks, in no order that may be relied on."""
-    _within("page_num", page_num, MAX_PAGE_NUM)
-    _within("page_size", page_size, MAX_PAGE_SIZE)
-    params = {"pageNum": str(page_num), "pageSize": str(page_size)}
-    return Call(method="GET", path=EFFECTS_PATH, params=params, parse=_tasks)
+def list_call(product: Product, *, page_num: int = 1, page_size: int = DEFAULT_PAGE_SIZE) -> Call[list[Task]]:
+    """Query one page of the account's tasks. Do not rely on their order: it is not documented."""
+    return _list(product, page_num, page_size, lambda data: [product.read_task(task) for task in _entries(data)])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """One page of the list. `length` counts what it held, also tasks of a form that this version cannot read."""
+    """One page of the list. `length` counts all its entries, also those that this version cannot read."""
 
     tasks: list[Task]
     length: int
 
 
-def page_call(*, page_num: int, page_size: int) -> Call[Page]:
-    """The same page; a task on it that cannot be read does not keep the others from being seen."""
-    call = list_call(page_num=page_num, page_size=page_size)
-    return Call(method=call.method, path=call.path, params=call.params, parse=_page)
+def page_call(product: Product, *, page_num: int, page_size: int) -> Call[Page]:
+    """Query the same page, and omit the entries that cannot be read instead of failing for all of them."""
+
+    def parse(data: Any) -> Page:
+        tasks = []
+        for entry in _entries(data):
+            with contextlib.suppress(KlingAnswerError):
+                tasks.append(product.read_task(entry))
+        return Page(tasks=tasks, length=len(data))
+
+    return _list(product, page_num, page_size, parse)
 
 
 def costs_call(*, start: pendulum.DateTime, end: pendulum.DateTime, name: str | None = None) -> Call[list[ResourcePack]]:
@@ -95,9 +95,9 @@ def costs_call(*, start: pendulum.DateTime, end: pendulum.DateTime, name: str | 
 
 
 def check_id(any_id: str | int) -> str:
-    """The id as text, when it can stand in a path; KlingInputError otherwise.
+    """The id as text, if it can be part of a path; KlingInputError otherwise.
 
-    A whole number is taken too: native templates make one of the digits of a Kling task id.
+    An integer is accepted too: native templates turn the digits of a Kling task id into one.
     """
     if isinstance(any_id, int) and not isinstance(any_id, bool):
         any_id = str(any_id)
@@ -110,25 +110,21 @@ def check_id(any_id: str | int) -> str:
     return any_id
 
 
-def _within(name: str, value: int, most: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-        raise KlingInputError(f"{name} is {value!r}; the API takes 1 to {most}.")
+def _check_range(name: str, value: int, maximum: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= maximum:
+        raise KlingInputError(f"{name} is {value!r}; the API takes 1 to {maximum}.")
 
 
-def _tasks(data: Any) -> list[Task]:
+def _list(product: Product, page_num: int, page_size: int, parse: Callable[[Any], T]) -> Call[T]:
+    _check_range("page_num", page_num, MAX_PAGE_NUM)
+    _check_range("page_size", page_size, MAX_PAGE_SIZE)
+    return Call(method="GET", path=product.path, params={"pageNum": str(page_num), "pageSize": str(page_size)}, parse=parse)
+
+
+def _entries(data: Any) -> list[Any]:
     if not isinstance(data, list):
         raise KlingAnswerError(f"A list of tasks is {shorten(data)}, not a list.")
-    return [Task.from_json(task) for task in data]
-
-
-def _page(data: Any) -> Page:
-    if not isinstance(data, list):
-        raise KlingAnswerError(f"A list of tasks is {shorten(data)}, not a list.")
-    tasks = []
-    for entry in data:
-        with contextlib.suppress(KlingAnswerError):
-            tasks.append(Task.from_json(entry))
-    return Page(tasks=tasks, length=len(data))
+    return data
 
 
 def _packs(data: Any) -> list[ResourcePack]:

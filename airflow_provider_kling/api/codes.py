@@ -1,4 +1,4 @@
-"""The API's error codes as a table, the texts that tell more than a code, and what each of them means to a client."""
+"""The API's error codes as a table, the texts that are more specific than their code, and the error for each of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from airflow_provider_kling.errors import (
 
 @dataclass(frozen=True)
 class Code:
-    """An error code: the HTTP status it comes with, what it means, and what to do about it."""
+    """An error code: its HTTP status, what it means, the error that it raises, and what the user can do."""
 
     number: int
     http_status: int
@@ -38,7 +38,7 @@ class Code:
 _KEYS = "Check the keys of the Airflow connection: an API key alone, or an access key (login) with its secret key (password)."
 _CLOCK = "Check this machine's clock against real time (NTP), then the access and secret key."
 
-# Decide by the code, never by the HTTP status: 429 stands for five different things.
+# The code decides, not the HTTP status: 429 stands for five different conditions.
 CODES: Mapping[int, Code] = {
     code.number: code
     for code in (
@@ -74,12 +74,22 @@ CODES: Mapping[int, Code] = {
     )
 }
 
+
+class Refusal(Exception):
+    """The server refuses a request with this error code."""
+
+    def __init__(self, number: int, message: str | None = None) -> None:
+        self.code = CODES[number]
+        self.message = message or self.code.meaning
+        super().__init__(self.message)
+
+
 NOT_FOUND = "Task not found by id/external id: {id}"
 EXISTS = "External_task_id {id} already exists"
 NOT_FOUND_ADVICE = "Check the id, and that the connection belongs to the account that made the task."
 EXISTS_ADVICE = "Look that task up by its external id, or choose another one."
 
-# Reasons of a failed task that lie in its images: the same request would fail again.
+# Reasons of a failed task that lie in its input: the same request would fail again.
 INPUT_FAULTS = ("image pixel is invalid", "resolution or aspect ratio", "risk control")
 
 
@@ -88,8 +98,8 @@ def is_input_fault(message: str) -> bool:
     return any(fault in message.lower() for fault in INPUT_FAULTS)
 
 
-def code_for(number: int, http_status: int) -> Code:
-    """The known code, or what an unknown one means by its HTTP status."""
+def find_code(number: int, http_status: int) -> Code:
+    """The code of this number. The HTTP status decides what an unknown number means."""
     if number in CODES:
         return CODES[number]
     unknown = "This code is unknown to this version of the provider."
@@ -102,8 +112,8 @@ def code_for(number: int, http_status: int) -> Code:
     return Code(number, http_status, "", KlingRequestError, unknown)
 
 
-def kind_of(code: Code, message: str) -> tuple[type[KlingApiError], str]:
-    """The error and its advice. 1201 says several things; only its text tells them apart."""
+def error_and_advice(code: Code, message: str) -> tuple[type[KlingApiError], str]:
+    """The class of the error, and the advice. 1200 and 1201 stand for several errors that only the message tells apart."""
     if code.number in (1200, 1201):
         lowered = message.lower()
         if "already exist" in lowered and "external_task_id" in lowered:

@@ -1,4 +1,4 @@
-"""Credentials and the tokens they become; the one home of JWT, for the end that signs and the end that checks."""
+"""Credentials and their tokens. The only module that uses PyJWT: the client signs tokens, the server checks them."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from typing import Any
 from airflow_provider_kling.errors import KlingInputError
 
 TOKEN_LIFETIME = 1800  # seconds
-TOKEN_NOT_BEFORE = 5  # seconds before now, for clocks that run ahead
-TOKEN_RENEWAL = 120  # seconds before its end
+TOKEN_NOT_BEFORE = 5  # seconds before now, in case this clock is ahead of the server's
+TOKEN_RENEWAL = 120  # seconds before a token expires
 
 
 class ApiKey:
-    """An API key, sent as it is."""
+    """An API key. It is sent unchanged."""
 
     def __init__(self, key: str) -> None:
         self._key = _header_text(key, "API key (the connection's password)")
 
     def token(self, now: float) -> str:
-        """What stands behind `Bearer`."""
+        """The token of the Authorization header, after `Bearer`."""
         return self._key
 
     def forget(self) -> bool:
-        """Whether another token can be had: never."""
+        """Return whether the next token is another one: never."""
         return False
 
 
 class AccessKey:
-    """An access key with its secret key: signs a JWT, and signs another one two minutes before that ends."""
+    """An access key with its secret key. It signs a JWT, and signs a new one two minutes before the old one expires."""
 
     def __init__(self, access_key: str, secret_key: str) -> None:
         self._access_key = _header_text(access_key, "access key (the connection's login)")
@@ -40,14 +40,14 @@ class AccessKey:
         self._renew_at = -math.inf
 
     def token(self, now: float) -> str:
-        """What stands behind `Bearer`. `now` is Unix time in seconds."""
+        """The token of the Authorization header, after `Bearer`. `now` is a Unix time in seconds."""
         if not self._token or not self._renew_at - TOKEN_LIFETIME <= now < self._renew_at:
             self._token = sign(self._access_key, self._secret_key, now)
             self._renew_at = now + TOKEN_LIFETIME - TOKEN_RENEWAL
         return self._token
 
     def forget(self) -> bool:
-        """Drop the token, so that the next one is new. Whether another token can be had: always."""
+        """Drop the token, so that `token` signs a new one. Return whether the next token is another one: always."""
         self._token = ""
         return True
 
@@ -56,7 +56,7 @@ Credentials = ApiKey | AccessKey
 
 
 def sign(access_key: str, secret_key: str, now: float) -> str:
-    """A JWT as the API wants it: HS256, `iss`, `exp` and `nbf` in whole seconds."""
+    """A JWT as the API expects it: HS256, with `iss`, and with `exp` and `nbf` in whole seconds."""
     import jwt
 
     claims = {"iss": access_key, "exp": int(now) + TOKEN_LIFETIME, "nbf": int(now) - TOKEN_NOT_BEFORE}
@@ -65,7 +65,7 @@ def sign(access_key: str, secret_key: str, now: float) -> str:
 
 
 def issuer_of(token: str) -> str | None:
-    """The access key that a JWT names, unproved."""
+    """The access key that a JWT names. Its signature is not checked."""
     import jwt
 
     try:
@@ -75,7 +75,7 @@ def issuer_of(token: str) -> str | None:
 
 
 def lifetime_of(token: str, secrets: Mapping[str, str]) -> tuple[int, int] | None:
-    """From when until when (Unix time) a JWT holds; None for one that no key of `secrets` has signed as the API wants it."""
+    """The start and the end (Unix times) of a JWT's validity; None if a claim is missing or no key of `secrets` signed it."""
     import jwt
 
     options: Any = {"verify_signature": False}
@@ -93,7 +93,7 @@ def lifetime_of(token: str, secrets: Mapping[str, str]) -> tuple[int, int] | Non
 
 @contextlib.contextmanager
 def _any_key_length() -> Iterator[None]:
-    """PyJWT warns of short HMAC keys; the length of a secret key is Kling's choice, not its owner's."""
+    """Suppress PyJWT's warning of short HMAC keys: Kling chooses the length of a secret key, not its owner."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The HMAC key is")
         yield

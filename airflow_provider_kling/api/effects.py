@@ -13,9 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from airflow_provider_kling.api.codes import Refusal
+from airflow_provider_kling.api.products import Product, ReceivedRequest
 from airflow_provider_kling.errors import KlingInputError
+from airflow_provider_kling.redaction import strip_signature
 
 # The vendor's page on video effects: "file size: ≤10MB, dimensions: ≥300px, aspect ratio: 1:2.5 ~ 2.5:1".
 MAX_IMAGE_BYTES = 10 * 1024 * 1024
@@ -25,9 +27,10 @@ MAX_IMAGE_RATIO = 2.5  # of the long side to the short one
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """An effect scene that Kling has named in one of its lists.
+    """An effect scene that one of Kling's lists names.
 
-    `images` is how many it takes, 1 or 2. `discontinued` is the day the vendor announced as its end (ISO date).
+    `images` is the number of its images, 1 or 2. `listed` names those lists. `discontinued` is the day that the vendor
+    announced as its end (ISO date), or None.
     """
 
     name: str
@@ -38,7 +41,7 @@ class Scene:
 
 @functools.cache
 def scenes() -> Mapping[str, Scene]:
-    """All scenes known to this version, by name. Kling adds and removes scenes without notice."""
+    """All scenes that this version knows, by name. Kling adds and removes scenes without notice."""
     text = importlib.resources.files(__package__).joinpath("effects.json").read_text(encoding="utf-8")
     return MappingProxyType(
         {
@@ -53,17 +56,17 @@ def scenes() -> Mapping[str, Scene]:
     )
 
 
-def nearest_scenes(name: str) -> list[str]:
-    """At most three known scenes whose names look like this one, the nearest first."""
+def similar_scenes(name: str) -> list[str]:
+    """At most three known scenes with a similar name, the most similar first."""
     return difflib.get_close_matches(name, scenes(), n=3, cutoff=0.6)
 
 
 @dataclass(frozen=True)
 class EffectRequest:
-    """What one video is asked for: a scene and its images, the left one first.
+    """The request for one video: a scene and its images, the left one first.
 
-    `images` holds one or two values as they go to the API: a URL, or raw base64 without a `data:` prefix
-    (`images.load_image` makes either from anything else).
+    `images` holds one or two values in the form that the API accepts: a URL, or raw base64 without a `data:` prefix.
+    `airflow_provider_kling.manifests.load_image` returns that form for any source of an image.
     Raises KlingInputError for a request that cannot work.
     """
 
@@ -77,50 +80,55 @@ class EffectRequest:
         if isinstance(self.images, str) or not all(isinstance(image, str) for image in self.images):
             raise KlingInputError(f"The images of scene {self.effect_scene!r} are to be a list of URLs or base64 texts.")
         object.__setattr__(self, "images", tuple(self.images))
-        wanted = self.scene.images if self.scene else None
-        found = len(self.images)
-        if wanted is not None and found != wanted:
-            how = "two images, the first stands left" if wanted == 2 else "one image"
-            raise KlingInputError(f"Scene {self.effect_scene!r} takes {how}; found {_count(found)}.")
-        if found not in (1, 2):
-            raise KlingInputError(f"Scene {self.effect_scene!r} has {_count(found)}; every scene takes one or two.")
+        expected = self.scene.images if self.scene else None
+        count = len(self.images)
+        if expected is not None and count != expected:
+            takes = "two images, the first stands left" if expected == 2 else "one image"
+            raise KlingInputError(f"Scene {self.effect_scene!r} takes {takes}; found {_describe_count(count)}.")
+        if count not in (1, 2):
+            raise KlingInputError(f"Scene {self.effect_scene!r} has {_describe_count(count)}; every scene takes one or two.")
         for image in self.images:
             if not is_url(image):
                 decode_base64(image)
 
     @property
     def scene(self) -> Scene | None:
-        """The scene, where this version knows it."""
+        """The scene; None if this version does not know it."""
         return scenes().get(self.effect_scene)
 
     @property
     def input(self) -> dict[str, Any]:
-        """The `input` object of the API: `image` for one, `images` for two."""
+        """The `input` object of the API: it holds `image` for one image, `images` for two."""
         return {"image": self.images[0]} if len(self.images) == 1 else {"images": list(self.images)}
 
     @property
+    def body(self) -> dict[str, Any]:
+        """The keys of a create's body that are specific to effects."""
+        return {"effect_scene": self.effect_scene, "input": self.input}
+
+    @property
     def portable(self) -> bool:
-        """Whether it holds URLs only, so that it may be written down and sent from another machine."""
+        """Whether it holds only URLs, so that it may be stored and sent from another machine."""
         return all(is_url(image) for image in self.images)
 
     @property
     def fingerprint(self) -> str:
-        """64 hex digits that tell this request from others: the scene and what the images are.
+        """64 hex digits that identify the request: its scene and its images.
 
-        A presigned URL counts without its signature, which changes every time; base64 counts as its bytes.
+        A presigned URL counts without its signature, which changes each time. Base64 counts as its bytes.
         """
         parts = [self.effect_scene, *(_image_identity(image) for image in self.images)]
         return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()
 
     def check_scene(self, *, strict: bool = False) -> list[str]:
-        """What a person should know about the scene, as sentences: it is unknown, or announced to end.
+        """Warnings about the scene, one sentence each: it is unknown, or Kling announced its end.
 
-        Raises KlingInputError instead when `strict`.
+        With `strict`, raises KlingInputError instead.
         """
         problem = ""
         if self.scene is None:
-            near = nearest_scenes(self.effect_scene)
-            hint = f"the nearest known: {', '.join(near)}" if near else "no known scene has a name like it"
+            similar = similar_scenes(self.effect_scene)
+            hint = f"the nearest known: {', '.join(similar)}" if similar else "no known scene has a name like it"
             problem = f"Scene {self.effect_scene!r} is not among the {len(scenes())} known to this version; {hint}."
         elif self.scene.discontinued:
             problem = f"Scene {self.effect_scene!r} is discontinued: Kling announced its end for {self.scene.discontinued}."
@@ -134,14 +142,16 @@ class EffectRequest:
 
 
 def is_url(image: str) -> bool:
-    """Whether the API loads this image itself."""
+    """Whether the image is a URL, which Kling downloads itself."""
     return image.lower().startswith(("http://", "https://"))
 
 
 def decode_base64(text: str) -> bytes:
-    """The bytes of raw base64; KlingInputError for anything else."""
+    """The bytes of raw base64. Raises KlingInputError for anything else."""
     if text.startswith("data:"):
-        raise KlingInputError("A base64 image goes to Kling without its 'data:…;base64,' prefix; images.load_image takes it off.")
+        raise KlingInputError(
+            "Kling accepts base64 only without its 'data:…;base64,' prefix; airflow_provider_kling.manifests.load_image removes it."
+        )
     try:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
@@ -152,44 +162,47 @@ def decode_base64(text: str) -> bytes:
     return data
 
 
-# Query parameters that sign a URL, per signing scheme: a scheme applies when its first name is there.
-# Sources: AWS SigV4 and SigV2, Google Cloud Storage V4 and V2, Azure SAS, CloudFront, Aliyun OSS, Tencent COS.
-_SIGNATURES: tuple[tuple[str, frozenset[str]], ...] = (
-    ("awsaccesskeyid", frozenset({"signature", "expires", "x-amz-security-token"})),
-    ("googleaccessid", frozenset({"signature", "expires"})),
-    ("ossaccesskeyid", frozenset({"signature", "expires", "security-token"})),
-    ("key-pair-id", frozenset({"signature", "expires", "policy"})),
-    ("sig", frozenset({"sv", "ss", "srt", "sr", "sp", "se", "st", "spr", "sip", "skoid", "sktid", "skt", "ske", "sks", "skv"})),
-)
-_SIGNATURE_PREFIXES = (
-    "x-amz-",
-    "x-goog-",
-    "x-oss-",
-    "q-sign-",
-    "q-ak",
-    "q-key-time",
-    "q-header-list",
-    "q-url-param-list",
-    "q-signature",
-)
-
-
-def strip_signature(url: str) -> str:
-    """The URL without the parameters that sign it, and without a fragment or credentials."""
-    parts = urlsplit(url)
-    pairs = parse_qsl(parts.query, keep_blank_values=True)
-    names = {name.lower() for name, _ in pairs}
-    signing = {name for marker, others in _SIGNATURES if marker in names for name in (marker, *others)}
-    kept = [
-        (name, value) for name, value in pairs if name.lower() not in signing and not name.lower().startswith(_SIGNATURE_PREFIXES)
-    ]
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, urlencode(kept), ""))
-
-
 def _image_identity(image: str) -> str:
     return strip_signature(image) if is_url(image) else hashlib.sha256(decode_base64(image)).hexdigest()
 
 
-def _count(images: int) -> str:
+def _describe_count(images: int) -> str:
     return {0: "none", 1: "one image", 2: "two images"}.get(images, f"{images} images")
+
+
+def read_body(document: Mapping[str, Any]) -> ReceivedRequest:
+    """The server's half: read the body of a create. Raises Refusal 1201 with the name of the wrong parameter."""
+    scene = document.get("effect_scene")
+    if not isinstance(scene, str) or not scene:
+        raise Refusal(1201, "effect_scene must not be empty")
+    source = document.get("input")
+    if not isinstance(source, dict):
+        raise Refusal(1201, "input must not be empty")
+    image, images = source.get("image"), source.get("images")
+    if images is None:
+        images = [image] if image is not None else []
+    if not isinstance(images, list) or not all(isinstance(one, str) and one for one in images) or not images:
+        raise Refusal(1201, "image must not be empty")
+    if source.get("images") is not None and len(images) != 2:
+        raise Refusal(1201, "images size must be 2")
+    return ReceivedRequest(title=scene, images=tuple(images))
+
+
+def check_scene(request: ReceivedRequest, strict: bool) -> None:
+    """The server's half: raise Refusal 1201 for a wrong number of images and, with `strict`, for an unknown scene."""
+    scene = scenes().get(request.title)
+    if scene is None:
+        if strict:
+            raise Refusal(1201, f"effect_scene value '{request.title}' is invalid")
+        return
+    if len(request.images) != scene.images:
+        raise Refusal(1201, "images size must be 2" if scene.images == 2 else "image must not be empty")
+
+
+EFFECTS = Product(
+    name="video effects",
+    path="/v1/videos/effects",
+    request_of=EffectRequest,
+    read_body=read_body,
+    check=check_scene,
+)

@@ -1,4 +1,4 @@
-"""Reading JSON, fail closed: a value of the kind that is wanted, or a KlingAnswerError that says what was seen instead."""
+"""Reads values from JSON, fail closed: a value of another type raises KlingAnswerError, which shows what was found."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ import pendulum
 
 from airflow_provider_kling.errors import KlingAnswerError
 
-MOST_TEXT = 1000  # characters; a longer text for a person is cut
-MOST_URL = 8192  # characters
-MOST_ID = 128  # characters of an id that becomes a file name
-MOST_UNITS = 30  # digits
+MAX_TEXT = 1000  # characters; a longer text is cut
+MAX_URL = 8192  # characters
+MAX_ID = 128  # characters of an id that becomes a file name
+MAX_UNITS = 30  # digits
 
-_NO_TEXT = re.compile("[\0\ud800-\udfff]")  # what neither UTF-8 nor PostgreSQL can hold
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # characters that UTF-8 or PostgreSQL cannot store
 _ID = re.compile(r"[!-.0-\[\]-~]+")  # visible ASCII without / and \
 
-_shown = reprlib.Repr()
-_shown.maxlevel, _shown.maxlist, _shown.maxdict, _shown.maxstring, _shown.maxlong = 2, 20, 20, 100, 40
+_short = reprlib.Repr()
+_short.maxlevel, _short.maxlist, _short.maxdict, _short.maxstring, _short.maxlong = 2, 20, 20, 100, 40
 
 
 def read_object(data: Any, what: str) -> Mapping[str, Any]:
@@ -32,7 +32,7 @@ def read_object(data: Any, what: str) -> Mapping[str, Any]:
     return data
 
 
-def read_text(data: Mapping[str, Any], key: str, *, required: bool = False, most: int = MOST_TEXT) -> str | None:
+def read_text(data: Mapping[str, Any], key: str, *, required: bool = False, max_length: int = MAX_TEXT) -> str | None:
     value = data.get(key)
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
@@ -40,20 +40,20 @@ def read_text(data: Mapping[str, Any], key: str, *, required: bool = False, most
         raise KlingAnswerError(f"{key} is {shorten(value)}, not a text.")
     if required and not value:
         raise KlingAnswerError(f"An answer has no {key}; it holds {shorten(sorted(data))}.")
-    return text(value, most=most) if value else None
+    return clean_text(value, max_length=max_length) if value else None
 
 
 def read_url(data: Mapping[str, Any], key: str, *, required: bool = False) -> str | None:
-    url = read_text(data, key, required=required, most=MOST_URL + 1)
-    if url and len(url) > MOST_URL:
-        raise KlingAnswerError(f"{key} has more than {MOST_URL:,} characters.")
+    url = read_text(data, key, required=required, max_length=MAX_URL + 1)
+    if url and len(url) > MAX_URL:
+        raise KlingAnswerError(f"{key} has more than {MAX_URL:,} characters.")
     return url
 
 
 def read_id(data: Mapping[str, Any], key: str) -> str:
-    """An id of Kling's own making. It becomes part of paths and the name of files."""
+    """An id that Kling assigned. It becomes a part of paths and file names."""
     value = read_text(data, key, required=True) or ""
-    if len(value) > MOST_ID or value[0] == "." or not _ID.fullmatch(value):
+    if len(value) > MAX_ID or value[0] == "." or not _ID.fullmatch(value):
         raise KlingAnswerError(f"{key} is {shorten(value)}, not an id.")
     return value
 
@@ -77,8 +77,8 @@ def read_units(data: Mapping[str, Any]) -> str | None:
         return None
     try:
         shown = str(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else ""
-        number = Decimal(shown) if shown.isascii() and len(shown) <= MOST_UNITS else Decimal("NaN")
-        if not number.is_finite() or abs(number.adjusted()) > MOST_UNITS:
+        number = Decimal(shown) if shown.isascii() and len(shown) <= MAX_UNITS else Decimal("NaN")
+        if not number.is_finite() or abs(number.adjusted()) > MAX_UNITS:
             raise InvalidOperation
     except InvalidOperation:
         raise KlingAnswerError(f"final_unit_deduction is {shorten(value)}, not a decimal number.") from None
@@ -96,24 +96,24 @@ def read_time(data: Mapping[str, Any], key: str) -> pendulum.DateTime | None:
 
 
 def milliseconds(time: pendulum.DateTime | None) -> int | None:
-    """A time as the API writes it."""
+    """A time in the API's form: Unix time in milliseconds."""
     return None if time is None else round(time.astimezone(timezone.utc).timestamp() * 1000)
 
 
 def shorten(value: Any) -> str:
-    """A value as errors show it: short, however large or deep it is."""
+    """A value for an error message: at most 121 characters, however large or deeply nested the value is."""
     shown = (
-        _shown.repr(value) if not isinstance(value, list | dict) or len(value) < 20 else f"{type(value).__name__} of {len(value)}"
+        _short.repr(value) if not isinstance(value, list | dict) or len(value) < 20 else f"{type(value).__name__} of {len(value)}"
     )
     return shown if len(shown) <= 120 else f"{shown[:120]}…"
 
 
-def text(value: Any, *, most: int = MOST_TEXT) -> str:
+def clean_text(value: Any, *, max_length: int = MAX_TEXT) -> str:
     """A value as a text that can be stored and shown anywhere."""
-    return _NO_TEXT.sub("\ufffd", value[:most]) if isinstance(value, str) else shorten(value)
+    return _UNSTORABLE.sub("\ufffd", value[:max_length]) if isinstance(value, str) else shorten(value)
 
 
 def excerpt(body: bytes) -> str:
-    """The beginning of a body that is no JSON, for an error."""
-    found = " ".join(body[:200].decode("utf-8", "replace").split())
-    return f"{found[:80]!r}" if found else "an empty body"
+    """The beginning of a body that is not JSON, for an error message."""
+    start = " ".join(body[:200].decode("utf-8", "replace").split())
+    return f"{start[:80]!r}" if start else "an empty body"

@@ -1,4 +1,4 @@
-"""An HTTP answer: the data in it, or the error that it stands for."""
+"""HTTP responses: the data in a good one, the error for any other."""
 
 from __future__ import annotations
 
@@ -10,73 +10,82 @@ from typing import Any
 
 import pendulum
 
-from airflow_provider_kling.api.codes import code_for, kind_of
-from airflow_provider_kling.api.parsing import excerpt, shorten, text
+from airflow_provider_kling.api.codes import error_and_advice, find_code
+from airflow_provider_kling.api.parsing import clean_text, excerpt, shorten
 from airflow_provider_kling.errors import KlingAnswerError, KlingApiError, KlingRequestError
 
 
 @dataclass(frozen=True, kw_only=True)
 class Response:
-    """An HTTP answer as it came. The names of `headers` are lower case."""
+    """An HTTP response as it arrived. The names in `headers` are lower case."""
 
     status: int
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def data_of(answer: Response) -> Any:
-    """`data` of a good answer; KlingApiError for an error code, KlingAnswerError for no answer of this API."""
-    if 300 <= answer.status < 400:
-        where = text(answer.headers.get("location", "nowhere"), most=200)
+def read_data(response: Response) -> Any:
+    """The `data` of a good response. Raises KlingApiError for an error code, KlingAnswerError for an undocumented response."""
+    if 300 <= response.status < 400:
+        where = clean_text(response.headers.get("location", "nowhere"), max_length=200)
         advice = "API calls follow no redirect: set the host (base URL) of the connection to where the API is."
-        raise KlingRequestError(f"redirected to {where}", http_status=answer.status, advice=advice)
+        raise KlingRequestError(f"redirected to {where}", http_status=response.status, advice=advice)
     try:
-        document = json.loads(answer.body)
+        document = json.loads(response.body)
     except (ValueError, RecursionError):
         raise KlingAnswerError(
-            f"HTTP {answer.status} brought {excerpt(answer.body)} instead of JSON; "
+            f"HTTP {response.status} brought {excerpt(response.body)} instead of JSON; "
             "a gateway in between, or a host (base URL) that is not Kling's API.",
-            http_status=answer.status,
+            http_status=response.status,
         ) from None
     if not isinstance(document, dict):
-        raise KlingAnswerError(f"HTTP {answer.status} brought {shorten(document)} instead of an object.", http_status=answer.status)
+        raise KlingAnswerError(
+            f"HTTP {response.status} brought {shorten(document)} instead of an object.", http_status=response.status
+        )
     code = document.get("code")
     if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) < 10:
         code = int(code)
     if not isinstance(code, int) or isinstance(code, bool) or abs(code) >= 10**9:
-        raise _answer_without_code(answer.status, document)
+        raise _error_without_code(response.status, document)
     if code == 0:
         return document.get("data")
-    known = code_for(code, answer.status)
-    message = text(document.get("message") or known.meaning or "no message")
-    kind, advice = kind_of(known, message)
-    raise kind(
+    raise _error_of_code(code, document, response)
+
+
+def _error_of_code(number: int, document: Mapping[str, Any], response: Response) -> KlingApiError:
+    """The error for a response with an error code."""
+    code = find_code(number, response.status)
+    message = clean_text(document.get("message") or code.meaning or "no message")
+    error_class, advice = error_and_advice(code, message)
+    return error_class(
         message,
-        code=code,
-        http_status=answer.status,
-        request_id=text(document["request_id"], most=200) if document.get("request_id") else None,
+        code=number,
+        http_status=response.status,
+        request_id=clean_text(document["request_id"], max_length=200) if document.get("request_id") else None,
         advice=advice,
-        retry_after=_retry_after(answer.headers),
-        server_time=_http_date(answer.headers.get("date", "")),
+        retry_after=_retry_after(response.headers),
+        server_time=_http_date(response.headers.get("date", "")),
     )
 
 
-def _answer_without_code(status: int, document: Mapping[str, Any]) -> KlingApiError | KlingAnswerError:
+def _error_without_code(status: int, document: Mapping[str, Any]) -> KlingApiError | KlingAnswerError:
+    """The error for an object that the API cannot have sent: a gateway's 404, or anything else."""
     if status == 404:
-        path = text(document.get("path", "?"), most=200)
+        path = clean_text(document.get("path", "?"), max_length=200)
+        name = clean_text(document.get("error", "Not Found"), max_length=200)
         advice = "The path does not exist there; check the host (base URL) of the connection."
-        return KlingRequestError(f"{text(document.get('error', 'Not Found'), most=200)}: {path}", http_status=status, advice=advice)
+        return KlingRequestError(f"{name}: {path}", http_status=status, advice=advice)
     return KlingAnswerError(
         f"HTTP {status} brought an object without a code, with the keys {shorten(sorted(document))}.", http_status=status
     )
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds from Retry-After, which is a number or a date; a date counts from the answer's own Date."""
-    asked = headers.get("retry-after", "").strip()
-    if asked.isascii() and asked.isdigit() and len(asked) < 10:
-        return float(asked)
-    until, now = _http_date(asked), _http_date(headers.get("date", ""))
+    """The seconds of Retry-After, which is a number or a date. A date counts from the Date of the same response."""
+    value = headers.get("retry-after", "").strip()
+    if value.isascii() and value.isdigit() and len(value) < 10:
+        return float(value)
+    until, now = _http_date(value), _http_date(headers.get("date", ""))
     return max(0.0, (until - now).total_seconds()) if until and now else None
 
 

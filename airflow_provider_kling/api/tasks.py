@@ -1,4 +1,4 @@
-"""What the API tells of: tasks, their videos, and the resource packs that pay for them."""
+"""The objects of the API: tasks, their videos, and the resource packs that pay for them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LINK_LIFETIME = pendulum.duration(days=30)  # "generated images/videos will be c
 
 @dataclass(frozen=True, kw_only=True)
 class Video:
-    """A video that a task made. `duration` is in seconds, where Kling tells it."""
+    """A video of a succeeded task. `duration` is in seconds, None if Kling does not report it."""
 
     id: str | None
     url: str
@@ -54,7 +54,7 @@ class Video:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A task at Kling. `units` is what it cost, a decimal text as Kling gives it, None until it is known."""
+    """A task at Kling. `units` is its cost, in Kling's own decimal notation, None until Kling reports it."""
 
     kling_task_id: str
     status: str
@@ -79,12 +79,12 @@ class Task:
 
     @property
     def known_status(self) -> bool:
-        """Whether this version knows the status; one it does not know is neither an end nor a success."""
+        """Whether this version knows the status. An unknown status is neither done nor a success."""
         return self.status in STATUSES
 
     @property
     def links_expire_at(self) -> pendulum.DateTime | None:
-        """When the links of its videos die, as far as its last change tells."""
+        """When the links of its videos expire: 30 days after its last change; None if that is unknown."""
         try:
             return self.updated_at + LINK_LIFETIME if self.succeeded and self.updated_at else None
         except OverflowError:  # in the year 9999
@@ -92,7 +92,7 @@ class Task:
 
     @classmethod
     def from_json(cls, data: Any) -> Task:
-        """A task from `data` of an answer, or from a callback's body. Raises KlingAnswerError for another shape."""
+        """The task in the `data` of a response, or in a callback's body. Raises KlingAnswerError for another shape."""
         data = read_object(data, "a task")
         info = read_object(data.get("task_info") or {}, "task_info")
         result = read_object(data.get("task_result") or {}, "task_result")
@@ -114,7 +114,7 @@ class Task:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The `data` of a query's answer, without `watermark_info`."""
+        """The `data` of a query's response, without `watermark_info`."""
         shown: dict[str, Any] = {
             "task_id": self.kling_task_id,
             "task_status": self.status,
@@ -129,7 +129,7 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class ResourcePack:
-    """A resource pack of the account. `remaining` is up to 12 hours late."""
+    """A resource pack of the account. `remaining` is up to 12 hours old."""
 
     id: str
     name: str
@@ -156,7 +156,7 @@ class ResourcePack:
 
 
 def callback_task(body: bytes) -> Task:
-    """The task in a callback's body, which has no envelope; KlingAnswerError for anything else."""
+    """The task in a callback's body, which has no envelope. Raises KlingAnswerError for anything else."""
     try:
         return Task.from_json(json.loads(body))
     except (ValueError, RecursionError):

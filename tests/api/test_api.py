@@ -1,4 +1,4 @@
-"""The wire: what the vendor documents is read and written as documented; all else ends in one clear error."""
+"""The protocol: documented messages are read and written as documented; anything else raises one clear error."""
 
 from __future__ import annotations
 
@@ -9,30 +9,26 @@ import warnings
 import jwt
 import pendulum
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from vendor import QUERY_ANSWER
 
-from airflow_provider_kling import api as protocol
-from airflow_provider_kling import errors
-from airflow_provider_kling.api import CODES, AccessKey, ApiKey, EffectRequest, Response, Task, Video
+from airflow_provider_kling import api, errors
+from airflow_provider_kling.api import CODES, EFFECTS, AccessKey, ApiKey, EffectRequest, Response, Task, Video
 
 URL = "https://example.com/a.jpg"
 SECRET = "s" * 32
 
-# From the vendor's page, with its comments taken out and its placeholders filled in.
 
-
-def answer(document, status=200, **headers):
+def response(document, status=200, **headers):
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
     return Response(status=status, body=body, headers=headers)
 
 
 def read(document, status=200, **headers):
-    return protocol.get_call("831922345719271433").read(answer(document, status, **headers))
+    return api.get_call(EFFECTS, "831922345719271433").read(response(document, status, **headers))
 
 
-def test_the_documented_answer_is_read_whole():
+def test_the_documented_response_is_read_completely():
     task = read(QUERY_ANSWER.encode())
     assert task.kling_task_id == "831922345719271433"
     assert task.succeeded
@@ -50,24 +46,24 @@ def test_the_documented_answer_is_read_whole():
     assert task.links_expire_at == pendulum.datetime(2024, 9, 3, 11, 6, 57, 708000)
 
 
-def test_a_task_survives_being_written_and_read():
+def test_a_task_is_equal_after_writing_and_reading():
     task = read(QUERY_ANSWER.encode())
     assert Task.from_json(json.loads(json.dumps(task.to_json()))) == task
 
 
-def test_unknown_keys_and_a_duration_break_nothing():
+def test_unknown_keys_and_a_duration_are_accepted():
     document = json.loads(QUERY_ANSWER)
     document["data"]["task_result"]["videos"][0] |= {"duration": "5.041", "new": {"deep": [1]}}
     document["data"]["final_balance_deduction"] = {"quota": "1", "list_price": "2"}
     assert read(document).videos[0].duration == 5.041
 
 
-def test_a_task_id_that_comes_as_a_number_keeps_all_its_digits():
+def test_a_numeric_task_id_keeps_all_its_digits():
     document = QUERY_ANSWER.replace('"831922345719271433"', "831922345719271433")
     assert read(document.encode()).kling_task_id == "831922345719271433"
 
 
-def test_a_status_nobody_knows_is_neither_done_nor_a_success():
+def test_an_unknown_status_is_neither_done_nor_a_success():
     document = json.loads(QUERY_ANSWER)
     document["data"]["task_status"] = "succeeded"
     task = read(document)
@@ -75,7 +71,7 @@ def test_a_status_nobody_knows_is_neither_done_nor_a_success():
 
 
 def test_the_create_is_as_documented():
-    single = protocol.create_call(EffectRequest("pet_lion", [URL]), external_task_id="x", callback_url="https://me/cb")
+    single = api.create_call(EFFECTS, EffectRequest("pet_lion", [URL]), external_task_id="x", callback_url="https://me/cb")
     assert (single.method, single.path, single.safe) == ("POST", "/v1/videos/effects", False)
     assert single.body == {
         "effect_scene": "pet_lion",
@@ -83,28 +79,28 @@ def test_the_create_is_as_documented():
         "external_task_id": "x",
         "callback_url": "https://me/cb",
     }
-    dual = protocol.create_call(EffectRequest("hug_pro", [URL, URL]), external_task_id="x")
+    dual = api.create_call(EFFECTS, EffectRequest("hug_pro", [URL, URL]), external_task_id="x")
     assert dual.body == {"effect_scene": "hug_pro", "input": {"images": [URL, URL]}, "external_task_id": "x"}
 
 
-def test_an_unknown_scene_takes_the_shape_of_its_images():
+def test_the_number_of_images_decides_the_input_of_an_unknown_scene():
     assert EffectRequest("brand_new", [URL]).input == {"image": URL}
     assert EffectRequest("brand_new", [URL, URL]).input == {"images": [URL, URL]}
 
 
-def test_an_id_that_native_templates_made_a_number_is_taken():
-    assert protocol.get_call(831922345719271433).path == "/v1/videos/effects/831922345719271433"
+def test_an_id_that_native_templates_turned_into_a_number_is_accepted():
+    assert api.get_call(EFFECTS, 831922345719271433).path == "/v1/videos/effects/831922345719271433"
 
 
 def test_ids_are_quoted_in_the_path():
-    assert protocol.get_call("a/b?c d").path == "/v1/videos/effects/a%2Fb%3Fc%20d"
+    assert api.get_call(EFFECTS, "a/b?c d").path == "/v1/videos/effects/a%2Fb%3Fc%20d"
 
 
 # --- Error codes
 
 
 @pytest.mark.parametrize("code", CODES.values(), ids=lambda code: str(code.number))
-def test_every_code_becomes_its_error_with_advice(code):
+def test_each_code_raises_its_error_with_advice(code):
     with pytest.raises(errors.KlingApiError) as caught:
         read({"code": code.number, "message": code.meaning, "request_id": "r-1"}, code.http_status)
     error = caught.value
@@ -133,13 +129,13 @@ def test_the_code_decides_not_the_http_status():
         (418, errors.KlingRequestError),
     ],
 )
-def test_an_unknown_code_follows_its_http_status(status, error):
+def test_the_http_status_decides_for_an_unknown_code(status, error):
     with pytest.raises(error) as caught:
         read({"code": 7777, "message": "new", "request_id": "r"}, status)
     assert type(caught.value) is error
 
 
-def test_1201_says_which_of_its_meanings_it_has():
+def test_the_message_decides_what_1201_means():
     with pytest.raises(errors.KlingTaskNotFound):
         read({"code": 1201, "message": "Task not found by id/external id: 7", "request_id": "r"}, 400)
     with pytest.raises(errors.KlingTaskExists):
@@ -149,7 +145,7 @@ def test_1201_says_which_of_its_meanings_it_has():
     assert type(caught.value) is errors.KlingRequestError
 
 
-def test_a_code_as_text_is_understood():
+def test_a_code_as_text_is_accepted():
     with pytest.raises(errors.KlingSlotsFullError):
         read({"code": "1303", "message": "full"}, 429)
 
@@ -171,13 +167,13 @@ def test_retry_after_is_seconds_or_a_date(headers, seconds):
     assert caught.value.retry_after == seconds
 
 
-# --- Answers that are none
+# --- Invalid responses
 
 
 @given(st.binary(max_size=300), st.sampled_from([200, 302, 400, 404, 500, 502]))
-def test_any_bytes_end_in_an_error_of_ours(body, status):
+def test_any_bytes_raise_a_kling_error(body, status):
     with pytest.raises(errors.KlingError):
-        protocol.list_call().read(Response(status=status, body=body))
+        api.list_call(EFFECTS).read(Response(status=status, body=body))
 
 
 json_values = st.recursive(
@@ -189,7 +185,7 @@ TASK_KEYS = ["task_id", "task_status", "task_info", "task_result", "created_at",
 
 
 @given(st.dictionaries(st.sampled_from(TASK_KEYS), json_values))
-def test_any_data_is_a_task_or_an_error_of_ours(data):
+def test_any_data_is_a_task_or_raises_a_kling_error(data):
     try:
         task = read({"code": 0, "message": "SUCCEED", "data": data})
     except errors.KlingError:
@@ -199,17 +195,17 @@ def test_any_data_is_a_task_or_an_error_of_ours(data):
 
 
 @given(st.dictionaries(st.sampled_from([*TASK_KEYS, "code", "message", "data"]), json_values), st.integers(100, 599))
-def test_any_object_is_read_or_refused(document, status):
+def test_any_object_is_read_or_raises_a_kling_error(document, status):
     with contextlib.suppress(errors.KlingError):
-        protocol.costs_call(start=pendulum.datetime(2026, 1, 1), end=pendulum.datetime(2026, 2, 1)).read(answer(document, status))
+        api.costs_call(start=pendulum.datetime(2026, 1, 1), end=pendulum.datetime(2026, 2, 1)).read(response(document, status))
 
 
-def test_deep_nesting_does_no_harm():
+def test_deep_nesting_raises_a_kling_error():
     with pytest.raises(errors.KlingAnswerError):
         read(b'{"data":' + b"[" * 200_000)
 
 
-def test_a_redirect_is_not_followed_but_named():
+def test_a_redirect_is_an_error_that_names_its_target():
     with pytest.raises(errors.KlingRequestError, match="redirected to https://elsewhere"):
         read(b"<html>", 302, location="https://elsewhere/")
 
@@ -217,7 +213,7 @@ def test_a_redirect_is_not_followed_but_named():
 # --- Credentials
 
 
-def test_an_api_key_goes_as_it_is():
+def test_an_api_key_is_sent_unchanged():
     assert ApiKey("key").token(0) == "key"
     assert ApiKey("key").forget() is False
 
@@ -229,37 +225,37 @@ def test_a_jwt_has_the_documented_claims():
     assert claims == {"iss": "ak", "exp": 1_001_800, "nbf": 999_995}
 
 
-def test_a_jwt_is_kept_and_renewed_more_than_a_minute_early():
+def test_a_jwt_is_reused_until_two_minutes_before_it_expires():
     key = AccessKey("ak", SECRET)
     first = key.token(1000)
     assert key.token(1000 + 1800 - 121) == first
     assert key.token(1000 + 1800 - 120) != first
 
 
-def test_a_jwt_from_a_clock_that_was_set_back_is_not_kept():
+def test_a_jwt_is_renewed_after_the_clock_was_set_back():
     key = AccessKey("ak", SECRET)
     assert key.token(10_000) != key.token(1000)
 
 
-def test_a_forgotten_jwt_is_signed_anew():
+def test_forget_makes_the_next_jwt_a_new_one():
     key = AccessKey("ak", SECRET)
     first = key.token(1000)
     assert key.forget() is True
     assert key.token(1001) != first
 
 
-def test_a_short_secret_key_warns_nobody():
+def test_a_short_secret_key_causes_no_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         token = AccessKey("ak", "short").token(1000)
-        assert protocol.authorize(f"Bearer {token}", api_keys=(), secrets={"ak": "short"}, now=1000) == 2800
+        assert api.authorize(f"Bearer {token}", api_keys=(), secrets={"ak": "short"}, now=1000) == 2800
 
 
 def test_credentials_show_no_key():
     assert "topsecret" not in repr(ApiKey("topsecret")) + repr(AccessKey("ak", "topsecret"))
 
 
-# --- The server's end
+# --- The server's half
 
 
 @pytest.mark.parametrize(
@@ -271,24 +267,24 @@ def test_credentials_show_no_key():
         ("Bearer", 1000),
         ("Bearer nothing-known", 1002),
         ("Bearer a.b.c", 1002),
-        (f"Bearer {protocol.sign('other', SECRET, 1000)}", 1002),
-        (f"Bearer {protocol.sign('ak', 'x' * 32, 1000)}", 1002),
-        (f"Bearer {protocol.sign('ak', SECRET, 2000)}", 1003),
-        (f"Bearer {protocol.sign('ak', SECRET, -1000)}", 1004),
+        (f"Bearer {api.sign('other', SECRET, 1000)}", 1002),
+        (f"Bearer {api.sign('ak', 'x' * 32, 1000)}", 1002),
+        (f"Bearer {api.sign('ak', SECRET, 2000)}", 1003),
+        (f"Bearer {api.sign('ak', SECRET, -1000)}", 1004),
     ],
 )
 def test_a_server_refuses_what_the_api_refuses(header, code):
-    with pytest.raises(protocol.Refusal) as caught:
-        protocol.authorize(header, api_keys={"key"}, secrets={"ak": SECRET}, now=1000)
+    with pytest.raises(api.Refusal) as caught:
+        api.authorize(header, api_keys={"key"}, secrets={"ak": SECRET}, now=1000)
     assert caught.value.code.number == code
 
 
-def test_a_malformed_key_is_told_in_the_apis_own_words():
-    with pytest.raises(protocol.Refusal, match="The token was expected to have 3 parts, but got 0"):
-        protocol.authorize("Bearer nothing", api_keys=(), secrets={}, now=0)
+def test_a_malformed_key_is_refused_with_the_apis_own_message():
+    with pytest.raises(api.Refusal, match="The token was expected to have 3 parts, but got 0"):
+        api.authorize("Bearer nothing", api_keys=(), secrets={}, now=0)
 
 
 def test_a_server_accepts_both_kinds_of_credentials():
-    token = protocol.sign("ak", SECRET, 1000)
-    assert protocol.authorize(f"Bearer {token}", api_keys=(), secrets={"ak": SECRET}, now=1000) == 2800
-    assert protocol.authorize("Bearer key", api_keys={"key"}, secrets={}, now=1000) > 1e12
+    token = api.sign("ak", SECRET, 1000)
+    assert api.authorize(f"Bearer {token}", api_keys=(), secrets={"ak": SECRET}, now=1000) == 2800
+    assert api.authorize("Bearer key", api_keys={"key"}, secrets={}, now=1000) > 1e12

@@ -1,6 +1,6 @@
-"""How to talk to Kling: the settings of a connection, two HTTP transports, and the flows that take several calls.
+"""How to talk to Kling: the settings of a connection, two HTTP transports, the flows, and the clients that drive them.
 
-May import `errors`, `storage` and `api`. Only this folder imports requests and aiohttp.
+May import `errors`, `redaction`, `storage` and `api`. Only this folder imports requests and aiohttp.
 """
 
 from lazy_loader import attach_stub

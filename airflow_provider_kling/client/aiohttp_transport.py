@@ -1,4 +1,4 @@
-"""HTTP by aiohttp, for the triggerer and the batch."""
+"""HTTP with aiohttp, for the triggerer and the batch."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from airflow_provider_kling.client.transport import (
     USER_AGENT,
     append,
     body_of,
-    broken_off,
     ca_bundle,
     check_link,
     check_video,
-    lost,
+    connection_error,
+    download_error,
     proxy_for,
     url_of,
 )
@@ -32,7 +32,7 @@ _ERRORS = (aiohttp.ClientError, asyncio.TimeoutError, ConnectionError)
 
 
 class AiohttpTransport:
-    """Sends calls and fetches videos over a session of aiohttp. Belongs to the event loop it was made in."""
+    """Sends calls and downloads videos, over a session of aiohttp. It belongs to the event loop in which it was created."""
 
     def __init__(self, settings: KlingSettings) -> None:
         self._settings = settings
@@ -43,12 +43,12 @@ class AiohttpTransport:
         )
 
     async def send(self, call: Call[Any], token: str) -> Response:
-        """The API's answer; KlingConnectionError where none came, or not all of it."""
+        """Send the call and return the response. Raises KlingConnectionError if no complete response arrives."""
         url = url_of(self._settings, call)
         try:
             async with self._session.request(
                 call.method,
-                _exact(url),
+                _as_written(url),
                 data=body_of(call),
                 headers={"Content-Type": "application/json", "Authorization": f"Bearer {token}"},
                 proxy=proxy_for(self._settings, url),
@@ -61,18 +61,18 @@ class AiohttpTransport:
                     status=response.status, body=bytes(body), headers={k.lower(): v for k, v in response.headers.items()}
                 )
         except _ERRORS as error:
-            raise lost(self._settings, error, sent=not isinstance(error, aiohttp.ClientConnectorError)) from error
+            raise connection_error(self._settings, error, sent=not isinstance(error, aiohttp.ClientConnectorError)) from error
 
     async def fetch(self, url: str, write: Callable[[bytes], object]) -> None:
-        """Write what is behind this link; KlingDownloadError for anything but the whole of it."""
+        """Download the video of this link, chunk by chunk. Raises KlingDownloadError unless all of it arrives."""
         check_link(url)
         try:
-            async with self._session.get(_exact(url), proxy=proxy_for(self._settings, url)) as response:
+            async with self._session.get(_as_written(url), proxy=proxy_for(self._settings, url)) as response:
                 check_video(url, response.status, response.headers.get("Content-Type", ""))
                 async for chunk in response.content.iter_chunked(CHUNK):
                     write(chunk)
         except (*_ERRORS, ValueError) as error:
-            raise broken_off(url, error) from error
+            raise download_error(url, error) from error
 
     async def close(self) -> None:
         await self._session.close()
@@ -86,6 +86,6 @@ def _ssl(settings: KlingSettings) -> ssl.SSLContext | bool:
     return bool(settings.verify)
 
 
-def _exact(url: str) -> yarl.URL:
-    """The URL as it stands: aiohttp would unquote what an external id needs quoted."""
+def _as_written(url: str) -> yarl.URL:
+    """The URL as it is written: aiohttp would unquote characters that must stay quoted in an external id."""
     return yarl.URL(url, encoded=True)

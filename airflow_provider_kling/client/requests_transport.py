@@ -1,4 +1,4 @@
-"""HTTP by requests, for workers."""
+"""HTTP with requests, for workers."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from airflow_provider_kling.client.transport import (
     USER_AGENT,
     append,
     body_of,
-    broken_off,
     ca_bundle,
     check_link,
     check_video,
-    lost,
+    connection_error,
+    download_error,
     proxies_for,
     url_of,
 )
 
 
 class RequestsTransport:
-    """Sends calls and fetches videos over keep-alive sessions of requests."""
+    """Sends calls and downloads videos, over keep-alive sessions of requests."""
 
     def __init__(self, settings: KlingSettings) -> None:
         self._settings = settings
@@ -39,15 +39,15 @@ class RequestsTransport:
     def _session(self) -> requests.Session:
         session = requests.Session()
         session.headers.update({"User-Agent": USER_AGENT})
-        session.trust_env = False  # the environment is read in `transports`, as aiohttp needs it anyway
-        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # like aiohttp's here: none are kept
+        session.trust_env = False  # `transport` reads the environment, for both libraries in the same way
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # stores no cookie, like the aiohttp transport
         session.verify = ca_bundle(self._settings) or self._settings.verify
         for scheme in ("https://", "http://"):
             session.mount(scheme, HTTPAdapter(pool_connections=4, pool_maxsize=POOL_SIZE))
         return session
 
     def send(self, call: Call[Any], token: str) -> Response:
-        """The API's answer; KlingConnectionError where none came, or not all of it."""
+        """Send the call and return the response. Raises KlingConnectionError if no complete response arrives."""
         try:
             with self._api.request(
                 call.method,
@@ -67,10 +67,10 @@ class RequestsTransport:
                     status=response.status_code, body=bytes(body), headers={k.lower(): v for k, v in response.headers.items()}
                 )
         except requests.RequestException as error:
-            raise lost(self._settings, error, sent=not _never_sent(error)) from error
+            raise connection_error(self._settings, error, sent=not _was_not_sent(error)) from error
 
     def fetch(self, url: str, write: Callable[[bytes], object]) -> None:
-        """Write what is behind this link; KlingDownloadError for anything but the whole of it."""
+        """Download the video of this link, chunk by chunk. Raises KlingDownloadError unless all of it arrives."""
         check_link(url)
         try:
             with self._videos.get(
@@ -80,7 +80,7 @@ class RequestsTransport:
                 for chunk in response.iter_content(CHUNK):
                     write(chunk)
         except (requests.RequestException, ValueError) as error:
-            raise broken_off(url, error) from error
+            raise download_error(url, error) from error
 
     def close(self) -> None:
         self._api.close()
@@ -88,7 +88,7 @@ class RequestsTransport:
 
 
 class _Bearer(requests.auth.AuthBase):
-    """A token, and nothing that a netrc file says instead."""
+    """Sends a token. With `auth` set, requests does not read a netrc file."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -98,8 +98,8 @@ class _Bearer(requests.auth.AuthBase):
         return request
 
 
-def _never_sent(error: BaseException) -> bool:
-    """Whether requests could not even connect, so that nothing can have arrived."""
+def _was_not_sent(error: BaseException) -> bool:
+    """Whether requests could not connect, so that the request cannot have arrived."""
     if isinstance(error, requests.exceptions.ConnectTimeout | requests.exceptions.SSLError | requests.exceptions.ProxyError):
         return True
     reason = getattr(error.args[0] if error.args else None, "reason", None)

@@ -1,4 +1,4 @@
-"""What an Airflow connection of type `kling` says, checked."""
+"""The settings of an Airflow connection of type `kling`, checked."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from airflow_provider_kling.api import DEFAULT_BASE_URL, AccessKey, ApiKey, Cred
 from airflow_provider_kling.errors import KlingInputError, KlingSettingsError
 
 DEFAULT_TIMEOUT = 60.0  # seconds without a byte from the server
-CONNECT_TIMEOUT = 10.0  # seconds until a connection stands
+CONNECT_TIMEOUT = 10.0  # seconds to establish a connection
 
 
 class AirflowConnection(Protocol):
-    """The part of Airflow's Connection that is read here."""
+    """The part of Airflow's Connection that this module reads."""
 
     conn_id: Any
     login: Any
@@ -31,15 +31,16 @@ class AirflowConnection(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class KlingSettings:
-    """Where the API is, with which keys, and how to get there.
+    """The base URL of the API, the credentials, and how to connect.
 
     `timeout` is in seconds. `verify` is whether to check TLS certificates, or the path of a CA bundle. `proxies` maps
-    `http` and `https` to proxy URLs. `max_concurrency` caps the slots that are used, where the user wants fewer than
-    the account has.
+    `http` and `https` to proxy URLs. `max_concurrency` is the user's own limit of running tasks, if it is lower than the
+    number of the account's slots.
     """
 
     base_url: str
     credentials: Credentials = field(repr=False)
+    conn_id: str = ""
     timeout: float = DEFAULT_TIMEOUT
     verify: bool | str = True
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -48,7 +49,7 @@ class KlingSettings:
 
     @classmethod
     def of(cls, connection: AirflowConnection) -> KlingSettings:
-        """The settings of this connection; KlingSettingsError names the field that is wrong, and what is wanted."""
+        """The settings of this connection. Raises KlingSettingsError, which names the wrong field and what it expects."""
         where = f"Connection {connection.conn_id!r}"
         extra = connection.extra_dejson
         if not isinstance(extra, Mapping):
@@ -58,6 +59,7 @@ class KlingSettings:
         except KlingInputError as error:
             raise KlingSettingsError(f"{where}: {error}") from None
         return cls(
+            conn_id=str(connection.conn_id),
             base_url=_base_url(connection, where),
             credentials=credentials,
             timeout=_timeout(extra.get("timeout"), where),
@@ -70,27 +72,26 @@ class KlingSettings:
 
 def _credentials(connection: AirflowConnection) -> Credentials:
     if not connection.password:
-        wanted = (
+        expected = (
             "the secret key of its access key"
             if connection.login
             else "an API key, or login and password for access and secret key"
         )
-        raise KlingInputError(f"password is empty; wanted is {wanted}.")
+        raise KlingInputError(f"password is empty; wanted is {expected}.")
     if connection.login:
         return AccessKey(connection.login, connection.password)
     return ApiKey(connection.password)
 
 
 def _base_url(connection: AirflowConnection, where: str) -> str:
-    """The base URL without a slash at its end. `host` may be a whole URL, or a name with Airflow's schema and port."""
+    """The base URL, without a slash at its end. `host` is a whole URL, or a name to which Airflow's schema and port belong."""
     host = (connection.host or "").strip()
     if not host:
         return DEFAULT_BASE_URL
     url = host if "://" in host else f"{connection.schema or 'https'}://{host}"
     try:
         parts = urlsplit(url)
-        port = parts.port
-        name = parts.hostname
+        port, name = parts.port, parts.hostname
     except ValueError:
         port, name = None, None
     if not name or any(character.isspace() for character in url):

@@ -1,8 +1,8 @@
-"""What HTTP by requests and by aiohttp have in common: where to, through which proxy, with which certificates.
+"""What the transports of requests and of aiohttp share: URLs, proxies, certificates, checks and errors.
 
-Both only carry: what to send, and what an answer means, is decided elsewhere. An API call follows no redirect, and its
-bearer token goes to the API's host only; a video is fetched by a session that never held a token. Each library has a
-module of its own, so that nobody pays for one that is not used.
+A transport decides neither what to send nor what a response means. An API call follows no redirect, and its bearer token
+goes only to the API's host; videos are downloaded by a session without a token. Each library has a module of its own, so
+that a process imports only the one it uses.
 """
 
 from __future__ import annotations
@@ -20,41 +20,42 @@ from airflow_provider_kling import __version__
 from airflow_provider_kling.api import Call
 from airflow_provider_kling.client.settings import KlingSettings
 from airflow_provider_kling.errors import KlingConnectionError, KlingDownloadError, KlingSettingsError
+from airflow_provider_kling.redaction import show_host
 
 USER_AGENT = f"airflow-provider-kling/{__version__}"
 CHUNK = 256 * 1024  # bytes
-POOL_SIZE = 32  # connections kept alive for one host
-MOST_ANSWER = 64 * 1024 * 1024  # bytes; a page of 500 tasks is below one MB
+POOL_SIZE = 32  # keep-alive connections to one host
+MAX_RESPONSE = 64 * 1024 * 1024  # bytes; a page of 500 tasks has less than 1 MB
 
 
 def check_link(url: str) -> None:
-    """KlingDownloadError for a link that no client can follow. They themselves raise all kinds of errors for names of hosts."""
+    """Raise KlingDownloadError for a link that no client can follow: the libraries raise various errors for such a URL."""
     try:
         parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
-        good = False
-    if not good:
+        valid = False
+    if not valid:
         raise KlingDownloadError(f"The link of a video is {url[:100]!r}; wanted is a URL.")
 
 
 def check_video(url: str, status: int, content_type: str) -> None:
-    """Whether an answer of a video host holds a video; KlingDownloadError otherwise."""
+    """Raise KlingDownloadError unless a response from a video host holds a video."""
     if status != 200:
         expired = status in (401, 403, 404, 410)
         retryable = status >= 500 or status in (408, 429)
-        raise KlingDownloadError(f"{host_of(url)} answers HTTP {status} for a video.", expired=expired, retryable=retryable)
+        raise KlingDownloadError(f"{show_host(url)} answers HTTP {status} for a video.", expired=expired, retryable=retryable)
     if content_type.startswith(("text/", "application/json")):
         raise KlingDownloadError(
-            f"{host_of(url)} answers {content_type.partition(';')[0]} where a video is expected.", retryable=True
+            f"{show_host(url)} answers {content_type.partition(';')[0]} where a video is expected.", retryable=True
         )
 
 
 def append(body: bytearray, chunk: bytes) -> None:
-    """Add to an answer; KlingConnectionError where it becomes larger than any answer of the API is."""
+    """Append a chunk to a response. Raises KlingConnectionError for a response larger than any of the API."""
     body += chunk
-    if len(body) > MOST_ANSWER:
-        raise KlingConnectionError(f"An answer is larger than {MOST_ANSWER:,} bytes; no answer of the API is.", sent=True)
+    if len(body) > MAX_RESPONSE:
+        raise KlingConnectionError(f"A response is larger than {MAX_RESPONSE:,} bytes; none of the API is.", sent=True)
 
 
 def url_of(settings: KlingSettings, call: Call[Any]) -> str:
@@ -67,7 +68,7 @@ def body_of(call: Call[Any]) -> bytes | None:
 
 
 def proxy_for(settings: KlingSettings, url: str) -> str | None:
-    """The proxy for a URL: the connection's, or the one that the environment names (HTTPS_PROXY, NO_PROXY)."""
+    """The proxy for a URL: the connection's, or else the environment's (HTTPS_PROXY, NO_PROXY). None for no proxy."""
     parts = urlsplit(url)
     if settings.proxies:
         return settings.proxies.get(parts.scheme)
@@ -80,7 +81,7 @@ def proxies_for(settings: KlingSettings, url: str) -> dict[str, str]:
 
 
 def ca_bundle(settings: KlingSettings) -> str | None:
-    """The file of certificates to check against: the connection's, or the one that the environment names."""
+    """The file or folder of CA certificates: the connection's, the environment's, or certifi's. None to check nothing."""
     path = settings.verify if isinstance(settings.verify, str) else None
     if path and not os.path.exists(path):
         raise KlingSettingsError(
@@ -96,29 +97,24 @@ def ca_bundle(settings: KlingSettings) -> str | None:
     return certifi.where()
 
 
-def lost(settings: KlingSettings, error: BaseException, *, sent: bool) -> KlingConnectionError:
-    """What to raise where no answer came, or not all of it. `sent`: the request may have arrived."""
-    what = "no whole answer came from" if sent else "no connection to"
-    reason = reason_of(error)
+def connection_error(settings: KlingSettings, error: BaseException, *, sent: bool) -> KlingConnectionError:
+    """The error for a call without a complete response. `sent`: the request may have arrived."""
+    problem = "No complete response from" if sent else "No connection to"
+    reason = root_cause(error)
     hint = " It seems to speak plain HTTP: begin the base URL with http://." if "WRONG_VERSION_NUMBER" in reason else ""
-    return KlingConnectionError(f"{what[0].upper()}{what[1:]} {settings.base_url}: {reason}.{hint}", sent=sent)
+    return KlingConnectionError(f"{problem} {settings.base_url}: {reason}.{hint}", sent=sent)
 
 
-def broken_off(url: str, error: BaseException) -> KlingDownloadError:
-    """What to raise where a video did not come whole."""
-    return KlingDownloadError(f"{host_of(url)} broke off a video: {reason_of(error)}.", retryable=True)
+def download_error(url: str, error: BaseException) -> KlingDownloadError:
+    """The error for a video that did not arrive completely."""
+    return KlingDownloadError(f"{show_host(url)} broke off a video: {root_cause(error)}.", retryable=True)
 
 
-def reason_of(error: BaseException) -> str:
-    """What happened, in a few words: the innermost reason, without the objects around it."""
-    text = str(error)
-    if isinstance(error, asyncio.TimeoutError) or "timed out" in text.lower():
+def root_cause(error: BaseException) -> str:
+    """The message of the innermost exception, in at most 200 characters; `timed out` for any time-out."""
+    if isinstance(error, asyncio.TimeoutError) or "timed out" in str(error).lower():
         return "timed out"
-    inner = error
-    while (inner.__cause__ or inner.__context__) is not None:
-        inner = inner.__cause__ or inner.__context__  # type: ignore[assignment]
-    return (str(inner) or type(inner).__name__).rstrip(".")[:200]
-
-
-def host_of(url: str) -> str:
-    return urlsplit(url).hostname or "the video's host"
+    cause = error
+    while (cause.__cause__ or cause.__context__) is not None:
+        cause = cause.__cause__ or cause.__context__  # type: ignore[assignment]
+    return (str(cause) or type(cause).__name__).rstrip(".")[:200]

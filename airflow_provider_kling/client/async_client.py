@@ -1,0 +1,95 @@
+"""A Kling account over aiohttp, for the triggerer and the batch."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import tenacity
+
+from airflow_provider_kling import storage
+from airflow_provider_kling.api import Call
+from airflow_provider_kling.client.aiohttp_transport import AiohttpTransport
+from airflow_provider_kling.client.capacity import capacity_call, check_capacity
+from airflow_provider_kling.client.flows import CheckCapacity, Flow, LoadRequest, Log, Saved, SaveVideo, Sleep, Step
+from airflow_provider_kling.client.retrying import READ_TRIES, Attempts
+from airflow_provider_kling.errors import KlingError
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """`Client` on an event loop. It belongs to the loop in which it was made."""
+
+    def __init__(self, attempts: Attempts, *, log: Callable[[str], object]) -> None:
+        self.settings = attempts.settings
+        self._attempts = attempts
+        self._transport = AiohttpTransport(attempts.settings)
+        self._log = log
+
+    async def send(self, call: Call[T], *, tries: int = READ_TRIES) -> T:
+        """What the API answers to one call; a read is tried so often, a create once."""
+        with self._attempts.explained():
+            async for attempt in tenacity.AsyncRetrying(**self._attempts.policy(tries if call.safe else 1)):
+                with attempt:
+                    return call.read(await self._transport.send(call, self._attempts.token()))
+        raise AssertionError("unreachable")
+
+    async def run(
+        self,
+        flow: Flow[T],
+        *,
+        log: Callable[[str], object] | None = None,
+        take: Callable[[Step], Awaitable[Any]] | None = None,
+    ) -> T:
+        """Take the steps of a flow, one after the other, and return what it returns.
+
+        `log` gets the flow's lines instead of the client's own log. `take` takes the steps instead of the method `take`.
+        """
+        step = next(flow, None)
+        try:
+            while True:
+                try:
+                    if isinstance(step, Log):
+                        brought = (log or self._log)(step.message)
+                    else:
+                        brought = await (take(step) if take and step else self.take(step))
+                except KlingError as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(brought)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+    async def take(self, step: Step | None) -> Any:
+        """Take one step of a flow, and return what it brings."""
+        match step:
+            case Call():
+                return await self.send(step)
+            case CheckCapacity(product):
+                if self.settings.max_concurrency:
+                    check_capacity(self.settings, await self.send(capacity_call(product)))
+                return None
+            case Sleep(seconds):
+                await asyncio.sleep(seconds)
+                return time.time()
+            case LoadRequest(load):
+                return await asyncio.to_thread(load)
+            case SaveVideo():
+                return await self._save(step)
+        raise TypeError(f"not a step: {step!r}")
+
+    async def close(self) -> None:
+        await self._transport.close()
+
+    async def _save(self, step: SaveVideo) -> Saved:
+        path = storage.storage_path(step.destination) / step.name
+        if await asyncio.to_thread(storage.exists, path):
+            return Saved(storage.location_of(path), new=False)
+        async for attempt in tenacity.AsyncRetrying(**self._attempts.policy(READ_TRIES)):
+            with attempt:
+                async with storage.awriting_video(path) as file:
+                    await self._transport.fetch(step.url, file.write)
+        return Saved(storage.location_of(path), new=True)

@@ -1,0 +1,47 @@
+"""What takes several calls: create without paying twice, wait until done, save. Decided here, done by a driver.
+
+A flow is a generator of steps. Its driver (`Client.run`, `AsyncClient.run`) takes each step, sends back what it brings or
+throws in the KlingError that came instead, and returns what the flow returns:
+
+- a `Call` is sent to the API; drivers repeat reads over faults that may pass, and never repeat a create;
+- `Sleep` waits, `CheckCapacity` checks the user's own limit of running tasks, `LoadRequest` loads images when they are
+  sent, `SaveVideo` stores a video, `Log` writes to the caller's log.
+
+So each rule stands here once, for worker and triggerer, and is tested without a socket or a clock.
+"""
+
+from airflow_provider_kling.client.flows.create import RETRY_WAIT, SLOT_PAUSE, create, create_when_free
+from airflow_provider_kling.client.flows.describe import describe, describe_adopted
+from airflow_provider_kling.client.flows.lookup import find, look_up
+from airflow_provider_kling.client.flows.pauses import LONGEST_TROUBLE_PAUSE, format_seconds
+from airflow_provider_kling.client.flows.save import file_names, save
+from airflow_provider_kling.client.flows.steps import CheckCapacity, Flow, LoadRequest, Log, Saved, SaveVideo, Sleep, Step
+from airflow_provider_kling.client.flows.submission import Submission, external_id_of
+from airflow_provider_kling.client.flows.wait import Watch, wait
+
+__all__ = [
+    "LONGEST_TROUBLE_PAUSE",
+    "RETRY_WAIT",
+    "SLOT_PAUSE",
+    "CheckCapacity",
+    "Flow",
+    "LoadRequest",
+    "Log",
+    "SaveVideo",
+    "Saved",
+    "Sleep",
+    "Step",
+    "Submission",
+    "Watch",
+    "create",
+    "create_when_free",
+    "describe",
+    "describe_adopted",
+    "external_id_of",
+    "file_names",
+    "find",
+    "format_seconds",
+    "look_up",
+    "save",
+    "wait",
+]

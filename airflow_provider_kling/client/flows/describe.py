@@ -1,0 +1,25 @@
+"""Tasks as sentences for the log."""
+
+from __future__ import annotations
+
+from airflow_provider_kling.api import Task
+from airflow_provider_kling.client.flows.pauses import format_seconds
+
+
+def describe(task: Task) -> str:
+    """The status of a task, with how long it took and what it cost where that is known."""
+    took = ""
+    if task.updated_at and task.created_at:
+        took = f" after {format_seconds((task.updated_at - task.created_at).total_seconds())}"
+    if task.succeeded:
+        cost = f"; it cost {task.units} units" if task.units else ""
+        return f"Kling task {task.kling_task_id} succeeded{took}{cost}."
+    if task.failed:
+        return f"Kling task {task.kling_task_id} failed{took}: {task.message or 'no reason given'}."
+    unknown = "" if task.known_status else ", a status that this version does not know; still waiting"
+    return f"Kling task {task.kling_task_id}: {task.status}{unknown}."
+
+
+def describe_adopted(external_id: str, task: Task) -> str:
+    """That this external id already has a task, and that it is used instead of a new one."""
+    return f"External id {external_id} already has Kling task {task.kling_task_id} ({task.status}): adopted, nothing is paid again."

@@ -1,0 +1,64 @@
+"""The steps that a flow asks its driver to take, and what a driver answers to each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from airflow_provider_kling.api import Call, Product, TaskRequest
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Sleep:
+    """Wait so many seconds. Brings the time at which the wait ended, in Unix seconds.
+
+    With `for_slot` the wait may end earlier or later: as soon as the account has a free slot.
+    """
+
+    seconds: float
+    for_slot: bool = False
+
+
+@dataclass(frozen=True)
+class CheckCapacity:
+    """Check that the user permits one more running task. Brings nothing; raises KlingSlotsFullError if not."""
+
+    product: Product
+
+
+@dataclass(frozen=True)
+class LoadRequest:
+    """Call `load`, which may block, and bring the request that it returns."""
+
+    load: Callable[[], TaskRequest]
+
+
+@dataclass(frozen=True)
+class SaveVideo:
+    """Store the video of this link as `name` in the folder or URI `destination`, unless it is saved already. Brings `Saved`."""
+
+    url: str
+    destination: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Saved:
+    """Where a video is, and whether this step has stored it."""
+
+    path: str
+    new: bool
+
+
+@dataclass(frozen=True)
+class Log:
+    """Write this sentence to the log of the caller. Brings nothing."""
+
+    message: str
+
+
+Step = Call[Any] | Sleep | CheckCapacity | LoadRequest | SaveVideo | Log
+Flow = Generator[Step, Any, T]

@@ -1,0 +1,86 @@
+"""A Kling account over requests, for workers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import tenacity
+
+from airflow_provider_kling import storage
+from airflow_provider_kling.api import Call
+from airflow_provider_kling.client.capacity import capacity_call, check_capacity
+from airflow_provider_kling.client.flows import CheckCapacity, Flow, LoadRequest, Log, Saved, SaveVideo, Sleep, Step
+from airflow_provider_kling.client.requests_transport import RequestsTransport
+from airflow_provider_kling.client.retrying import READ_TRIES, Attempts
+from airflow_provider_kling.errors import KlingError
+
+T = TypeVar("T")
+
+
+class Client:
+    """Sends calls, drives flows and saves videos over keep-alive sessions. Raises KlingError for all that goes wrong.
+
+    Reads are repeated over faults that may pass, with growing, jittered pauses, and as long as the server asks for. A
+    create is sent once.
+    """
+
+    def __init__(self, attempts: Attempts, *, log: Callable[[str], object]) -> None:
+        self.settings = attempts.settings
+        self._attempts = attempts
+        self._transport = RequestsTransport(attempts.settings)
+        self._log = log
+
+    def send(self, call: Call[T], *, tries: int = READ_TRIES) -> T:
+        """What the API answers to one call; a read is tried so often, a create once."""
+        with self._attempts.explained():
+            for attempt in tenacity.Retrying(**self._attempts.policy(tries if call.safe else 1)):
+                with attempt:
+                    return call.read(self._transport.send(call, self._attempts.token()))
+        raise AssertionError("unreachable")
+
+    def run(self, flow: Flow[T]) -> T:
+        """Take the steps of a flow, one after the other, and return what it returns."""
+        step = next(flow, None)
+        try:
+            while True:
+                try:
+                    brought = self._take(step)
+                except KlingError as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(brought)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def _take(self, step: Step | None) -> Any:
+        match step:
+            case Call():
+                return self.send(step)
+            case CheckCapacity(product):
+                if self.settings.max_concurrency:
+                    check_capacity(self.settings, self.send(capacity_call(product)))
+                return None
+            case Sleep(seconds):
+                time.sleep(seconds)
+                return time.time()
+            case LoadRequest(load):
+                return load()
+            case SaveVideo():
+                return self._save(step)
+            case Log(message):
+                return self._log(message)
+        raise TypeError(f"not a step: {step!r}")
+
+    def _save(self, step: SaveVideo) -> Saved:
+        path = storage.storage_path(step.destination) / step.name
+        if storage.exists(path):
+            return Saved(storage.location_of(path), new=False)
+        for attempt in tenacity.Retrying(**self._attempts.policy(READ_TRIES)):
+            with attempt, storage.writing_video(path) as file:
+                self._transport.fetch(step.url, file.write)
+        return Saved(storage.location_of(path), new=True)

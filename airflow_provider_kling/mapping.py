@@ -1,9 +1,9 @@
-"""For DAGs that map over a manifest: its rows for `expand_kwargs`, and what became of them as files.
+"""For DAGs that map over a manifest: its rows for `expand_kwargs`, and its results as files. For use within tasks.
 
-    rows = read_manifest("manifest.csv")                        # in a task; feeds .expand_kwargs(...)
-    write_results("manifest.csv", "output", outcomes_of(ti, "video.create", "video.wait"))   # in a last task
+    rows = read_manifest("manifest.csv")                                                     # in the first task
+    write_results("manifest.csv", "output", outcomes_of(ti, "video.create", "video.wait"))   # in the last task
 
-`dags/kling_effects_mapped.py` shows both in their places.
+`dags/kling_effects_mapped.py` is a whole DAG with both. What costs time to import is imported within the functions.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_kling.errors import KlingManifestError
-from airflow_provider_kling.outcomes import CREATED_TASK, FAILED_RESULT
 
 if TYPE_CHECKING:
-    from airflow_provider_kling.manifests import BadRow, Manifest, Row
+    from airflow_provider_kling.manifests import BadRow, Row
 
 log = logging.getLogger(__name__)
 
-INLINE = (
+INLINE_IMAGE = (
     "an image stands in the manifest itself, as base64; mapped, it would be copied into Airflow's database. "
     "Put it into a file, or use KlingEffectBatchOperator."
 )
@@ -32,10 +31,15 @@ def read_manifest(
     """The rows of a manifest (path or URI) as arguments of KlingEffectOperator: `row_id, effect_scene, image, images`.
 
     The file's suffix tells its format, unless `format` (csv, jsonl, json) does. Relative image paths count from the
-    manifest's folder. Raises KlingManifestError with all bad rows at once, or leaves them out with `on_bad_rows="skip"`;
-    also when there are more rows than Airflow maps. With `strict`, a scene that is unknown or discontinued makes a row bad.
+    manifest's folder. With `strict`, a scene that is unknown or discontinued makes a row bad; otherwise it is a warning.
+    Raises KlingManifestError with all bad rows at once, or, with `on_bad_rows="skip"`, logs them and leaves them out. Raises
+    it also for more rows than Airflow maps, and KlingInputError for a file that cannot be read.
     """
-    read = _read(manifest, format=format, strict=strict)
+    from airflow_provider_kling.manifests import Manifest, ManifestFile
+
+    with ManifestFile(manifest, format=format, strict=strict) as file:
+        rows = map(_without_inline_images, file.rows(lambda warning: log.warning("%s: %s", file.name, warning)))
+        read = Manifest.of(rows, name=file.name)
     if on_bad_rows == "raise":
         read.raise_for_problems()
     for row in read.bad_rows:
@@ -46,11 +50,13 @@ def read_manifest(
 
 
 def outcomes_of(ti: Any, *task_ids: str) -> Iterator[Mapping[str, Any]]:
-    """What the mapped operators and sensors of these ids left about their rows, results and failures alike.
+    """What the mapped operators and sensors with these task ids left about their rows, results and failures alike.
 
-    One call to Airflow for each id and kind. Rows are told apart by `row_id`, never by position: Airflow leaves out
-    what failed.
+    Each outcome has its row's `row_id`: a position would mislead, because Airflow leaves failed task instances out of the
+    XComs of a mapped task. Asks Airflow once for each task id and XCom key.
     """
+    from airflow_provider_kling.results import CREATED_TASK, FAILED_RESULT
+
     for task_id in task_ids:
         for key in ("return_value", FAILED_RESULT, CREATED_TASK):
             values = ti.xcom_pull(task_ids=task_id, key=key)
@@ -62,43 +68,31 @@ def outcomes_of(ti: Any, *task_ids: str) -> Iterator[Mapping[str, Any]]:
 def write_results(
     manifest: str, output: str, outcomes: Iterable[Mapping[str, Any]], *, format: str | None = None, strict: bool = False
 ) -> dict[str, Any]:
-    """Write `results.jsonl` and `report.html` into `output` (a folder or URI); return a summary with their paths.
+    """Write `results.jsonl` and `report.html` into `output` (a folder or URI).
 
-    Results have one line for each row of the manifest, in its order, whatever became of it.
+    Results have one line for each row of the manifest, in its order, bad and failed rows included. Give the same `format`
+    and `strict` as to `read_manifest`. Returns a summary: `rows`, the number of rows for each status, `units`, `videos`, and
+    the locations `results` and `report`.
     """
-    from airflow_provider_kling.results import join, opened, report_title, write_lines
+    from airflow_provider_kling.manifests import ManifestFile
+    from airflow_provider_kling.results import join, report_title, write_lines
 
-    with opened(manifest, format=format, strict=strict) as rows:
-        return write_lines(join(map(_mappable, rows(None)), outcomes), output, title=report_title(manifest))
-
-
-def _read(manifest: str, *, format: str | None, strict: bool) -> Manifest:
-    from airflow_provider_kling.manifests import Manifest, Row, label
-    from airflow_provider_kling.results import opened
-
-    name = label(manifest)
-    rows: list[Row] = []
-    bad: list[BadRow] = []
-    with opened(manifest, format=format, strict=strict) as read:
-        for row in map(_mappable, read(lambda warning: log.warning("%s: %s", name, warning))):
-            if isinstance(row, Row):
-                rows.append(row)
-            else:
-                bad.append(row)
-    return Manifest(name=name, rows=tuple(rows), bad_rows=tuple(bad))
+    with ManifestFile(manifest, format=format, strict=strict) as file:
+        return write_lines(join(map(_without_inline_images, file.rows()), outcomes), output, title=report_title(manifest))
 
 
-def _mappable(row: Row | BadRow) -> Row | BadRow:
-    """The row, but for an image written out in it, which Airflow's database is not to hold."""
-    from airflow_provider_kling.manifests import BadRow, Row, is_inline
+def _without_inline_images(row: Row | BadRow) -> Row | BadRow:
+    """The row; a BadRow for one that holds an image as base64, which does not belong into Airflow's database."""
+    from airflow_provider_kling.manifests import BadRow, Row
+    from airflow_provider_kling.redaction import is_inline
 
     if not isinstance(row, Row) or not any(map(is_inline, row.images)):
         return row
-    return BadRow(line=row.line, number=row.number, id=row.id, columns=row.columns, problems=(INLINE,))
+    return BadRow(line=row.line, number=row.number, id=row.id, columns=row.columns, problems=(INLINE_IMAGE,))
 
 
 def _arguments(row: Row) -> dict[str, Any]:
-    """All four keys in every row, as `expand_kwargs` over a task group wants them."""
+    """All four keys in every row: `expand_kwargs` over a task group needs the same ones in each."""
     single = len(row.images) == 1
     return {
         "row_id": row.id,

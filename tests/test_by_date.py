@@ -19,7 +19,7 @@ def put(path: Path, text: str = "effect_scene,image\n") -> str:
 
 
 def results(folder: Path, rows: int, *, first: int = 1, step: int = 1) -> None:
-    """Results of a manifest whose rows are so numbered; none of them was asked for."""
+    """Results of a manifest with so many rows, numbered from `first` in steps of `step`. No row has an outcome."""
     lines = [f"r{first + number * step},squish,https://example.com/a.jpg" for number in range(rows)]
     write_results(put(folder / "m.csv", "\n".join(["id,effect_scene,image", *lines])), str(folder), [])
 
@@ -38,7 +38,7 @@ def test_the_manifest_of_a_date(tmp_path, name):
 
 
 @pytest.mark.parametrize("date", ["", "2026-11-31", "22.11.2026", "../secrets", "2026-11-22/..", None])
-def test_what_is_no_date_is_said(tmp_path, date):
+def test_what_is_no_date_is_refused(tmp_path, date):
     with pytest.raises(KlingInputError, match="wanted is one like '2026-11-22'"):
         manifest_of(str(tmp_path), date)
 

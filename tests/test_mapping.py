@@ -54,7 +54,7 @@ def test_more_rows_than_airflow_maps_point_to_the_batch_operator(tmp_path):
         read_manifest(path)
 
 
-def test_an_image_written_out_is_not_mapped_and_has_a_word(tmp_path):
+def test_an_image_in_base64_is_not_mapped_and_is_reported(tmp_path):
     image = base64.b64encode((PHOTOS / "china.jpg").read_bytes()).decode()
     path = write(tmp_path, json.dumps({"id": "a", "effect_scene": "squish", "image": image}), "manifest.jsonl")
     with pytest.raises(KlingManifestError, match="as base64"):
@@ -66,7 +66,7 @@ def test_an_image_written_out_is_not_mapped_and_has_a_word(tmp_path):
     assert image[:60] not in written
 
 
-def test_results_are_joined_by_row_id_whatever_is_missing(tmp_path):
+def test_results_are_joined_by_row_id_even_if_some_are_missing(tmp_path):
     path = write(tmp_path, HEAD + "a,squish,one.jpg,,,first\nb,squish,one.jpg,,,\nc,squish,one.jpg,,,\nd,squish,,,,\n")
     done = {"row_id": "c", "kling_task_id": "3", "status": "succeed", "units": "2.5", "videos": [{"path": "/x.mp4"}]}
     left = LeftByTasks(
@@ -98,7 +98,7 @@ def test_a_single_unmapped_task_leaves_one_value():
     assert [outcome["row_id"] for outcome in outcomes_of(left, "wait")] == ["a"]
 
 
-def test_a_manifest_that_is_not_there_is_told(tmp_path):
+def test_a_manifest_that_does_not_exist_is_reported(tmp_path):
     with pytest.raises(KlingInputError, match=r"gone\.csv does not exist"):
         read_manifest(str(tmp_path / "gone.csv"))
     (tmp_path / "folder.csv").mkdir()

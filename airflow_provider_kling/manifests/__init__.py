@@ -1,6 +1,6 @@
 """Rows in: the formats and columns of a manifest, its rows, and its images.
 
-May import `errors`, `storage` and `api`. Only `loading` opens files.
+May import `errors`, `redaction`, `storage` and `api`. Only `loading` opens files and imports Airflow.
 """
 
 from lazy_loader import attach_stub

@@ -1,4 +1,4 @@
-"""The columns of manifests and results: which names are known, and how to speak of a wrong one."""
+"""The columns of manifests and results: their names, and what errors say about wrong ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 IMAGE_COLUMNS = ("image", "image_1", "image_2", "images")
 KNOWN_COLUMNS = ("id", "effect_scene", *IMAGE_COLUMNS)
 
-# What the results say about a row, in their order; no column of a manifest may have one of these names.
+# What a line of the results holds about its row, in this order; no column of a manifest may have one of these names.
 RESULT_COLUMNS = ("kling_task_id", "external_task_id", "status", "message", "videos", "units", "created_at", "updated_at", "error")
 
 MAX_SCENE = 100  # characters; the longest known name has 35
@@ -18,7 +18,7 @@ MAX_SCENE = 100  # characters; the longest known name has 35
 
 @functools.lru_cache(maxsize=256)
 def check_names(names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Problems of a row's column names that hold for any row, and warnings about names that look like a known one."""
+    """What is wrong with the names of a row's columns, and warnings about names that look like a known one."""
     problems = tuple(
         f"Column {name!r} has a name that the results use themselves; rename it." for name in names if name in RESULT_COLUMNS
     )
@@ -31,15 +31,15 @@ def check_names(names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...
     return problems, tuple(warnings)
 
 
-def did_you_mean(wanted: str, names: Iterable[str]) -> str:
-    """A question to append, where one of the names looks like the wanted one."""
+def did_you_mean(expected: str, names: Iterable[str]) -> str:
+    """A question to append to an error, where one of the names looks like the expected one; else nothing."""
     by_lower = {name.lower(): name for name in names if len(name) <= MAX_SCENE}
-    near = difflib.get_close_matches(wanted, by_lower, n=1, cutoff=0.55)
+    near = difflib.get_close_matches(expected, by_lower, n=1, cutoff=0.55)
     return f" Did you mean column {by_lower[near[0]]!r}?" if near else ""
 
 
-def kind_of(value: Any) -> str:
-    """What kind of JSON value was found, for a person."""
+def json_kind(value: Any) -> str:
+    """How errors name the kind of a JSON value: `a number (7)`, `a list`, `null`, …"""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return f"a number ({str(value)[:40]})"
     kinds = {bool: "true or false", str: "a text", list: "a list", dict: "an object"}

@@ -1,6 +1,6 @@
-"""Rows out: the lines of `results.jsonl`, their summary, the report, and writing them.
+"""Rows out: the result of a task, the lines of `results.jsonl`, their summary, the report, and writing them.
 
-May import `errors`, `storage`, `api` and `manifests`.
+May import `errors`, `redaction`, `storage`, `api` and `manifests`.
 """
 
 from lazy_loader import attach_stub

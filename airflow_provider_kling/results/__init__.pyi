@@ -1,10 +1,6 @@
 # The public names of this folder; `__init__.py` loads each when it is first used.
-from .lines import INVALID as INVALID
-from .lines import error_result as error_result
-from .lines import join as join
-from .lines import lines_of as lines_of
-from .lines import result_of as result_of
-from .writing import RESULTS as RESULTS
-from .writing import opened as opened
-from .writing import report_title as report_title
-from .writing import write_lines as write_lines
+from .lines import join as join, lines_of as lines_of
+from .statuses import INVALID as INVALID
+from .task_result import error_result as error_result, result_of as result_of
+from .writing import RESULTS as RESULTS, report_title as report_title, write_lines as write_lines
+from .xcom_keys import CREATED_TASK as CREATED_TASK, FAILED_RESULT as FAILED_RESULT

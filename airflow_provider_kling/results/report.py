@@ -1,4 +1,4 @@
-"""The results of a manifest as one HTML page, for a person: it loads nothing from elsewhere and works from a disk."""
+"""The results of a manifest as one HTML page, which loads nothing from elsewhere and works from a disk."""
 
 from __future__ import annotations
 
@@ -14,30 +14,31 @@ from urllib.parse import quote
 
 from airflow_provider_kling.api import SUCCEED, is_url
 from airflow_provider_kling.manifests import IMAGE_COLUMNS, RESULT_COLUMNS
-from airflow_provider_kling.results.lines import STATUSES, Summary
+from airflow_provider_kling.results.statuses import ERROR, STATUSES
+from airflow_provider_kling.results.summary import Summary
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
-# Videos shown in a player; a browser cannot hold thousands of them, so the others are links.
+# Videos in a player; a browser cannot hold thousands of them, so the others are links.
 MAX_PLAYERS = 200
-# Rows shown at all: those that did not succeed go first. `results.jsonl` has every one.
+# Rows on the page: those that did not succeed come before others. `results.jsonl` has every row.
 MAX_ROWS = 5000
-_OWN = frozenset({"id", "effect_scene", *IMAGE_COLUMNS, *RESULT_COLUMNS})
+_KNOWN = frozenset({"id", "effect_scene", *IMAGE_COLUMNS, *RESULT_COLUMNS})
 _LONGEST_VALUE = 300  # characters of a further column
-_CHUNK = 64  # pieces of the template that are handed out as one text
+_CHUNK = 64  # pieces of the template in one piece of the page
 
 
 def render_report(
     lines: Iterable[Mapping[str, Any]], *, title: str, summary: Summary, created_at: datetime | None = None, output: str = ""
 ) -> Iterator[str]:
-    """The page piece by piece, so that 100,000 rows need no more memory than one; it shows at most MAX_ROWS of them.
+    """The page piece by piece, so that 100,000 rows need no more memory than one. At most MAX_ROWS rows are on it.
 
-    `lines` are those of `results.join`; `output` is the directory or URI the page will stand in: a video below it is
-    shown from there, by a relative path. Any other is a link to its URL at Kling, which dies after 30 days.
+    `lines` are those of `join`. `output` is the folder or URI of the page: a video below it is played from there, by a
+    relative path. Any other is a link to its URL at Kling, which works for 30 days.
     """
     stream = _template().stream(
-        rows=_rows(_chosen(lines, summary), output),
+        rows=_rows(_choose(lines, summary), output),
         shown=min(summary.rows, MAX_ROWS),
         title=title,
         summary=summary,
@@ -55,12 +56,12 @@ def _template() -> Template:
 
     text = importlib.resources.files(__package__).joinpath("report.html.j2").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
-    environment.filters.update(when=_when, basename=posixpath.basename)
+    environment.filters.update(when=_minute, basename=posixpath.basename)
     return environment.from_string(text)
 
 
-def _when(time: datetime | str) -> str:
-    """A time for a person, to the minute: `2026-01-01 00:00 UTC`; a text that is no time stays as it is."""
+def _minute(time: datetime | str) -> str:
+    """A time to the minute, like `2026-01-01 00:00 UTC`; a text that is no time stays as it is."""
     try:
         known = time if isinstance(time, datetime) else datetime.fromisoformat(time.replace("Z", "+00:00"))
         return f"{known.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
@@ -68,19 +69,19 @@ def _when(time: datetime | str) -> str:
         return str(time)
 
 
-def _chosen(lines: Iterable[Mapping[str, Any]], summary: Summary) -> Iterator[Mapping[str, Any]]:
-    """As many lines as the page shows, in their order: what did not succeed, and of the others the first."""
+def _choose(lines: Iterable[Mapping[str, Any]], summary: Summary) -> Iterator[Mapping[str, Any]]:
+    """The lines for the page, in their order: those that did not succeed, and the first of the others; MAX_ROWS in all."""
     succeeded = summary.counts.get(SUCCEED, 0)
-    room = {True: MAX_ROWS - min(MAX_ROWS, summary.rows - succeeded), False: MAX_ROWS}
+    left = {True: MAX_ROWS - min(MAX_ROWS, summary.rows - succeeded), False: MAX_ROWS}
     for line in lines:
-        kind = line.get("status") == SUCCEED
-        if room[kind] > 0:
-            room[kind] -= 1
+        has_succeeded = line.get("status") == SUCCEED
+        if left[has_succeeded] > 0:
+            left[has_succeeded] -= 1
             yield line
 
 
 def _rows(lines: Iterable[Mapping[str, Any]], output: str) -> Iterator[dict[str, Any]]:
-    """What the template needs of each line; all that it shows goes through its autoescape."""
+    """What the template needs of each line. Its autoescape makes every value harmless."""
     players = 0
     for line in lines:
         status = line.get("status")
@@ -91,14 +92,14 @@ def _rows(lines: Iterable[Mapping[str, Any]], output: str) -> Iterator[dict[str,
         yield {
             "id": line.get("id"),
             "scene": line.get("effect_scene"),
-            "status": status if status in STATUSES else "error",
+            "status": status if status in STATUSES else ERROR,
             "error": line.get("error"),
             "message": line.get("message"),
             "units": line.get("units"),
             "kling_task_id": line.get("kling_task_id"),
             "external_task_id": line.get("external_task_id"),
             "updated_at": line.get("updated_at"),
-            "columns": [(name, _short(value)) for name, value in line.items() if name not in _OWN and value not in (None, "")],
+            "columns": [(name, _short(value)) for name, value in line.items() if name not in _KNOWN and value not in (None, "")],
             "videos": videos,
         }
 
@@ -115,9 +116,9 @@ def _video(video: Mapping[str, Any], output: str) -> dict[str, Any]:
 
 
 def _relative(path: Any, output: str) -> str | None:
-    """The link from the page to a file below its directory; None for anything elsewhere.
+    """The link from the page to a file below its folder; None for anything elsewhere.
 
-    Every sign but letters, digits and `/` is quoted, so no file name can become a scheme, a query or a host.
+    Every character but letters, digits and `/` is quoted, so no file name can become a scheme, a query or a host.
     """
     if not isinstance(path, str) or not path:
         return None

@@ -9,13 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, example, given, settings, strategies as st
 
 from airflow_provider_kling.api import scenes
 from airflow_provider_kling.errors import KlingError, KlingManifestError
-from airflow_provider_kling.manifests import BadRow, Manifest, Row, parse_rows, resolve_images
-from airflow_provider_kling.manifests.rows import read_rows
+from airflow_provider_kling.manifests import BadRow, Manifest, Row, parse_rows, read_rows, resolve_images
 from airflow_provider_kling.results import join
 from airflow_provider_kling.results.lines import to_jsonl
 
@@ -98,7 +96,7 @@ def test_further_columns_are_carried_untouched() -> None:
     assert {name: row.columns[name] for name in columns} == columns
 
 
-def test_an_image_written_out_goes_to_the_request_and_not_to_the_results() -> None:
+def test_an_image_in_base64_goes_to_the_request_and_not_to_the_results() -> None:
     raw = "iVBORw0KGgo" + "A" * 200_001
     line = json.dumps({"effect_scene": "hug_pro", "images": [raw, f"data:image/png;base64,{raw}"], "copy": raw})
     [row] = read(line, "m.jsonl").rows
@@ -111,7 +109,7 @@ def test_an_image_written_out_goes_to_the_request_and_not_to_the_results() -> No
     assert row.columns["image"] == size
 
 
-def test_format_may_be_said_where_the_name_does_not_tell() -> None:
+def test_format_may_be_given_where_the_suffix_does_not_tell() -> None:
     assert read("effect_scene\timage\nsquish\ta.jpg\n", "rows.tsv", format="CSV").rows[0].images == ("a.jpg",)
 
 

@@ -13,8 +13,8 @@ import pendulum
 import pytest
 
 from airflow_provider_kling.results import report
-from airflow_provider_kling.results.lines import Summary, summarize
 from airflow_provider_kling.results.report import MAX_PLAYERS, render_report
+from airflow_provider_kling.results.summary import Summary, summarize
 
 
 def line(**facts: Any) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def video(path: str | None, url: str = "https://cdn.example/v.mp4") -> dict[str,
 
 
 class Page(HTMLParser):
-    """The page as a browser takes it apart; it must be well formed."""
+    """The page as a browser parses it; it must be well formed."""
 
     void = frozenset({"meta", "input", "br"})
 
@@ -87,7 +87,7 @@ def test_the_page_loads_nothing_from_elsewhere_and_runs_nothing() -> None:
 
 
 @pytest.mark.parametrize("text", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{ 7 * 7 }}", "</title>&amp;'"])
-def test_whatever_a_row_holds_is_text(text: str) -> None:
+def test_everything_in_a_row_is_shown_as_text(text: str) -> None:
     row = line(id=text, effect_scene=text, error=text, message=text, units=text, kling_task_id=text, external_task_id=text)
     page = Page({**row, text: text, "nested": [text], "videos": [video(f"/elsewhere/{text}", url=text)]}, title=text)
     plain = Page(

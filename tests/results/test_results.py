@@ -19,10 +19,11 @@ from airflow_provider_kling.errors import (
     KlingTaskFailed,
     KlingTimeoutError,
 )
-from airflow_provider_kling.manifests import RESULT_COLUMNS, Manifest
-from airflow_provider_kling.manifests.rows import read_rows
+from airflow_provider_kling.manifests import RESULT_COLUMNS, Manifest, read_rows
+from airflow_provider_kling.redaction import show_error
 from airflow_provider_kling.results import error_result, join, result_of
-from airflow_provider_kling.results.lines import readable, summarize, to_jsonl
+from airflow_provider_kling.results.lines import to_jsonl
+from airflow_provider_kling.results.summary import summarize
 
 START = pendulum.datetime(2026, 1, 1)
 VIDEO = {"id": "v1", "url": "https://cdn.example/v1.mp4", "watermark_url": None}
@@ -121,7 +122,7 @@ def test_success_without_a_video_is_no_result() -> None:
 @pytest.mark.parametrize(
     ("error", "status", "text"),
     [
-        (KlingTaskFailed(task("failed", message="risk control")), "failed", "Kling task 831 failed: risk control."),
+        (KlingTaskFailed("831", "risk control"), "failed", "Kling task 831 failed: risk control."),
         (KlingInputError("a.jpg: found GIF; wanted JPEG or PNG."), "invalid", "a.jpg: found GIF; wanted JPEG or PNG."),
         (KlingConnectionError("No answer.", sent=True), "error", "No answer."),
         (ValueError("two\n  lines"), "error", "ValueError: two lines"),
@@ -137,11 +138,12 @@ def test_an_error_becomes_a_status_and_one_line(error: BaseException, status: st
 
 
 def test_a_long_error_is_cut() -> None:
-    assert len(readable(ValueError("long text " * 1000))) == 2000
+    assert len(show_error(ValueError("long text " * 1000))) == 2000
 
 
 def test_a_failed_task_is_in_its_error_result() -> None:
-    outcome = error_result(KlingTaskFailed(task("failed", message="x")), row_id="a", effect_scene="squish")
+    done = task("failed", message="x")
+    outcome = error_result(KlingTaskFailed("831", "x"), row_id="a", task=done, effect_scene="squish")
     assert (outcome["kling_task_id"], outcome["effect_scene"], outcome["message"], outcome["videos"]) == (
         "831",
         "squish",
@@ -159,7 +161,7 @@ def test_a_video_that_was_paid_for_stays_in_an_error_result() -> None:
 # --- A manifest's results --------------------------------------------------------------------------------------
 
 
-def test_there_is_one_line_for_each_row_in_its_order() -> None:
+def test_there_is_one_line_for_each_row_in_the_order_of_the_manifest() -> None:
     outcomes = [
         {"row_id": "c", **result_of(task())},
         None,
@@ -193,7 +195,7 @@ def test_of_two_rows_with_one_id_only_the_first_gets_the_outcome() -> None:
 def test_of_several_outcomes_the_best_counts() -> None:
     worst = error_result(ValueError("x"), row_id="a")
     knows_its_task = error_result(ValueError("y"), row_id="a", task=task("processing"))
-    failed = error_result(KlingTaskFailed(task("failed")), row_id="a")
+    failed = error_result(KlingTaskFailed("831", ""), row_id="a", task=task("failed"))
     best = {"row_id": "a", **result_of(task())}
     for outcomes, status in [([worst, failed, worst], "failed"), ([best, failed], "succeed"), ([failed, best, worst], "succeed")]:
         assert lines_of(*outcomes)[0]["status"] == status
@@ -217,7 +219,7 @@ def test_of_several_outcomes_the_best_counts() -> None:
         ),
         (
             {"row_id": "a", "kling_task_id": "831"},
-            "Its end was not awaited, or left no word. Its task still is at Kling, under the id 831.",
+            "Its end was not awaited, or was not recorded. Its task still is at Kling, under the id 831.",
         ),
         ({"row_id": "a", "status": ["succeed"]}, "Its outcome has the status \"['succeed']\", which is no end."),
         (
@@ -245,13 +247,13 @@ def test_a_row_id_that_xcom_made_a_number_still_finds_its_row() -> None:
 
 
 @pytest.mark.parametrize("text", ["Zoë 北京", "a\nb\r\u2028\u2029\x85\x7f\x0b\x1c", "half a pair: \ud800", '"\\'])
-def test_a_line_of_json_is_one_line_and_says_the_same(text: str) -> None:
+def test_a_line_of_json_is_one_line_with_the_same_text(text: str) -> None:
     line = to_jsonl({"text": text})
     assert len(line.splitlines()) == 1
     assert json.loads(line.encode()) == {"text": text}
 
 
-def test_people_can_read_what_is_no_ascii() -> None:
+def test_text_beyond_ascii_stays_readable() -> None:
     assert to_jsonl({"a": "Zoë"}) == '{"a": "Zoë"}'
 
 

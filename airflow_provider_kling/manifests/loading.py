@@ -1,0 +1,199 @@
+"""Manifests and images from where they are: local files, object stores, and images within the manifest itself.
+
+Only this module of the folder opens files and reads settings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import os
+import re
+import stat
+from collections.abc import Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import unquote
+
+from airflow_provider_kling.api import MAX_IMAGE_BYTES
+from airflow_provider_kling.errors import KlingInputError
+from airflow_provider_kling.manifests.images import WANTED, check_image, check_url, decode_inline, refuse_size
+from airflow_provider_kling.manifests.parsing import parse_rows
+from airflow_provider_kling.manifests.row_checks import Warn
+from airflow_provider_kling.manifests.rows import BadRow, Row, resolve_images
+from airflow_provider_kling.redaction import is_inline, scheme_of, show_place
+from airflow_provider_kling.storage import EXTRAS, local_copy, location_of, read_lines, storage_path
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
+
+_LOCAL_SCHEMES = frozenset({"file", "local", "memory"})  # another machine reads these differently, or not at all
+
+
+class ManifestFile:
+    """A manifest where it is: a context manager in whose block its rows can be read as often as they are needed.
+
+    `location` is a path or URI; its suffix tells the format, unless `format` does (csv, jsonl, json). With `strict`, a scene
+    that is unknown or discontinued makes a BadRow. A manifest in an object store is copied to this machine for the block,
+    so that each reading gives the same rows. With `async with`, what blocks at both ends runs in a thread.
+    Entering raises KlingInputError for a manifest in a store that does not exist, may not be read, or has an unknown scheme.
+    """
+
+    def __init__(self, location: str, *, format: str | None = None, strict: bool = False) -> None:
+        self.location = location
+        self.format = format
+        self.strict = strict
+        self._folder = ""
+        self._copy: ObjectStoragePath | None = None
+        self._block = contextlib.ExitStack()
+
+    @property
+    def name(self) -> str:
+        """The location as logs and reports show it, without a signature or credentials."""
+        return show_place(self.location)
+
+    def rows(self, warn: Warn | None = None) -> Iterator[Row | BadRow]:
+        """The rows from the beginning, as a stream, with relative image paths joined to the manifest's folder.
+
+        `warn` is called with each warning. Raises KlingInputError where the file cannot be read, KlingManifestError where its
+        rows cannot be told from each other.
+        """
+        if self._copy is None:
+            raise RuntimeError("The manifest is not open; read its rows in a `with` block.")
+        lines = read_lines(self._copy)
+        for row in parse_rows(lines, name=self.location, format=self.format, strict=self.strict, warn=warn):
+            yield resolve_images(row, self._folder) if isinstance(row, Row) else row
+
+    def __enter__(self) -> ManifestFile:
+        path = storage_path(self.location)
+        self._folder = location_of(path.parent)
+        self._copy = self._block.enter_context(local_copy(path))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self._block.close()
+
+    async def __aenter__(self) -> ManifestFile:
+        return await asyncio.to_thread(self.__enter__)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self.__exit__, kind, error, traceback)
+
+
+# --- Images ----------------------------------------------------------------------------------------------------
+
+
+def load_image(source: str) -> str:
+    """The image as it goes to the API: an http(s) URL as it is, anything else as raw base64 of a checked JPEG or PNG.
+
+    `source` is an http(s) URL, a `data:` URI, raw base64, a local path, a `file://` URI, or the URI of any object store
+    that Airflow's ObjectStoragePath reads (`s3://bucket/key`, `gs://…`, with a connection: `s3://conn_id@bucket/key`).
+    Raises KlingInputError for what does not exist, or is not an image that Kling accepts; errors of the network pass through.
+    """
+    source = _stripped(source)
+    if source.lower().startswith(("http:", "https:")):
+        check_url(source)
+        return source
+    shown = show_place(source)
+    if is_inline(source):
+        data = decode_inline(source, label=shown)
+    elif (scheme := scheme_of(source)) and scheme != "file":
+        data = _read_object(source, scheme, shown)
+    else:
+        data = _read_file(source, shown)
+    check_image(data, label=shown)
+    return base64.b64encode(data).decode("ascii")
+
+
+def is_portable(source: str) -> bool:
+    """Whether another machine reads the same there: a URL, an object in a store, or a file in one of `shared_folders`.
+
+    Any other file is not portable, and base64 is not.
+    """
+    source = _stripped(source)
+    scheme = scheme_of(source)
+    if is_inline(source):
+        return False
+    if scheme is None or scheme == "file":
+        path = os.path.normpath(re.sub(r"^file://(localhost(?=/))?", "", source, flags=re.IGNORECASE))
+        return any(path.startswith(f"{folder.rstrip('/')}/") for folder in shared_folders())
+    return scheme not in _LOCAL_SCHEMES
+
+
+def shared_folders() -> list[str]:
+    """The folders that all workers and triggerers have under the same path, from the setting `[kling] shared_folders`."""
+    from airflow.providers.common.compat.sdk import conf
+
+    folders = conf.get("kling", "shared_folders", fallback="") or ""
+    return [os.path.normpath(folder) for folder in map(str.strip, folders.split(",")) if folder.startswith("/")]
+
+
+def _stripped(source: object) -> str:
+    if not isinstance(source, str):
+        raise KlingInputError(f"An image is of type {type(source).__name__}; wanted a URL, a path, or base64 as text.")
+    if not source.strip():
+        raise KlingInputError("An image is empty; wanted a URL, a path, or base64.")
+    return source.strip()
+
+
+def _read_file(source: str, shown: str) -> bytes:
+    path = source
+    if source[:5].lower() == "file:":
+        path = re.sub(r"^file:(//(localhost(?=/))?)?", "", source, flags=re.IGNORECASE)
+        # Airflow's ObjectStoragePath takes the name as written; RFC 8089 writes a blank as %20. So first the one, then the other.
+        path = path if os.path.lexists(path) or "\0" in path else unquote(path)
+    try:
+        facts = os.stat(path)
+        if stat.S_ISDIR(facts.st_mode):
+            raise KlingInputError(f"{shown}: found a directory; wanted a {WANTED} file.")
+        if not stat.S_ISREG(facts.st_mode):
+            raise KlingInputError(f"{shown}: found a device, pipe or socket; wanted a {WANTED} file.")
+        if facts.st_size > MAX_IMAGE_BYTES:
+            refuse_size(shown, facts.st_size)
+        with open(path, "rb") as file:
+            return file.read(MAX_IMAGE_BYTES + 1)
+    except KlingInputError:
+        raise
+    except FileNotFoundError:
+        raise KlingInputError(f"{shown}: no such file on this machine; wanted the path of a {WANTED} file, or a URL.") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "its name is malformed"
+        raise KlingInputError(f"{shown}: cannot be read ({reason}); wanted a readable {WANTED} file.") from None
+
+
+def _read_object(uri: str, scheme: str, shown: str) -> bytes:
+    from airflow.sdk import ObjectStoragePath
+
+    try:
+        path: Any = ObjectStoragePath(uri)
+        _ = path.fs  # raises where no file system has this scheme
+    except (ValueError, ImportError):
+        raise KlingInputError(_unknown_scheme(scheme, shown)) from None
+    try:
+        with path.open("rb") as file:
+            return _read_limited(file, shown)
+    except FileNotFoundError:
+        raise KlingInputError(f"{shown}: no such object in the store; wanted the URI of a {WANTED} file.") from None
+    except IsADirectoryError:
+        raise KlingInputError(f"{shown}: found a folder; wanted the URI of a {WANTED} file.") from None
+    except PermissionError:
+        raise KlingInputError(f"{shown}: the store does not let this connection read it; wanted a readable object.") from None
+
+
+def _read_limited(file: BinaryIO, shown: str) -> bytes:
+    size = getattr(file, "size", None)
+    if isinstance(size, int) and size > MAX_IMAGE_BYTES:
+        refuse_size(shown, size)
+    return file.read(MAX_IMAGE_BYTES + 1)
+
+
+def _unknown_scheme(scheme: str, shown: str) -> str:
+    if extra := EXTRAS.get(scheme):
+        return f"{shown}: {scheme}:// needs {extra.provider}, which is not installed; install airflow-provider-kling[{extra.name}]."
+    return (
+        f"{shown}: no installed Airflow provider reads {scheme}://; wanted http(s)://, a path, "
+        "s3:// (extra s3), gs:// (extra gcs), abfs:// (extra azure), or install the provider that brings it."
+    )

@@ -1,0 +1,77 @@
+"""Results counted: rows by status, deducted units, and videos."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from airflow_provider_kling.results.statuses import ERROR, STATUSES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """Rows by status (`counts`), the `units` that Kling deducted for them, and the number of their `videos`."""
+
+    counts: Mapping[str, int] = field(default_factory=dict)
+    units: Decimal = Decimal(0)
+    videos: int = 0
+
+    @property
+    def rows(self) -> int:
+        """The number of all rows."""
+        return sum(self.counts.values())
+
+    @property
+    def text(self) -> str:
+        """One line, like `15 rows: 14 succeed, 1 invalid; 35 units, 14 videos`."""
+        by_status = ", ".join(f"{self.counts[status]:,} {status}" for status in STATUSES if self.counts.get(status))
+        head = _plural(self.rows, "row") + (f": {by_status}" if by_status else "")
+        return f"{head}; {_plain(self.units)} {'unit' if self.units == 1 else 'units'}, {_plural(self.videos, 'video')}"
+
+
+def summarize(lines: Iterable[Mapping[str, Any]]) -> Summary:
+    """The summary of the lines of `join`. A status that is none of the four counts as an error."""
+    tally = Tally()
+    for line in lines:
+        tally.add(line)
+    return tally.summary
+
+
+class Tally:
+    """Counts lines one after the other; `summary` is what they come to so far."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._units, self._videos = Decimal(0), 0
+
+    def add(self, line: Mapping[str, Any]) -> None:
+        """Count one more line."""
+        status = line.get("status")
+        self._counts[status if status in STATUSES else ERROR] += 1
+        self._units += _decimal(line.get("units"))
+        self._videos += len(line.get("videos") or ())
+
+    @property
+    def summary(self) -> Summary:
+        return Summary(counts=dict(self._counts), units=self._units, videos=self._videos)
+
+
+def _decimal(value: Any) -> Decimal:
+    """A number of units; 0 for what is no sensible number."""
+    try:
+        number = Decimal(str(value)) if value is not None else Decimal(0)
+    except InvalidOperation:
+        return Decimal(0)
+    return number if number.is_finite() and abs(number.adjusted()) < 30 else Decimal(0)
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _plain(number: Decimal) -> str:
+    """`35`, not `35.0` or `3.5E+1`; `35,000` with a comma, like other counts."""
+    return f"{number.normalize():,f}"

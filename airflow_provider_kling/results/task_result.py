@@ -1,0 +1,92 @@
+"""The result of one Kling task, or of a row that did not work, as plain JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import pendulum
+
+from airflow_provider_kling.api import FAILED, SUCCEED, Task, Video, is_input_fault
+from airflow_provider_kling.errors import KlingAnswerError, KlingInputError, KlingSettingsError, KlingTaskFailed
+from airflow_provider_kling.manifests import RESULT_COLUMNS
+from airflow_provider_kling.redaction import show_error, show_text
+from airflow_provider_kling.results.statuses import ERROR, INVALID
+
+_SAME_AGAIN = "Use another image or scene: the same request would fail again."
+_TRY_AGAIN = "The same request may work another time."
+
+Paths = Mapping[Any, str] | Sequence[str | None]
+
+
+def result_of(task: Task, *, effect_scene: str | None = None, paths: Paths = ()) -> dict[str, Any]:
+    """The result of a task that has succeeded, as plain JSON.
+
+    `paths` are the locations of its saved videos: in the order of the videos, or by index (from 0) or id.
+    Keys: `kling_task_id, external_task_id, effect_scene, status, message, videos: [{id, url, watermark_url, duration,
+    expires_at, path}], units, created_at, updated_at`; times are ISO 8601 in UTC, `duration` is in seconds, `units` a decimal text.
+    Raises KlingTaskFailed for a task that failed, KlingAnswerError for one that is not done, or succeeded without a video.
+    """
+    if task.failed:
+        fault = is_input_fault(task.message)
+        raise KlingTaskFailed(task.kling_task_id, task.message, advice=_SAME_AGAIN if fault else _TRY_AGAIN, input_fault=fault)
+    if not task.succeeded:
+        known = "which is not its end" if task.known_status else "which this version of the provider does not know"
+        raise KlingAnswerError(
+            f"Kling task {task.kling_task_id} has the status {task.status[:60]!r}, {known}; wanted is {SUCCEED!r}."
+        )
+    if not task.videos:
+        raise KlingAnswerError(f"Kling task {task.kling_task_id} has succeeded, but its answer holds no video.")
+    return _facts(task, effect_scene, paths)
+
+
+def error_result(
+    error: BaseException, *, row_id: str | None, task: Task | None = None, effect_scene: str | None = None
+) -> dict[str, Any]:
+    """The result of a row that did not work: the keys of `result_of`, `row_id`, and `error` as one line of text.
+
+    `status` is `failed` for KlingTaskFailed, `invalid` for KlingInputError, `error` for anything else. `task` is the row's
+    task, where it has one: what is known of it goes into the result, its videos included, because they are paid for.
+    """
+    kinds = ((KlingTaskFailed, FAILED), (KlingSettingsError, ERROR), (KlingInputError, INVALID))
+    status = next((status for kind, status in kinds if isinstance(error, kind)), ERROR)
+    facts = _facts(task, effect_scene, ()) if task else {**dict.fromkeys(RESULT_COLUMNS), "effect_scene": effect_scene}
+    return {"row_id": row_id, **facts, "videos": facts["videos"] or None, "status": status, "error": show_error(error)}
+
+
+def _facts(task: Task, effect_scene: str | None, paths: Paths) -> dict[str, Any]:
+    expires_at = _iso(task.links_expire_at)
+    return {
+        "kling_task_id": task.kling_task_id,
+        "external_task_id": task.external_task_id,
+        "effect_scene": effect_scene,
+        "status": task.status,
+        "message": show_text(task.message),
+        "videos": [_video(video, expires_at, _path_of(video, index, paths)) for index, video in enumerate(task.videos)],
+        "units": task.units,
+        "created_at": _iso(task.created_at),
+        "updated_at": _iso(task.updated_at),
+    }
+
+
+def _video(video: Video, expires_at: str | None, path: str | None) -> dict[str, Any]:
+    return {
+        "id": video.id,
+        "url": video.url,
+        "watermark_url": video.watermark_url,
+        "duration": video.duration,
+        "expires_at": expires_at,
+        "path": path,
+    }
+
+
+def _path_of(video: Video, index: int, paths: Paths) -> str | None:
+    if isinstance(paths, Mapping):
+        return next((str(paths[key]) for key in (index, str(index), video.id) if key is not None and key in paths), None)
+    path = paths[index] if index < len(paths) else None
+    return None if path is None else str(path)
+
+
+def _iso(time: datetime | None) -> str | None:
+    return None if time is None else pendulum.instance(time).in_timezone("UTC").to_iso8601_string()

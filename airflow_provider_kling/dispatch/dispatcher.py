@@ -1,8 +1,8 @@
-"""One Kling account for all that an event loop wants of it: who may create next, and who is done.
+"""One Kling account for all its users on an event loop: who may create next, and who is done.
 
 All triggers of a triggerer that use the same connection, a batch, and the async hook share one dispatcher, with one
 session, one token and one lookup of the connection. Creates stand in one fair queue for the account's slots (`slots`);
-whoever waits for a task waits for one `poller`. What an answer means is decided in `flows`.
+all who wait for a task share one `poller`. What a response means is decided in `client.flows`.
 
 Keyed by event loop, because `dag.test()` runs every trigger in a loop of its own.
 """
@@ -13,118 +13,107 @@ import asyncio
 import contextlib
 import contextvars
 import copy
+import dataclasses
 import functools
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from airflow_provider_kling.api import Call, Task
-from airflow_provider_kling.client import CheckCapacity, Flow, Log, Sleep, Step, Submission, flows
+from airflow_provider_kling.api import Call, Product, Task
+from airflow_provider_kling.client import Submission, flows
 from airflow_provider_kling.dispatch.durations import DurationModel
-from airflow_provider_kling.dispatch.poller import Poller, since
+from airflow_provider_kling.dispatch.poller import Log, Poller
 from airflow_provider_kling.dispatch.slots import SlotRequest, Slots
+from airflow_provider_kling.dispatch.watched import created_at
 from airflow_provider_kling.errors import KlingBusyError, KlingError, KlingSlotsFullError
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from airflow_provider_kling.client import AsyncClient
 
 DOWNLOADS = 8  # tasks whose videos are saved at once
-PATIENCE = 2.0  # seconds in the queue before a submission is told that it waits for a slot
-
-
-class Sender(Protocol):
-    """What a dispatcher needs of a hook."""
-
-    async def acall(self, call: Call[T], *, tries: int = ...) -> T: ...
-
-    async def astep(self, step: Step, destination: str = "") -> Any: ...
-
-    async def arun(self, steps: Flow[T], *, destination: str = ..., do: Callable[[Step], Any] | None = None) -> T: ...
-
-    async def most_slots(self) -> int | None: ...
-
-    async def aclose(self) -> None: ...
+PATIENCE = 2.0  # seconds in the queue before the log says that a submission waits for a slot
 
 
 class Dispatcher:
-    """An account on one event loop. `shared` brings the one that is to be used."""
+    """One account on one event loop. Use `shared`, so that all callers get the same one."""
 
-    def __init__(self, sender: Sender) -> None:
-        self.hook = sender
-        self.slots = Slots()
-        self.poller = Poller(sender, self.slots, freed=self._grant, broken=self._end_turns)
+    def __init__(self, client: AsyncClient, product: Product) -> None:
+        self.client = client
+        self.product = product
+        self.slots = Slots(client.settings.max_concurrency)
+        self.poller = Poller(client, product, self.slots, freed=self._grant, broken=self._end_turns)
         self._turns: dict[SlotRequest, asyncio.Future[None]] = {}
-        self._beginning = asyncio.Lock()
         self._downloads = asyncio.Semaphore(DOWNLOADS)
         self._runner: asyncio.Task[None] | None = None
 
     @property
-    def pace(self) -> DurationModel:
+    def durations(self) -> DurationModel:
         """How long this account's tasks take."""
-        return self.poller.pace
+        return self.poller.durations
 
-    # --- For those who use it
+    # --- For its users
 
-    async def create(self, submission: Submission, *, adopt_existing: bool, deadline: float, say: Log, group: str = "") -> Task:
-        """The one task of this submission, made as soon as it is its turn and the account has a slot; see `flows.create_when_free`.
+    async def create(self, submission: Submission, *, deadline: float, log: Log, group: str = "") -> Task:
+        """The one task of this submission, created in its turn when the account has a slot; see `flows.create_when_free`.
 
-        Those of one `group` (a DAG run, a manifest) take turns with the other groups.
+        Submissions of one `group` (a DAG run, a manifest) take turns with the other groups.
         """
-        await self._begun()
-        if adopt_existing and await self.poller.lacks(submission.external_id):
-            adopt_existing = False
+        self._start()
+        if submission.adopt_existing and await self.poller.is_absent(submission.external_id):
+            submission = dataclasses.replace(submission, adopt_existing=False)
         request = SlotRequest(group)
-        steps = flows.create_when_free(submission, adopt_existing=adopt_existing, deadline=deadline, say=say)
+        flow = flows.create_when_free(self.product, submission, deadline=deadline)
         try:
-            task = await self.hook.arun(steps, do=functools.partial(self._step, request, deadline))
+            task = await self.client.run(flow, log=log, take=functools.partial(self._take, request, deadline))
         finally:
             self._leave(request)
         if not task.done:
-            self.poller.know(task.kling_task_id, status=task.status, since=since(task))
+            self.poller.watch(task.kling_task_id, status=task.status, since=created_at(task))
         return task
 
     async def wait(
-        self, kling_task_id: str, *, deadline: float, poll_interval: float, say: Log, first_look: float = 0.0, status: str = ""
+        self, kling_task_id: str, *, deadline: float, poll_interval: float, log: Log, first_poll: float = 0.0, status: str = ""
     ) -> Task:
-        """The task, once it has succeeded or failed; see `flows.wait`. Looks may come sooner than asked for."""
-        await self._begun()
+        """The task, once it has succeeded or failed; see `flows.wait`. Polls may come sooner than asked for."""
+        self._start()
         return await self.poller.wait(
-            kling_task_id, deadline=deadline, poll_interval=poll_interval, say=say, first_look=first_look, status=status
+            kling_task_id, deadline=deadline, poll_interval=poll_interval, log=log, first_poll=first_poll, status=status
         )
 
-    async def save(self, task: Task, destination: str, *, say: Log) -> list[str]:
-        """Store the videos of a succeeded task, a few tasks at once; see `flows.save`. Brings their paths."""
+    async def save(self, task: Task, destination: str, *, log: Log) -> list[str]:
+        """Store the videos of a succeeded task, a few tasks at once; see `flows.save`. Returns their paths."""
         async with self._downloads:
-            return await self.hook.arun(flows.save(task, say=say), destination=destination)
+            return await self.client.run(flows.save(self.product, task, destination), log=log)
 
     # --- Creating
 
-    async def _step(self, request: SlotRequest, deadline: float, step: Step) -> Any:
-        """Do one step of a create: what concerns slots here, all else as the hook does it."""
+    async def _take(self, request: SlotRequest, deadline: float, step: flows.Step) -> Any:
+        """Take one step of a create. The dispatcher takes the steps that concern slots, the client all others."""
         match step:
-            case CheckCapacity():
+            case flows.CheckCapacity():
                 if not request.granted and not await self._turn(request, min(time.time() + PATIENCE, deadline)):
                     raise KlingSlotsFullError("all slots of the account are taken", code=1303, speaker="The queue")
                 return None
-            case Sleep(_, for_slot=True) if not request.granted:
+            case flows.Sleep(_, for_slot=True) if not request.granted:
                 await self._turn(request, deadline)
                 return time.time()
-            case Sleep(_, for_slot=True):  # a look was refused like that: its turn goes to others meanwhile
+            case flows.Sleep(_, for_slot=True):  # a lookup got code 1303: others use the grant meanwhile
                 self.slots.fail(request)
                 self._grant()
             case Call(safe=False):
                 return await self._create(request, step)
-        return await self.hook.astep(step)
+        return await self.client.take(step)
 
     async def _create(self, request: SlotRequest, call: Call[Any]) -> Any:
         external_id = str((call.body or {}).get("external_task_id"))
         self.poller.creating.add(external_id)
         try:
-            task = await self.hook.acall(call)
+            task = await self.client.send(call)
         except KlingSlotsFullError:
             self.slots.refuse(request, now=time.time())
-            self.poller.refused()
+            self.poller.timer.create_refused()
             raise
         except KlingBusyError as error:
             self.slots.hold_off(request, until=time.time() + (error.retry_after or flows.SLOT_PAUSE))
@@ -134,25 +123,25 @@ class Dispatcher:
             raise
         else:
             self.slots.accept(request, task.kling_task_id)
-            self.poller.know(task.kling_task_id, status=task.status)
+            self.poller.watch(task.kling_task_id, status=task.status)
             return task
         finally:
             self.poller.creating.discard(external_id)
             self._grant()
-            self.poller.slots_moved()
+            self.poller.timer.slots_changed()
 
     async def _turn(self, request: SlotRequest, until: float) -> bool:
-        """Wait in the queue until it is this request's turn; whether that was so in time. It keeps its place either way."""
+        """Wait in the queue for this request's turn, at most until `until`. Returns whether it came; if not, the place is kept."""
         if not request.queued and not request.granted:
             self._turns[request] = asyncio.get_running_loop().create_future()
             self.slots.join(request)
             self._grant()
-            self.poller.slots_moved()
+            self.poller.timer.slots_changed()
         turn = self._turns[request]
         await asyncio.wait([turn], timeout=max(0.0, until - time.time()))
         if turn.done():
             self._turns.pop(request, None)
-            turn.result()  # raises what has ended the waiting
+            turn.result()  # raises the error that has ended the wait
         return request.granted
 
     def _leave(self, request: SlotRequest) -> None:
@@ -161,7 +150,7 @@ class Dispatcher:
         self._grant()
 
     def _grant(self) -> None:
-        """Let those create whose turn it is."""
+        """Let requests create as long as there are slots for them."""
         while request := self.slots.grant(time.time()):
             self._turns[request].set_result(None)
 
@@ -170,15 +159,13 @@ class Dispatcher:
             if not turn.done():
                 turn.set_exception(copy.copy(error))
 
-    # --- Beginning and end
+    # --- Start and end
 
-    async def _begun(self) -> None:
-        async with self._beginning:
-            if self._runner is None or self._runner.done():
-                self.slots.most = await self.hook.most_slots()
-                # In a context of its own: its lines are not to land in the log of the trigger that came first.
-                loop = asyncio.get_running_loop()
-                self._runner = contextvars.Context().run(loop.create_task, self.poller.survive())
+    def _start(self) -> None:
+        if self._runner is None or self._runner.done():
+            # In a context of its own: its lines must not go to the log of the trigger that came first.
+            loop = asyncio.get_running_loop()
+            self._runner = contextvars.Context().run(loop.create_task, self.poller.run())
 
     async def close(self) -> None:
         """End the poller and the sessions."""
@@ -187,31 +174,36 @@ class Dispatcher:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._runner
             self._runner = None
-        await self.hook.aclose()
+        await self.client.close()
 
 
 @dataclass
 class _Shared:
-    dispatcher: Dispatcher
+    """A dispatcher and the number of its users. The first user connects; the others wait at the lock meanwhile."""
+
+    connecting: asyncio.Lock
+    dispatcher: Dispatcher | None = None
     users: int = 0
 
 
-_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _Shared]] = WeakKeyDictionary()
+_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, _Shared]] = WeakKeyDictionary()
 
 
 @contextlib.asynccontextmanager
-async def shared(kling_conn_id: str, make: Callable[[], Sender]) -> AsyncIterator[Dispatcher]:
-    """The dispatcher that everybody on this event loop uses for this connection; it ends with its last user."""
+async def shared(key: Hashable, product: Product, connect: Callable[[], Awaitable[AsyncClient]]) -> AsyncIterator[Dispatcher]:
+    """The dispatcher that all users on this event loop share under this key; it ends with its last user."""
     accounts = _shared.setdefault(asyncio.get_running_loop(), {})
-    account = accounts.get(kling_conn_id)
-    if account is None:
-        account = accounts[kling_conn_id] = _Shared(Dispatcher(make()))
+    account = accounts.setdefault(key, _Shared(asyncio.Lock()))
     account.users += 1
     try:
+        async with account.connecting:
+            if account.dispatcher is None:
+                account.dispatcher = Dispatcher(await connect(), product)
         yield account.dispatcher
     finally:
         account.users -= 1
         if not account.users:
-            if accounts.get(kling_conn_id) is account:
-                del accounts[kling_conn_id]
-            await account.dispatcher.close()
+            if accounts.get(key) is account:
+                del accounts[key]
+            if account.dispatcher is not None:
+                await account.dispatcher.close()

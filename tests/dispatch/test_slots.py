@@ -52,12 +52,12 @@ def test_slots_are_short_where_somebody_waits_for_one_to_become_free():
     queue(slots, 3)
     slots.grant(0.0)
     assert not slots.short  # the others wait for the answer to that create, and for nothing else
-    quota, own = Slots(), Slots(most=2)
+    quota, own = Slots(), Slots(max_concurrency=2)
     for limited in (quota, own):
         queue(limited, 5)
         served(limited, 2)
         assert limited.short
-    empty = Slots(most=2)
+    empty = Slots(max_concurrency=2)
     queue(empty, 2)
     served(empty, 2)
     assert not empty.short
@@ -88,7 +88,7 @@ def with_others(ours: int, others: int) -> Slots:
 
 def test_who_holds_more_than_all_others_leaves_a_slot_free_for_a_while():
     slots = with_others(7, 1)
-    slots.typical = 20.0
+    slots.fair_share.typical = 20.0
     slots.free_up("t0")
     assert slots.grant(100.0) is None
     assert slots.grant(101.9) is None
@@ -181,7 +181,7 @@ def test_kling_may_ask_for_fewer_requests():
 
 
 def test_who_leaves_gives_back_a_place_or_a_slot():
-    slots = Slots(most=1)
+    slots = Slots(max_concurrency=1)
     first, second, third = queue(slots, 3)
     assert slots.grant(0.0) is first
     slots.leave(second)

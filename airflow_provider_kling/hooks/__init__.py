@@ -1,6 +1,6 @@
-"""KlingHook: a Kling account as an Airflow connection names it.
+"""KlingHook, the Kling account of an Airflow connection, and the choice among several accounts.
 
-May import all of `errors`, `storage`, `api`, `client` and `dispatch`.
+May import `errors`, `redaction`, `storage`, `api`, `client` and `dispatch`.
 """
 
 from lazy_loader import attach_stub

@@ -1,6 +1,3 @@
 # The public names of this folder; `__init__.py` loads each when it is first used.
-from .accounts import conn_ids as conn_ids
-from .accounts import hook_of as hook_of
-from .accounts import shares_of as shares_of
-from .accounts import turn as turn
+from .accounts import account_of as account_of, hook_of as hook_of
 from .kling import KlingHook as KlingHook

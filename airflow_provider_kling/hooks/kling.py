@@ -1,4 +1,4 @@
-"""KlingHook: a Kling account, as an Airflow connection names it."""
+"""KlingHook: the Kling account of an Airflow connection."""
 
 from __future__ import annotations
 
@@ -6,62 +6,51 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import pendulum
-import tenacity
 from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
-from airflow_provider_kling import storage
 from airflow_provider_kling.api import (
     DEFAULT_PAGE_SIZE,
-    MAX_PAGE_SIZE,
+    EFFECTS,
     Call,
-    EffectRequest,
+    Product,
     ResourcePack,
     Task,
-    callback_task,
+    TaskRequest,
     costs_call,
     get_call,
     list_call,
 )
-from airflow_provider_kling.client import CheckCapacity, Flow, KlingSettings, LoadRequest, SaveVideo, Sleep, Step, Submission, flows
-from airflow_provider_kling.errors import (
-    KlingAnswerError,
-    KlingAuthError,
-    KlingError,
-    KlingSettingsError,
-    KlingSlotsFullError,
-    KlingTokenTimeError,
-)
+from airflow_provider_kling.client import KlingSettings, flows
+from airflow_provider_kling.errors import KlingError, KlingSettingsError
 from airflow_provider_kling.get_provider_info import UI_FIELD_BEHAVIOUR
+from airflow_provider_kling.hooks.callbacks import verified_task
 
 if TYPE_CHECKING:
-    from airflow.sdk import ObjectStoragePath
-
-    from airflow_provider_kling.client import AiohttpTransport, RequestsTransport
+    from airflow_provider_kling.client import AsyncClient, Client
     from airflow_provider_kling.dispatch import Dispatcher
 
 T = TypeVar("T")
 
 DEFAULT_CONN_ID = "kling_default"
 POLL_INTERVAL = 10.0  # seconds; tasks take minutes
-READ_TRIES = 5
-LONGEST_READ_PAUSE = 30.0  # seconds
 
 
 class KlingHook(BaseHook):
-    """Creates, finds and awaits Kling tasks, and saves their videos; each method has an async twin with an `a` in front.
+    """Creates, finds and awaits Kling tasks, and saves their videos. Each method has an async twin with the prefix `a`.
 
-    Reads are repeated over passing faults, with growing, jittered pauses from `retry_wait` seconds, and as long as the
-    server asks for. A create is never repeated blindly: `flows.create` says how. All errors are of `errors.KlingError`.
+    A read is repeated after a fault that may pass, with growing, jittered pauses from `retry_wait` seconds, or longer ones
+    if the server asks for them. A create is never repeated without a lookup (see `client.flows.create`). All errors are
+    KlingError. `product` is the Kling product to which the tasks belong.
 
-    The keys never leave this object but as bearer tokens to the API's own host.
+    The keys leave this object only as bearer tokens, and only to the API's host.
     """
 
     conn_name_attr = "kling_conn_id"
@@ -69,37 +58,44 @@ class KlingHook(BaseHook):
     conn_type = "kling"
     hook_name = "Kling AI"
 
-    def __init__(self, kling_conn_id: str = DEFAULT_CONN_ID, *, retry_wait: float = flows.RETRY_WAIT, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        kling_conn_id: str = DEFAULT_CONN_ID,
+        *,
+        retry_wait: float = flows.RETRY_WAIT,
+        product: Product = EFFECTS,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.kling_conn_id = kling_conn_id
         self.retry_wait = retry_wait
+        self.product = product
         self._settings: KlingSettings | None = None
-        self._transport: RequestsTransport | None = None
-        self._async_transports: WeakKeyDictionary[asyncio.AbstractEventLoop, AiohttpTransport] = WeakKeyDictionary()
-        self._last_token = ""
+        self._client: Client | None = None
+        self._async_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncClient] = WeakKeyDictionary()
 
     # --- Tasks
 
     def create_task(
         self,
-        request: EffectRequest,
+        request: TaskRequest,
         *,
         external_task_id: str | None = None,
         callback_url: str | None = None,
         adopt_existing: bool = False,
     ) -> Task:
-        """Make the task of this request, once, and return it as it is then.
+        """Create the task of this request once, and return it in its state after the create.
 
-        Without an `external_task_id` a random one is used, so that a lost answer still does not lead to a second task.
-        With `adopt_existing` a task of that id is looked for before anything is sent. A task found under the id is
-        returned instead of a new one, unless it failed: then the next id (`…-2`) is used.
-        Raises KlingSlotsFullError or KlingBusyError when nothing was made because the account is busy.
+        Without an `external_task_id`, a random one is used, so that even after a lost response no second task is created.
+        With `adopt_existing`, the id is looked up before anything is sent. A task that exists under the id is returned
+        instead of a new one, unless it failed: then the next id (`…-2`) is used.
+        Raises KlingSlotsFullError or KlingBusyError if nothing was created because the account is busy.
         """
         return self.run(self._create(request, external_task_id, callback_url, adopt_existing))
 
     async def acreate_task(
         self,
-        request: EffectRequest,
+        request: TaskRequest,
         *,
         external_task_id: str | None = None,
         callback_url: str | None = None,
@@ -108,73 +104,75 @@ class KlingHook(BaseHook):
         return await self.arun(self._create(request, external_task_id, callback_url, adopt_existing))
 
     def get_task(self, any_id: str) -> Task:
-        """The task with this Kling task id or external id; KlingTaskNotFound if there is none."""
-        return self._send(get_call(any_id))
+        """The task with this Kling task id or external id. Raises KlingTaskNotFound if there is none."""
+        return self.get_conn().send(get_call(self.product, any_id))
 
     async def aget_task(self, any_id: str) -> Task:
-        return await self.acall(get_call(any_id))
+        return await (await self.aget_conn()).send(get_call(self.product, any_id))
 
     def find_task(self, external_id: str) -> Task | None:
         """The task with this external id, if there is one."""
-        return self.run(flows.find(external_id))
+        return self.run(flows.find(self.product, external_id))
 
     async def afind_task(self, external_id: str) -> Task | None:
-        return await self.arun(flows.find(external_id))
+        return await self.arun(flows.find(self.product, external_id))
 
     def list_tasks(self, page_num: int = 1, page_size: int = DEFAULT_PAGE_SIZE) -> list[Task]:
-        """One page of the account's tasks (1 to 1000, of 1 to 500), in no order that may be relied on."""
-        return self._send(list_call(page_num=page_num, page_size=page_size))
+        """Page 1 to 1000 of the account's tasks, with 1 to 500 tasks on a page. Do not rely on their order."""
+        return self.get_conn().send(list_call(self.product, page_num=page_num, page_size=page_size))
 
     async def alist_tasks(self, page_num: int = 1, page_size: int = DEFAULT_PAGE_SIZE) -> list[Task]:
-        return await self.acall(list_call(page_num=page_num, page_size=page_size))
+        return await (await self.aget_conn()).send(list_call(self.product, page_num=page_num, page_size=page_size))
 
     def wait_for_task(self, kling_task_id: str, *, timeout: float = 3600.0, poll_interval: float = POLL_INTERVAL) -> Task:
-        """The task, once it has succeeded or failed; KlingTimeoutError after `timeout` seconds."""
-        return self.run(flows.wait(kling_task_id, deadline=time.time() + timeout, poll_interval=poll_interval, say=self.log.info))
+        """Wait until the task has succeeded or failed, and return it. Raises KlingTimeoutError after `timeout` seconds."""
+        deadline = time.time() + timeout
+        return self.run(flows.wait(self.product, kling_task_id, deadline=deadline, poll_interval=poll_interval))
 
     async def await_for_task(self, kling_task_id: str, *, timeout: float = 3600.0, poll_interval: float = POLL_INTERVAL) -> Task:
-        async with self.dispatched(self.kling_conn_id) as account:
-            return await account.wait(kling_task_id, deadline=time.time() + timeout, poll_interval=poll_interval, say=self.log.info)
+        deadline = time.time() + timeout
+        async with self.dispatched(self.kling_conn_id, self.product) as account:
+            return await account.wait(kling_task_id, deadline=deadline, poll_interval=poll_interval, log=self.log.info)
 
     def save_videos(self, task: Task, destination: str) -> list[str]:
-        """Store the videos of a succeeded task under this folder or URI; returns their paths, in order.
+        """Save the videos of a succeeded task under this folder or URI. Returns their paths, in order.
 
-        A file that is there already is not loaded again. Raises KlingDownloadError; a dead link is renewed first.
+        An existing file is not downloaded again, and a dead link is renewed once. Raises KlingDownloadError.
         """
-        return self.run(flows.save(task, say=self.log.info), destination=destination)
+        return self.run(flows.save(self.product, task, destination))
 
     async def asave_videos(self, task: Task, destination: str) -> list[str]:
-        return await self.arun(flows.save(task, say=self.log.info), destination=destination)
+        return await self.arun(flows.save(self.product, task, destination))
 
     def read_callback(self, body: bytes, headers: Mapping[str, str]) -> Task:
-        """The task in a callback that Kling posted, its signature proved with the connection's `webhook_secret`.
+        """The task in a callback from Kling, after its signature is verified with the connection's `webhook_secret`.
 
         Raises KlingSettingsError without a secret, KlingAnswerError for a signature that is wrong or older than five
-        minutes, and for a body that is no task. Callbacks come repeated, late and in disorder: ask for the task before
+        minutes, and for a body that is not a task. Callbacks can be repeated, late or out of order: query the task before
         money or files depend on it.
         """
-        return _proved(self.settings, self.kling_conn_id, body, headers)
+        return verified_task(self.settings, body, headers)
 
     async def aread_callback(self, body: bytes, headers: Mapping[str, str]) -> Task:
-        return _proved(await self.asettings(), self.kling_conn_id, body, headers)
+        return verified_task(await self.asettings(), body, headers)
 
     # --- Account
 
     def get_resource_packs(
         self, start: pendulum.DateTime | None = None, end: pendulum.DateTime | None = None, name: str | None = None
     ) -> list[ResourcePack]:
-        """The account's resource packs of a span of time (default: the last year). At most one call per second."""
-        return self._send(_costs(start, end, name))
+        """The account's resource packs of a period (default: the last year). At most one call per second."""
+        return self.get_conn().send(_packs_call(start, end, name))
 
     async def aget_resource_packs(
         self, start: pendulum.DateTime | None = None, end: pendulum.DateTime | None = None, name: str | None = None
     ) -> list[ResourcePack]:
-        return await self.acall(_costs(start, end, name))
+        return await (await self.aget_conn()).send(_packs_call(start, end, name))
 
     def test_connection(self) -> tuple[bool, str]:
-        """Whether the credentials work, and in words what is wrong if not. Reads one task of the list; spends nothing."""
+        """Whether the credentials work, and a text: if they do not, what is wrong. Reads one task, which costs nothing."""
         try:
-            self._send(list_call(page_size=1), tries=1)
+            self.get_conn().send(list_call(self.product, page_size=1), tries=1)
             return True, f"Kling accepts the credentials at {self.settings.base_url}."
         except KlingError as error:
             return False, str(error)
@@ -183,7 +181,7 @@ class KlingHook(BaseHook):
 
     async def atest_connection(self) -> tuple[bool, str]:
         try:
-            await self.acall(list_call(page_size=1), tries=1)
+            await (await self.aget_conn()).send(list_call(self.product, page_size=1), tries=1)
             return True, f"Kling accepts the credentials at {(await self.asettings()).base_url}."
         except KlingError as error:
             return False, str(error)
@@ -192,50 +190,82 @@ class KlingHook(BaseHook):
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """The connection form of Airflow 3.1; from 3.2 on the provider's metadata makes it."""
+        """The connection form of Airflow 3.1. Airflow 3.2 and later use the provider's metadata."""
         return UI_FIELD_BEHAVIOUR
 
-    # --- Settings and sessions
+    # --- Settings and clients
 
     @property
     def settings(self) -> KlingSettings:
-        """The connection, read once. KlingInputError where it cannot work."""
+        """The settings of the connection, which is read once. Raises KlingInputError if it cannot work."""
         if self._settings is None:
-            with self._defined():
+            with self._convert_missing():
                 self._settings = KlingSettings.of(self.get_connection(self.kling_conn_id))
         return self._settings
 
     async def asettings(self) -> KlingSettings:
-        """The same, where an event loop must not be blocked."""
+        """The same settings, read without blocking the event loop."""
         if self._settings is None:
             from airflow.providers.common.compat.connection import get_async_connection
 
-            with self._defined():
+            with self._convert_missing():
                 self._settings = KlingSettings.of(await get_async_connection(self.kling_conn_id, self))
         return self._settings
 
-    async def most_slots(self) -> int | None:
-        """How many slots the connection's user lets be used."""
-        return (await self.asettings()).max_concurrency
+    @contextlib.contextmanager
+    def _convert_missing(self) -> Iterator[None]:
+        """Raise KlingSettingsError if the connection is not defined: the results of rows report only a KlingError."""
+        try:
+            yield
+        except AirflowNotFoundException as error:
+            raise KlingSettingsError(f"Connection {self.kling_conn_id!r} is not defined; wanted is one of type kling.") from error
 
-    def get_conn(self) -> RequestsTransport:
-        """The keep-alive sessions of this hook."""
-        from airflow_provider_kling.client import RequestsTransport
+    def get_conn(self) -> Client:
+        """The client of this hook. Its sessions are kept alive."""
+        if self._client is None:
+            from airflow_provider_kling.client import Attempts, Client
 
-        if self._transport is None:
-            self._transport = RequestsTransport(self.settings)
-        return self._transport
+            attempts = Attempts(self.settings, retry_wait=self.retry_wait, hide=mask_secret)
+            self._client = Client(attempts, log=self.log.info)
+        return self._client
+
+    async def aget_conn(self) -> AsyncClient:
+        """The client of this hook for the running event loop."""
+        from airflow_provider_kling.client import AsyncClient, Attempts
+
+        settings = await self.asettings()
+        loop = asyncio.get_running_loop()
+        if loop not in self._async_clients:
+            attempts = Attempts(settings, retry_wait=self.retry_wait, hide=mask_secret)
+            self._async_clients[loop] = AsyncClient(attempts, log=self.log.info)
+        return self._async_clients[loop]
+
+    def run(self, flow: flows.Flow[T]) -> T:
+        """Run a flow to its end, and return its result."""
+        return self.get_conn().run(flow)
+
+    async def arun(self, flow: flows.Flow[T]) -> T:
+        return await (await self.aget_conn()).run(flow)
+
+    @classmethod
+    def dispatched(
+        cls, kling_conn_id: str = DEFAULT_CONN_ID, product: Product = EFFECTS
+    ) -> AbstractAsyncContextManager[Dispatcher]:
+        """The account's dispatcher, shared by all of this event loop: one queue for the slots, one poller for all waiters."""
+        from airflow_provider_kling.dispatch import shared  # a worker that only defers does not need it
+
+        return shared((kling_conn_id, product.name), product, lambda: cls(kling_conn_id, product=product).aget_conn())
 
     def close(self) -> None:
-        """End the sessions. The hook can be used again."""
-        if self._transport is not None:
-            self._transport.close()
-            self._transport = None
+        """Close the sessions. The hook opens new ones when it is used again."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
 
     async def aclose(self) -> None:
-        """End the sessions of this event loop."""
-        if transport := self._async_transports.pop(asyncio.get_running_loop(), None):
-            await transport.close()
+        """Close the sessions of this event loop."""
+        if client := self._async_clients.pop(asyncio.get_running_loop(), None):
+            await client.close()
 
     def __enter__(self) -> KlingHook:
         return self
@@ -249,216 +279,18 @@ class KlingHook(BaseHook):
     async def __aexit__(self, *exc: object) -> None:
         await self.aclose()
 
-    # --- Driving flows
-
-    @classmethod
-    def dispatched(cls, kling_conn_id: str = DEFAULT_CONN_ID) -> AbstractAsyncContextManager[Dispatcher]:
-        """The account as all of this event loop share it: one queue for its slots, one poller for all who wait."""
-        from airflow_provider_kling.dispatch import dispatcher  # of no use to a worker that defers
-
-        return dispatcher.shared(kling_conn_id, lambda: cls(kling_conn_id))
-
-    def run(self, steps: Flow[T], *, destination: str = "") -> T:
-        """Do the steps of a flow, one after the other, and return what it comes to."""
-        step = next(steps, None)
-        try:
-            while True:
-                try:
-                    done = self._do(step, destination)
-                except KlingError as error:
-                    step = steps.throw(error)
-                else:
-                    step = steps.send(done)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-
-    async def arun(self, steps: Flow[T], *, destination: str = "", do: Callable[[Step], Awaitable[Any]] | None = None) -> T:
-        """The same on an event loop. Flow are done by `do`, if it is given, instead of `astep`."""
-        step = next(steps, None)
-        try:
-            while True:
-                try:
-                    done = await (do(step) if do and step else self.astep(step, destination))
-                except KlingError as error:
-                    step = steps.throw(error)
-                else:
-                    step = steps.send(done)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-
-    def _do(self, step: Step | None, destination: str) -> Any:
-        match step:
-            case Call():
-                return self._send(step)
-            case CheckCapacity():
-                if self.settings.max_concurrency:
-                    self._check_room(self._send(list_call(page_size=MAX_PAGE_SIZE)))
-                return None
-            case Sleep(seconds):
-                time.sleep(seconds)
-                return time.time()
-            case LoadRequest(read):
-                return read()
-            case SaveVideo(url, name):
-                return self._save(url, storage.storage_path(destination) / name)
-        raise TypeError(f"not a step: {step!r}")
-
-    async def astep(self, step: Step | None, destination: str = "") -> Any:
-        """Do one step of a flow, and bring what comes of it."""
-        match step:
-            case Call():
-                return await self.acall(step)
-            case CheckCapacity():
-                if (await self.asettings()).max_concurrency:
-                    self._check_room(await self.acall(list_call(page_size=MAX_PAGE_SIZE)))
-                return None
-            case Sleep(seconds):
-                await asyncio.sleep(seconds)
-                return time.time()
-            case LoadRequest(read):
-                return await asyncio.to_thread(read)
-            case SaveVideo(url, name):
-                return await self._asave(url, storage.storage_path(destination) / name)
-        raise TypeError(f"not a step: {step!r}")
-
     def _create(
-        self, request: EffectRequest, external_task_id: str | None, callback_url: str | None, adopt_existing: bool
-    ) -> Flow[Task]:
-        submission = Submission(
-            request=request, external_id=external_task_id or f"kling-{uuid.uuid4().hex}", callback_url=callback_url
+        self, request: TaskRequest, external_task_id: str | None, callback_url: str | None, adopt_existing: bool
+    ) -> flows.Flow[Task]:
+        submission = flows.Submission(
+            request=request,
+            external_id=external_task_id or f"kling-{uuid.uuid4().hex}",
+            callback_url=callback_url,
+            adopt_existing=adopt_existing,
         )
-        return flows.create(submission, adopt_existing=adopt_existing, say=self.log.info, retry_wait=self.retry_wait)
-
-    def _check_room(self, tasks: list[Task]) -> None:
-        """Refuse a create where the account's tasks already fill `max_concurrency`, as Kling refuses one without a slot.
-
-        It counts before it creates: of several processes that do so in the same moment, each may come to one more.
-        """
-        most, running = self.settings.max_concurrency, sum(not task.done for task in tasks)
-        if most is not None and running >= most:
-            message = f"max_concurrency is {most}, and {running} tasks are running"
-            raise KlingSlotsFullError(message, code=1303, speaker=f"Connection {self.kling_conn_id}")
-
-    # --- One step
-
-    def _send(self, call: Call[T], *, tries: int = READ_TRIES) -> T:
-        transport = self.get_conn()
-        with self._explained():
-            for attempt in tenacity.Retrying(**self._policy(tries if call.safe else 1)):
-                with attempt:
-                    return call.read(transport.send(call, self._token()))
-        raise AssertionError("unreachable")
-
-    async def acall(self, call: Call[T], *, tries: int = READ_TRIES) -> T:
-        """What the API answers to one call; a read is tried so often, a create once."""
-        transport = await self._aget_conn()
-        with self._explained():
-            async for attempt in tenacity.AsyncRetrying(**self._policy(tries if call.safe else 1)):
-                with attempt:
-                    return call.read(await transport.send(call, self._token()))
-        raise AssertionError("unreachable")
-
-    def _save(self, url: str, path: ObjectStoragePath) -> str:
-        if storage.is_there(path):
-            self.log.info("%s is there already.", storage.shown(path))
-            return storage.shown(path)
-        for attempt in tenacity.Retrying(**self._policy(READ_TRIES)):
-            with attempt, storage.writing_video(path) as file:
-                self.get_conn().fetch(url, file.write)
-        self.log.info("Saved %s.", storage.shown(path))
-        return storage.shown(path)
-
-    async def _asave(self, url: str, path: ObjectStoragePath) -> str:
-        if await asyncio.to_thread(storage.is_there, path):
-            return storage.shown(path)
-        transport = await self._aget_conn()
-        async for attempt in tenacity.AsyncRetrying(**self._policy(READ_TRIES)):
-            with attempt:
-                async with storage.awriting_video(path) as file:
-                    await transport.fetch(url, file.write)
-        self.log.info("Saved %s.", storage.shown(path))
-        return storage.shown(path)
-
-    def _policy(self, tries: int) -> dict[str, Any]:
-        """How often in all, and how long apart, one step is tried. A token's time is mended once on top of that."""
-        renewed = False
-
-        def again(state: tenacity.RetryCallState) -> bool:
-            nonlocal renewed
-            error = state.outcome.exception() if state.outcome else None
-            if isinstance(error, KlingTokenTimeError):
-                was, renewed = renewed, True
-                return not was and self.settings.credentials.forget()
-            return isinstance(error, KlingError) and error.retryable and state.attempt_number < tries
-
-        def pause(state: tenacity.RetryCallState) -> float:
-            error = state.outcome.exception() if state.outcome else None
-            if isinstance(error, KlingTokenTimeError):
-                return 0.0
-            return max(getattr(error, "retry_after", None) or 0.0, growing(state))
-
-        growing = tenacity.wait_random_exponential(multiplier=self.retry_wait, max=LONGEST_READ_PAUSE)
-        return {"retry": again, "wait": pause, "reraise": True}
-
-    def _token(self) -> str:
-        token = self.settings.credentials.token(time.time())
-        if token != self._last_token:
-            mask_secret(token)
-            self._last_token = token
-        return token
-
-    @contextlib.contextmanager
-    def _defined(self) -> Iterator[None]:
-        """A connection that is nowhere defined is an error of ours too, with a word for the row."""
-        try:
-            yield
-        except AirflowNotFoundException as error:
-            raise KlingSettingsError(f"Connection {self.kling_conn_id!r} is not defined; wanted is one of type kling.") from error
-
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        """A new token was refused as well: say how far the clocks are apart, as far as the answer tells."""
-        try:
-            yield
-        except KlingTokenTimeError as error:
-            advice = error.advice
-            if error.server_time is not None and self.settings.credentials.forget():
-                ahead = time.time() - error.server_time.timestamp()
-                side = "ahead of" if ahead > 0 else "behind"
-                clock = f"this machine's clock is {abs(ahead):.0f} s {side} the server's"
-                advice = f"A newly signed token was refused as well; {clock}. {advice}"
-            raise KlingAuthError(
-                error.message, code=error.code, http_status=error.http_status, request_id=error.request_id, advice=advice
-            ) from error
-
-    async def _aget_conn(self) -> AiohttpTransport:
-        from airflow_provider_kling.client import AiohttpTransport
-
-        settings = await self.asettings()
-        loop = asyncio.get_running_loop()
-        if loop not in self._async_transports:
-            self._async_transports[loop] = AiohttpTransport(settings)
-        return self._async_transports[loop]
+        return flows.create(self.product, submission, retry_wait=self.retry_wait)
 
 
-def _proved(settings: KlingSettings, conn_id: str, body: bytes, headers: Mapping[str, str]) -> Task:
-    if not settings.webhook_secret:
-        raise KlingSettingsError(
-            f"Connection {conn_id!r} has no webhook_secret; wanted is the one that Kling signs callbacks with."
-        )
-    try:
-        from standardwebhooks import Webhook, WebhookVerificationError
-    except ImportError as error:
-        raise KlingSettingsError("Reading callbacks needs standardwebhooks: install airflow-provider-kling[webhooks].") from error
-    try:
-        Webhook(settings.webhook_secret).verify(body, dict(headers), json_parse=False)
-    except (WebhookVerificationError, ValueError) as error:
-        refused = KlingAnswerError(f"A callback is not signed as it should be: {error}.")
-        refused.retryable = False
-        raise refused from error
-    return callback_task(body)
-
-
-def _costs(start: pendulum.DateTime | None, end: pendulum.DateTime | None, name: str | None) -> Call[list[ResourcePack]]:
+def _packs_call(start: pendulum.DateTime | None, end: pendulum.DateTime | None, name: str | None) -> Call[list[ResourcePack]]:
     end = end or pendulum.now("UTC")
     return costs_call(start=start or end.subtract(years=1), end=end, name=name)

@@ -1,4 +1,4 @@
-"""Several accounts for one load: shared by their slots, and each submission true to the account that has made its task."""
+"""Several accounts that share a load by their slots: each submission stays in the account that has its task."""
 
 from __future__ import annotations
 
@@ -14,10 +14,8 @@ from airflow.sdk import DAG
 from task_runs import FakeAirflow
 
 from airflow_provider_kling.batch import QUEUED
-from airflow_provider_kling.dispatch import durations as pace
+from airflow_provider_kling.dispatch import schedule
 from airflow_provider_kling.emulator import KlingEmulator
-from airflow_provider_kling.errors import KlingInputError
-from airflow_provider_kling.hooks import conn_ids, turn
 from airflow_provider_kling.operators import KlingEffectBatchOperator, KlingEffectOperator
 from airflow_provider_kling.sensors import KlingTaskSensor
 
@@ -26,21 +24,21 @@ URL = "https://example.com/portrait.jpg"
 
 
 @pytest.fixture
-def two(monkeypatch) -> Iterator[tuple[KlingEmulator, KlingEmulator]]:
+def accounts(monkeypatch) -> Iterator[tuple[KlingEmulator, KlingEmulator]]:
     """Two accounts, named by the connections kling_a and kling_b."""
-    monkeypatch.setattr(pace, "FIRST_LOOK", 0.2)
+    monkeypatch.setattr(schedule, "FIRST_POLL", 0.2)
     with KlingEmulator(videos="clip", duration=0.2) as a, KlingEmulator(videos="clip", duration=0.2) as b:
         for name, kling in zip("AB", (a, b), strict=True):
             monkeypatch.setenv(f"AIRFLOW_CONN_KLING_{name}", kling.connection())
         yield a, b
 
 
-def share(monkeypatch, **slots: int) -> None:
-    """Say in the connections how many slots each account has."""
-    for name, most in slots.items():
+def limit_slots(monkeypatch, **slots: int) -> None:
+    """Set `max_concurrency` in the connections."""
+    for name, limit in slots.items():
         variable = f"AIRFLOW_CONN_KLING_{name.upper()}"
         connection = json.loads(os.environ[variable])
-        extra = json.loads(connection.get("extra") or "{}") | {"max_concurrency": most}
+        extra = json.loads(connection.get("extra") or "{}") | {"max_concurrency": limit}
         monkeypatch.setenv(variable, json.dumps(connection | {"extra": json.dumps(extra)}))
 
 
@@ -72,137 +70,113 @@ def results(tmp_path) -> list[dict]:
     return [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
 
 
-# --- Whose turn it is
-
-
-@pytest.mark.parametrize(
-    ("given", "ids"), [("a", ["a"]), ("a, b", ["a", "b"]), (["a", "b", "a"], ["a", "b"]), (("b", "a"), ["b", "a"])]
-)
-def test_accounts_are_a_text_or_a_list(given, ids):
-    assert conn_ids(given) == ids
-
-
-@pytest.mark.parametrize("given", ["", ",", "a,,b", [], [None], ["a", ""]])
-def test_what_names_no_account_is_said(given):
-    with pytest.raises(KlingInputError, match="wanted is the id of a connection"):
-        conn_ids(given)
-
-
-def test_each_account_has_its_share_evenly_mixed():
-    order = [turn(place, [3, 1]) for place in range(8)]
-    assert Counter(order) == {0: 6, 1: 2}
-    assert Counter(order[:4]) == Counter(order[4:]) == {0: 3, 1: 1}
-    assert Counter(turn(place, [100_000, 300_000]) for place in range(1000)) == {0: 250, 1: 750}
-    assert {turn(f"airflow-{number}", [1, 1]) for number in range(50)} == {0, 1}
-
-
-# --- One row each
+# --- Operators and sensors
 
 
 @pytest.mark.parametrize("deferrable", [False, True])
-def test_mapped_rows_take_turns_and_end_with_their_account(two, tmp_path, deferrable):
+def test_mapped_rows_alternate_between_accounts_and_finish_there(accounts, tmp_path, deferrable):
     for index in range(6):
         airflow = FakeAirflow(map_index=index)
         task = operator(image=f"{URL}?{index}", wait_for_completion=True, save_to=str(tmp_path), deferrable=deferrable)
         assert airflow.finish(task).state == "success"
-    assert [len(kling.ledger) for kling in two] == [3, 3]
-    assert [len(kling.requests("video")) for kling in two] == [3, 3]
+    assert [len(kling.ledger) for kling in accounts] == [3, 3]
+    assert [len(kling.requests("video")) for kling in accounts] == [3, 3]
 
 
-def test_shares_are_those_of_max_concurrency(two, monkeypatch):
-    share(monkeypatch, a=2, b=1)
+def test_shares_are_those_of_max_concurrency(accounts, monkeypatch):
+    limit_slots(monkeypatch, a=2, b=1)
     for index in range(6):
         assert FakeAirflow(map_index=index).finish(operator(image=f"{URL}?{index}")).state == "success"
-    assert [len(kling.ledger) for kling in two] == [4, 2]
+    assert [len(kling.ledger) for kling in accounts] == [4, 2]
 
 
-def test_max_concurrency_in_one_connection_alone_is_said(two, monkeypatch):
-    share(monkeypatch, a=2)
+def test_max_concurrency_in_only_one_connection_is_an_error(accounts, monkeypatch):
+    limit_slots(monkeypatch, a=2)
     run = FakeAirflow(map_index=0).run(operator())
     assert run.state == "failed"
     assert "only kling_a has max_concurrency; set it in all of them, or in none" in str(run.error)
 
 
 @pytest.mark.parametrize("deferrable", [False, True])
-def test_a_retry_finds_the_task_whatever_the_list_has_become(two, deferrable):
+def test_a_retry_finds_the_task_after_the_list_of_accounts_has_changed(accounts, deferrable):
     assert FakeAirflow(map_index=0).finish(operator(deferrable=deferrable)).state == "success"
-    (task,) = two[0].ledger
+    (task,) = accounts[0].ledger
     again = FakeAirflow(map_index=0, try_number=2)
     assert again.finish(operator(kling_conn_id="kling_b, kling_a", deferrable=deferrable)).state == "success"
     assert again.result == task["kling_task_id"]
-    assert not two[1].ledger
+    assert not accounts[1].ledger
 
 
-def test_a_retry_makes_nothing_while_one_account_cannot_be_asked(two):
+def test_a_retry_creates_nothing_while_one_account_cannot_be_queried(accounts):
     assert FakeAirflow(map_index=0).finish(operator()).state == "success"
-    two[0].fault(503, times=None)
+    accounts[0].fault(503, times=None)
     again = FakeAirflow(map_index=0, try_number=2).run(operator(kling_conn_id="kling_b,kling_a"))
     assert again.state in ("failed", "up_for_retry")
-    assert not two[1].ledger
+    assert not accounts[1].ledger
 
 
 @pytest.mark.parametrize("deferrable", [False, True])
-def test_a_sensor_asks_who_knows_the_task(two, tmp_path, deferrable):
+def test_a_sensor_finds_the_account_that_has_the_task(accounts, tmp_path, deferrable):
     airflow = FakeAirflow(map_index=1)
     assert airflow.finish(operator()).state == "success"
-    assert len(two[1].ledger) == 1
-    waiting = FakeAirflow(map_index=1)
-    assert waiting.finish(sensor(kling_task_id=airflow.result, save_to=str(tmp_path), deferrable=deferrable)).state == "success"
-    assert waiting.result["kling_task_id"] == airflow.result
+    assert len(accounts[1].ledger) == 1
+    sensing = FakeAirflow(map_index=1)
+    assert sensing.finish(sensor(kling_task_id=airflow.result, save_to=str(tmp_path), deferrable=deferrable)).state == "success"
+    assert sensing.result["kling_task_id"] == airflow.result
 
 
-def test_a_sensor_says_that_no_account_knows_the_task(two):
+def test_a_sensor_reports_that_no_account_has_the_task(accounts):
     run = FakeAirflow().run(sensor(kling_task_id="178900000000000000"))
     assert run.state == "failed"
     assert "no task has the id" in str(run.error)
 
 
-# --- A manifest
+# --- Batches
 
 
-def test_a_batch_shares_its_rows(two, tmp_path, monkeypatch):
-    share(monkeypatch, a=3, b=1)
+def test_a_batch_distributes_its_rows_by_share(accounts, tmp_path, monkeypatch):
+    limit_slots(monkeypatch, a=3, b=1)
     airflow = FakeAirflow()
     assert airflow.finish(batch(tmp_path, 40)).state == "success"
     assert airflow.result["succeed"] == 40
-    assert [len(kling.ledger) for kling in two] == [30, 10]
+    assert [len(kling.ledger) for kling in accounts] == [30, 10]
 
 
-def test_a_batch_that_runs_again_takes_each_task_from_its_account(two, tmp_path):
+def test_a_second_run_of_a_batch_adopts_each_task_in_its_account(accounts, tmp_path):
     assert FakeAirflow().finish(batch(tmp_path, 10)).state == "success"
-    paid = {task["kling_task_id"] for kling in two for task in kling.ledger}
+    paid = {task["kling_task_id"] for kling in accounts for task in kling.ledger}
     (tmp_path / "out" / "results.jsonl").unlink()
     again = FakeAirflow(try_number=2)
     assert again.finish(batch(tmp_path, 10, kling_conn_id="kling_b,kling_a")).state == "success"
     assert {line["kling_task_id"] for line in results(tmp_path)} == paid
-    assert sum(len(kling.ledger) for kling in two) == 10
+    assert sum(len(kling.ledger) for kling in accounts) == 10
 
 
-def test_an_account_without_a_slot_does_not_keep_the_other_from_working(two, tmp_path):
+def test_an_account_without_a_free_slot_does_not_delay_the_other(accounts, tmp_path):
     rows = 2 * QUEUED + 20
-    two[0].occupy(two[0].settings.slots)
+    accounts[0].occupy(accounts[0].settings.slots)
     ended = threading.Event()
 
-    def free_it() -> int:
-        """When the other account has made all its rows; how many this one had made by then."""
-        while len(two[1].ledger) < rows // 2 and not ended.wait(0.05):
+    def free_the_first() -> int:
+        """Free the first account after the second has created all its tasks. Returns how many the first had created."""
+        while len(accounts[1].ledger) < rows // 2 and not ended.wait(0.05):
             pass
-        made = len(two[0].ledger)
-        two[0].occupy(0)
-        return made
+        created = len(accounts[0].ledger)
+        accounts[0].occupy(0)
+        return created
 
-    with ThreadPoolExecutor(1) as elsewhere:
-        made = elsewhere.submit(free_it)
+    with ThreadPoolExecutor(1) as executor:
+        created = executor.submit(free_the_first)
         run = FakeAirflow().finish(batch(tmp_path, rows, timeout=120))
         ended.set()
     assert run.state == "success", run.error
-    assert made.result() == 0
-    assert [len(kling.ledger) for kling in two] == [rows // 2, rows // 2]
+    assert created.result() == 0
+    assert [len(kling.ledger) for kling in accounts] == [rows // 2, rows // 2]
 
 
-def test_an_account_that_is_refused_ends_its_own_rows_only(two, tmp_path):
-    two[0].configure(api_key=["another"])
+def test_refused_credentials_fail_only_the_rows_of_their_account(accounts, tmp_path):
+    accounts[0].configure(api_key=["another"])
     run = FakeAirflow().finish(batch(tmp_path, 10))
     assert run.state == "failed"
     assert Counter(line["status"] for line in results(tmp_path)) == {"succeed": 5, "error": 5}
-    assert len(two[1].ledger) == 5
+    assert len(accounts[1].ledger) == 5

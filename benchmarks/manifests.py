@@ -1,7 +1,7 @@
-"""A manifest's way through the batch: `python manifests.py read|batch <rows>` prints JSON.
+"""Measures a large manifest: `python manifests.py read|batch <rows>` prints JSON.
 
-`read` reads and checks all rows. `batch` runs KlingEffectBatchOperator's task over them, in a process of its own, whose
-greatest memory counts.
+`read` reads and checks all rows. `batch` runs the task of a KlingEffectBatchOperator over them and measures the peak memory
+of this process.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from typing import Any
 
 import paths  # noqa: F401 - for task_runs
 from accounts import Load, open_account
-from machine import process_of
+from machine import newest_child
 
-SECONDS = 5.0  # of a Kling task
+SECONDS = 5.0  # that a Kling task takes
 
 
-def written(folder: Path, rows: int) -> Path:
+def write_manifest(folder: Path, rows: int) -> Path:
     path = folder / "manifest.csv"
     with path.open("w") as file:
         file.write("id,effect_scene,image\n")
@@ -33,12 +33,12 @@ def written(folder: Path, rows: int) -> Path:
 
 
 def read(rows: int, folder: Path) -> dict[str, Any]:
-    from airflow_provider_kling.results import opened
+    from airflow_provider_kling.manifests import ManifestFile
 
-    path = written(folder, rows)
+    path = write_manifest(folder, rows)
     started = time.perf_counter()
-    with opened(str(path), format=None, strict=False) as found:
-        count = sum(1 for _ in found(None))
+    with ManifestFile(str(path)) as manifest:
+        count = sum(1 for _ in manifest.rows())
     took = time.perf_counter() - started
     return {"rows": count, "took": round(took, 2), "rows_per_second": round(count / took)}
 
@@ -49,12 +49,12 @@ def batch(rows: int, folder: Path) -> dict[str, Any]:
 
     from airflow_provider_kling.operators import KlingEffectBatchOperator
 
-    path = written(folder, rows)
+    path = write_manifest(folder, rows)
     kling = open_account(Load(rows, SECONDS))
     try:
         os.environ["AIRFLOW_CONN_KLING_DEFAULT"] = kling.connection()
         started, cpu = time.perf_counter(), time.process_time()
-        emulator = process_of("airflow_provider_kling.emulator")
+        emulator = newest_child("airflow_provider_kling.emulator")
         emulator_cpu = sum(emulator.cpu_times()[:2])
         with DAG("benchmark"):
             operator = KlingEffectBatchOperator(task_id="batch", manifest=str(path), results=str(folder / "out"), save_to=None)

@@ -1,6 +1,6 @@
 """The engine of a whole manifest in one Airflow task.
 
-May import everything below `hooks`, and `hooks`.
+May import `hooks` and everything below it.
 """
 
 from lazy_loader import attach_stub

@@ -1,4 +1,4 @@
-"""What a batch is to do, and how it ended: plain values, which go into a trigger's row and come back in its event."""
+"""What a batch does and how it ended: plain values, which fit into a trigger's row and its event."""
 
 from __future__ import annotations
 
@@ -12,9 +12,16 @@ from airflow_provider_kling.manifests import BadRow, Row
 
 @dataclass(frozen=True, kw_only=True)
 class BatchJob:
-    """A manifest for which videos are asked.
+    """A manifest whose videos are to be made, and how.
 
-    `deadline` is in Unix seconds; `tries` the number of Airflow's try; several connections are separated by commas.
+    The fields are arguments of `KlingBatchTrigger`, so rows in Airflow's database hold them: their names must stay.
+
+    - `manifest`, `results`, `save_to`: paths or URIs of the manifest, of the folder for results, and of that for videos.
+    - `dag_id`, `run_id`, `task_id`: of the Airflow task; with a row's id they make the row's external id.
+    - `kling_conn_id`: one connection id, or several separated by commas.
+    - `deadline`: Unix seconds. Nothing is created after it, and no task is awaited longer.
+    - `shard`: text like `3/10`; None for all rows.
+    - `tries`: the number of the Airflow task's current try. A row whose tasks fail gets at most so many of them.
     """
 
     manifest: str
@@ -36,20 +43,20 @@ class BatchJob:
 
 @dataclass(kw_only=True)
 class BatchOutcome:
-    """How a batch ended: rows by status, and what a further try may mend."""
+    """How a batch ended: how many rows have which status, and what another try may change."""
 
-    counts: Mapping[str, int] = field(default_factory=dict)
-    running: int = 0  # tasks that go on at Kling, past the deadline
-    not_begun: int = 0  # rows that were not asked for before the deadline
-    may_pass: int = 0  # rows with an error that may pass
-    left: int = 0  # rows that only a worker can do
-    stopped: KlingError | None = None  # what has ended all rows
+    counts: Mapping[str, int] = field(default_factory=dict)  # rows by the status of their result
+    running: int = 0  # rows whose tasks still run at Kling past the deadline
+    not_created: int = 0  # rows without a task at the deadline
+    retryable: int = 0  # rows with an error that may not occur again
+    for_worker: int = 0  # rows that only a worker can process, since the triggerer may not read their images
+    stopped_by: KlingError | None = None  # the error that ended all rows of an account
 
 
 def shard_of(shard: Any) -> tuple[int, int] | None:
-    """Index and count of a shard, from `"3/10"` or `(3, 10)`; None for all rows. Rows n have n % count == index.
+    """Index and count of a shard, from `"3/10"` or `(3, 10)`; None for all rows. A row n belongs to it if n % count == index.
 
-    The index may go from 0 or from 1 on: 0/10 and 10/10 are the same rows.
+    Indexes may start at 0 or at 1: 0/10 and 10/10 are the same rows. Raises KlingInputError for anything else.
     """
     if shard in (None, "", "None"):
         return None
@@ -70,17 +77,12 @@ def in_shard(rows: Iterable[Row | BadRow], shard: str | None) -> Iterator[Row | 
 
 
 def limit_of(max_failures: Any, rows: int) -> int | None:
-    """How many rows may fail, from a number, a fraction, or a text of one (`"10"`, `"0.05"`, `"5%"`); None for any number."""
-    value = max_failures
-    if isinstance(value, str):
-        text = value.strip()
-        if text in ("", "None", "none", "null"):
-            return None
-        try:
-            percent = text.endswith("%")
-            value = float(text.rstrip("%")) / 100 if percent else float(text) if "." in text else int(text)
-        except ValueError:
-            value = -1
+    """How many of so many rows may fail; None for any number of them.
+
+    `max_failures` is a number of rows, a fraction of them, or either as text: `10`, `0.05`, `"10"`, `"0.05"`, `"5%"`.
+    Raises KlingInputError for anything else.
+    """
+    value = _number(max_failures) if isinstance(max_failures, str) else max_failures
     if value is None:
         return None
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
@@ -88,3 +90,16 @@ def limit_of(max_failures: Any, rows: int) -> int | None:
     if isinstance(value, float) and 0 <= value <= 1:
         return int(value * rows)
     raise KlingInputError(f"max_failures is {max_failures!r}; wanted is a number of rows, or a fraction like 0.05 or '5%'.")
+
+
+def _number(text: str) -> int | float | None:
+    """The number or fraction in a text; -1, which is no limit, where there is none."""
+    text = text.strip()
+    if text in ("", "None", "none", "null"):
+        return None
+    try:
+        if text.endswith("%"):
+            return float(text.rstrip("%")) / 100
+        return float(text) if "." in text else int(text)
+    except ValueError:
+        return -1

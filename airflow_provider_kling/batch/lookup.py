@@ -1,120 +1,91 @@
-"""How the rows of a batch are looked for: what is wished for, and what earlier attempts have come to."""
+"""The submissions of a batch's rows, and the lookup of their tasks in one account."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from airflow_provider_kling.api import EffectRequest, Task, is_input_fault, is_url
+from airflow_provider_kling.api import Product, Task, TaskRequest, is_url
+from airflow_provider_kling.batch.decision import Attempt
 from airflow_provider_kling.batch.job import BatchJob
 from airflow_provider_kling.batch.previous import PreviousAttempts
+from airflow_provider_kling.batch.threads import Threads
 from airflow_provider_kling.client import flows
 from airflow_provider_kling.errors import KlingError, KlingInputError
-from airflow_provider_kling.hooks import KlingHook
 from airflow_provider_kling.manifests import Row, load_image
-from airflow_provider_kling.storage import is_there, shown, storage_path
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from airflow_provider_kling.client import AsyncClient
 
-LONGEST_LOOK_PAUSE = 60.0  # seconds
-
-
-class InThread(Protocol):
-    """Does what blocks, elsewhere."""
-
-    def __call__(self, function: Callable[[], T]) -> Awaitable[T]: ...
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds between two lookups of a task while the API fails
 
 
-@dataclass(frozen=True, kw_only=True)
-class RowSubmission(flows.Submission):
-    """A submission whose first tasks have failed: only ids from this number on are asked for."""
-
-    number: int = 1
-
-    def external_ids(self) -> Iterator[str]:
-        return itertools.islice(super().external_ids(), self.number - 1, None)
-
-
-class TaskLookup:
-    """Knows the submission of each row of a job, and finds its task."""
-
-    def __init__(self, job: BatchJob, *, hook: KlingHook, earlier: PreviousAttempts, in_thread: InThread) -> None:
-        self._job, self._hook, self._earlier, self._in_thread = job, hook, earlier, in_thread
-
-    async def submission(self, row: Row) -> RowSubmission:
-        """What is wished for, without its images, unless they are URLs: those are read again when they are sent."""
-        job = self._job
-
-        def read() -> EffectRequest:
-            return EffectRequest(row.effect_scene, [load_image(source) for source in row.images])
-
-        def read_again() -> EffectRequest:
-            again = read()
-            if again.fingerprint != fingerprint:
-                raise KlingInputError("An image was changed while its row waited for a slot; nothing was sent. Run this again.")
-            return again
-
-        request = read() if only_urls(row) else await self._in_thread(read)
-        fingerprint = request.fingerprint if request.portable else await self._in_thread(lambda: request.fingerprint)
-        external_id = flows.external_id_of(
-            request, dag_id=job.dag_id, run_id=job.run_id, task_id=job.task_id, place=row.id, fresh=job.fresh
-        )
-        return RowSubmission(request=request if request.portable else read_again, external_id=external_id)
-
-    async def last_of(self, submission: RowSubmission) -> tuple[int, Task | None]:
-        """The last task of a submission, and the how manieth it is."""
-        number, task = self._earlier.task(submission.external_id) or (0, None)
-        for external_id in itertools.islice(submission.external_ids(), number, self._job.tries):
-            if self._earlier.whole or (task and not may_ask_again(task)):
-                break
-            found = await self._looked_for(external_id)
-            if found is None:
-                break
-            number, task = number + 1, found
-            await self._earlier.read_on()  # the next rows may stand there as well
-        return number, task
-
-    async def _looked_for(self, external_id: str) -> Task | None:
-        """The task of this id, if there is one. Passing faults are waited out until the deadline."""
-        pause = 1.0
-        while True:
-            try:
-                return await self._hook.afind_task(external_id)
-            except KlingError as error:
-                left = self._job.deadline - time.time()
-                if not error.retryable or left <= 0:
-                    raise
-            await asyncio.sleep(min(pause, left))
-            pause = min(pause * 2, LONGEST_LOOK_PAUSE)
-
-    async def result(self, submission: RowSubmission, *, saved: bool) -> Any:
-        """The line of the results that an earlier attempt has written, if its videos are where they are to be.
-
-        Without `saved` the videos are not looked for.
-        """
-        line = self._earlier.result(submission.external_id)
-        save_to = self._job.save_to
-        if line is None or not save_to or not saved:
-            return line
-        return line if await self._in_thread(lambda: all(_is_saved(video, save_to) for video in line["videos"])) else None
-
-
-def only_urls(row: Row) -> bool:
+def has_only_urls(row: Row) -> bool:
+    """Whether all images of the row are links, which Kling itself loads."""
     return all(map(is_url, row.images))
 
 
-def may_ask_again(task: Task) -> bool:
-    """Whether another task for the same request may do better."""
-    return task.failed and not is_input_fault(task.message)
+async def submission_of(row: Row, job: BatchJob, product: Product, threads: Threads) -> flows.Submission:
+    """The submission of a row, with its images only if they are links: others are loaded again when they are sent.
+
+    Raises KlingInputError for images that Kling does not accept.
+    """
+
+    def load() -> TaskRequest:
+        return product.request_of(row.effect_scene, [load_image(source) for source in row.images])
+
+    def load_again() -> TaskRequest:
+        again = load()
+        if again.fingerprint != fingerprint:
+            raise KlingInputError("An image was changed while its row waited for a slot; nothing was sent. Run this again.")
+        return again
+
+    request = load() if has_only_urls(row) else await threads.run(load)
+    fingerprint = request.fingerprint if request.portable else await threads.run(lambda: request.fingerprint)
+    external_id = flows.external_id_of(
+        request, dag_id=job.dag_id, run_id=job.run_id, task_id=job.task_id, place=row.id, fresh=job.fresh
+    )
+    return flows.Submission(request=request if request.portable else load_again, external_id=external_id)
 
 
-def _is_saved(video: Any, save_to: str) -> bool:
-    path = video.get("path")
-    if not path:
-        return False
-    file = storage_path(path)
-    return shown(file.parent) == shown(storage_path(save_to)) and is_there(file)
+class TaskLookup:
+    """Finds the tasks that earlier attempts of a batch created in one account."""
+
+    def __init__(self, job: BatchJob, *, client: AsyncClient, product: Product, previous: PreviousAttempts) -> None:
+        self._job, self._client, self._product, self._previous = job, client, product, previous
+
+    async def read_list(self) -> None:
+        """Read the start of the account's list, which answers for many rows."""
+        await self._previous.read_on()
+
+    async def last_attempt(self, submission: flows.Submission) -> Attempt | None:
+        """The last attempt at a submission, if there was one. What the list has not shown is queried.
+
+        Faults that may pass are waited out until the deadline; any other KlingError is raised.
+        """
+        last = self._previous.last_attempt(submission.external_id)
+        first = last.number + 1 if last else 1
+        for number, external_id in enumerate(replace(submission, first_attempt=first).external_ids(), first):
+            if number > self._job.tries or self._previous.complete or (last and not last.repeatable):
+                break
+            task = await self._find(external_id)
+            if task is None:
+                break
+            last = Attempt(number, task)
+            await self._previous.read_on()  # the tasks of the next rows may be in the list as well
+        return last
+
+    async def _find(self, external_id: str) -> Task | None:
+        """The task with this external id, if there is one."""
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                return await self._client.run(flows.find(self._product, external_id))
+            except KlingError as error:
+                remaining = self._job.deadline - time.time()
+                if not error.retryable or remaining <= 0:
+                    raise
+            await asyncio.sleep(min(pause, remaining))
+            pause = min(pause * 2, LONGEST_PAUSE)

@@ -1,7 +1,7 @@
-"""What earlier attempts of a batch left: their tasks, as the account's list shows them, and their results.
+"""What earlier attempts of a batch left: their tasks, as an account's list shows them, and the results that they wrote.
 
-A look at the list answers for 500 rows, so it comes before asking singly. Nothing rests on it but time: its order may be
-any, and what it does not show is asked for.
+One page of the list answers for 500 rows, so it is read before tasks are queried one by one. The list only saves time:
+its order may be any, and a task that it does not show is queried.
 """
 
 from __future__ import annotations
@@ -12,109 +12,140 @@ import logging
 import re
 import time
 from collections.abc import Mapping
-from typing import Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_kling.api import MAX_PAGE_SIZE, SUCCEED, Task, page_call
+from airflow_provider_kling.api import MAX_PAGE_SIZE, SUCCEED, Page, Product, Task, page_call
+from airflow_provider_kling.batch.decision import Attempt
 from airflow_provider_kling.batch.spool import Spool
 from airflow_provider_kling.errors import KlingError
-from airflow_provider_kling.hooks import KlingHook
 from airflow_provider_kling.results import RESULTS
-from airflow_provider_kling.storage import is_there, read_lines, storage_path
+from airflow_provider_kling.storage import exists, location_of, read_lines, storage_path
+
+if TYPE_CHECKING:
+    from airflow_provider_kling.client import AsyncClient
 
 MOST_PAGES = 400  # 200,000 tasks
-WHOLE_FOR = 60.0  # seconds for which a page that showed all tasks says what does not exist
+COMPLETE_FOR = 60.0  # seconds for which a page that showed all tasks proves that others do not exist
+TASKS_AT_ONCE = 100  # tasks of a page that are stored before others get their turn on the event loop
 
-# The ids of `flows.external_id_of`, and of the attempts that follow failed ones.
-_OURS = re.compile(r"(airflow-[0-9a-f]{40})(?:-(\d+))?")
-log = logging.getLogger(__name__)
+# The ids of `client.external_id_of`, and those of the attempts that follow failed ones.
+_EXTERNAL_ID = re.compile(r"(airflow-[0-9a-f]{40})(?:-(\d+))?")
+logger = logging.getLogger(__name__)
 
 
 class PreviousAttempts:
-    """Tasks and results of earlier attempts, by the external id of their submission. A context manager."""
+    """The tasks of earlier attempts in one account, by the external id of their submission. A context manager."""
 
-    def __init__(self, hook: KlingHook) -> None:
-        self._hook = hook
+    def __init__(self, client: AsyncClient, product: Product) -> None:
+        self._client, self._product = client, product
         self._tasks = Spool()
-        self._numbers: dict[str, int] = {}  # of submissions that were made more than once: the number of the last time
-        self._lines = Spool()
+        self._numbers: dict[str, int] = {}  # of submissions with several attempts: the number of the last one
         self._pages = 0
-        self._more = True
-        self._whole_until = 0.0
+        self._has_more = True
+        self._complete_until = 0.0
         self._reading = asyncio.Lock()
 
     @property
-    def whole(self) -> bool:
-        """Whether one page has just shown all the tasks of the account, so that others do not exist."""
-        return time.monotonic() < self._whole_until
+    def complete(self) -> bool:
+        """Whether one page has just shown all tasks of the account, so that no other one exists."""
+        return time.monotonic() < self._complete_until
 
-    def task(self, external_id: str) -> tuple[int, Task] | None:
-        """The last task of this submission that was seen in the list, and the how manieth of the submission it is."""
+    def last_attempt(self, external_id: str) -> Attempt | None:
+        """The last attempt at the submission with this external id that the list has shown."""
         data = self._tasks.get(external_id)
-        return None if data is None else (self._numbers.get(external_id, 1), Task.from_json(data))
-
-    def result(self, external_id: str) -> Mapping[str, Any] | None:
-        """The line of an earlier results.jsonl for this submission, if it had succeeded."""
-        line = self._lines.get(external_id)
-        return line if isinstance(line, dict) else None
+        return None if data is None else Attempt(self._numbers.get(external_id, 1), Task.from_json(data))
 
     async def read_on(self) -> None:
-        """Some more pages of the list, each time twice as many. Where it cannot be read, rows are asked for singly."""
+        """Read more pages of the list, each time twice as many. A list that cannot be read is given up."""
         if self._reading.locked():
             async with self._reading:
-                return  # somebody else has read on
+                return  # another row has read on
         async with self._reading:
             last = min(MOST_PAGES, self._pages * 2 + 1)
-            while self._more and self._pages < last:
+            while self._has_more and self._pages < last:
                 await self._read_page()
 
     async def _read_page(self) -> None:
         try:
-            page = await self._hook.acall(page_call(page_num=self._pages + 1, page_size=MAX_PAGE_SIZE))
+            page = await self._client.send(page_call(self._product, page_num=self._pages + 1, page_size=MAX_PAGE_SIZE))
         except KlingError as error:
             if not error.retryable:
                 raise
-            self._more = False
-            log.warning("The list of tasks cannot be read, so rows are looked for one by one: %s", error)
+            self._has_more = False
+            logger.warning("The list of tasks cannot be read, so rows are looked up one by one: %s", error)
             return
         self._pages += 1
-        ours = 0
-        for number, task in enumerate(page.tasks):
-            ours += self._note(task)
-            if number % 100 == 99:
-                await asyncio.sleep(0)
+        found = await self._store(page)
         full = page.length == MAX_PAGE_SIZE
         if self._pages == 1 and not full and len(page.tasks) == page.length:
-            self._whole_until = time.monotonic() + WHOLE_FOR
-        self._more = full and ours > 0
+            self._complete_until = time.monotonic() + COMPLETE_FOR
+        self._has_more = full and found > 0
 
-    def read_results(self, results: str) -> None:
-        """The results that stand there now. Blocks."""
-        path = storage_path(results) / RESULTS
-        if not is_there(path):
-            return
-        for text in read_lines(path):
-            try:
-                line = json.loads(text)
-                found = _OURS.fullmatch(line["external_task_id"]) if line["status"] == SUCCEED else None
-            except (ValueError, TypeError, LookupError):
-                continue  # not a line of ours
-            if found and line.get("videos"):
-                self._lines.put(found[1], line)
+    async def _store(self, page: Page) -> int:
+        """Keep the tasks of a page that are attempts at a submission of this package; returns how many those are."""
+        found = 0
+        for number, task in enumerate(page.tasks, 1):
+            if match := _EXTERNAL_ID.fullmatch(task.external_task_id or ""):
+                found += 1
+                self._keep_last(match[1], int(match[2] or 1), task)
+            if number % TASKS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return found
 
-    def _note(self, task: Task) -> bool:
-        found = _OURS.fullmatch(task.external_task_id or "")
-        if found is None:
-            return False
-        submission, number = found[1], int(found[2] or 1)
-        if number >= self._numbers.get(submission, 1):
-            self._tasks.put(submission, task.to_json())
+    def _keep_last(self, external_id: str, number: int, task: Task) -> None:
+        if number >= self._numbers.get(external_id, 1):
+            self._tasks.put(external_id, task.to_json())
             if number > 1:
-                self._numbers[submission] = number
-        return True
+                self._numbers[external_id] = number
 
     def __enter__(self) -> PreviousAttempts:
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        self._tasks.__exit__(None, None, None)
-        self._lines.__exit__(None, None, None)
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self._tasks.__exit__(kind, error, traceback)
+
+
+class PreviousResults:
+    """The lines of an earlier results.jsonl whose rows succeeded, by the external id of their submission. A context manager."""
+
+    def __init__(self) -> None:
+        self._lines = Spool()
+
+    def read(self, results: str) -> None:
+        """Read the results in this folder or URI, if there are any. Blocks."""
+        path = storage_path(results) / RESULTS
+        if not exists(path):
+            return
+        for text in read_lines(path):
+            try:
+                line = json.loads(text)
+                match = _EXTERNAL_ID.fullmatch(line["external_task_id"]) if line["status"] == SUCCEED else None
+            except (ValueError, TypeError, LookupError):
+                continue  # this package did not write the line
+            if match and line.get("videos"):
+                self._lines.put(match[1], line)
+
+    def line(self, external_id: str) -> Mapping[str, Any] | None:
+        """The line of the submission with this external id."""
+        line = self._lines.get(external_id)
+        return line if isinstance(line, dict) else None
+
+    def __enter__(self) -> PreviousResults:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self._lines.__exit__(kind, error, traceback)
+
+
+def videos_are_saved(line: Mapping[str, Any], save_to: str) -> bool:
+    """Whether all videos of a line of results exist in the folder or URI `save_to`. Blocks."""
+    folder = location_of(storage_path(save_to))
+    return all(_is_saved(video.get("path"), folder) for video in line["videos"])
+
+
+def _is_saved(path: str | None, folder: str) -> bool:
+    if not path:
+        return False
+    file = storage_path(path)
+    return location_of(file.parent) == folder and exists(file)

@@ -1,4 +1,4 @@
-"""JSON values put aside on this machine's disk: memory only keeps where each one lies."""
+"""JSON values in a temporary file: memory holds only where each one starts."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from typing import Any
 
 
 class Spool:
-    """Values by key; of a key that is put twice, the last one counts. A context manager: the file ends with it."""
+    """Values by key; of several values for a key the last one counts. A context manager, which deletes the file at its end."""
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile(prefix="airflow-kling-")  # noqa: SIM115 - closed in __exit__
-        self._places: dict[int, int] = {}  # hash of a key → where its value begins
+        self._offsets: dict[int, int] = {}  # hash of a key → where its value starts
         self._end = 0
 
     def put(self, key: Hashable, value: Any) -> None:
         line = json.dumps(value, default=str).encode() + b"\n"
         self._file.seek(self._end)
         self._file.write(line)
-        self._places[hash(key)] = self._end
+        self._offsets[hash(key)] = self._end
         self._end += len(line)
 
     def get(self, key: Hashable) -> Any:
-        """The value of this key; None without one. Keys are told apart by 64 bits of their hash."""
-        place = self._places.get(hash(key))
-        if place is None:
+        """The value of this key; None without one. Two keys are the same if the 64 bits of their hashes are."""
+        offset = self._offsets.get(hash(key))
+        if offset is None:
             return None
-        self._file.seek(place)
+        self._file.seek(offset)
         return json.loads(self._file.readline())
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._offsets)
 
     def __enter__(self) -> Spool:
         return self

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -15,21 +16,19 @@ from airflow_provider_kling.outcomes import earlier_attempt, recording_failures,
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_kling.batch import BatchJob, BatchOutcome
-    from airflow_provider_kling.manifests import BadRow, Row
+    from airflow_provider_kling.batch import BatchJob, BatchOutcome, Spool
+    from airflow_provider_kling.manifests import ManifestFile
 
-    Rows = Callable[[Callable[[str], object] | None], Iterator[BadRow | Row]]
-
-SUMMARY = "summary"  # XCom: what the results come to, also where the task fails
+SUMMARY = "summary"  # XCom: the summary of the results, also where the task fails
 VIDEOS = "{results}/videos"
-MOST_SAID = 50  # bad rows in the log
+MAX_LOGGED = 50  # bad rows that the log names
 
 
 class KlingEffectBatchOperator(BaseOperator):
-    """Makes the videos of a whole manifest, and leaves `results.jsonl` and `report.html`. Returns a small summary.
+    """Makes the videos of a whole manifest, and writes `results.jsonl` and `report.html`. Returns a small summary.
 
-    A row that fails fails alone: `max_failures` says how many of them fail the task. Whatever is retried, cleared or
-    killed: rows that were asked for are found again, and nothing is paid twice.
+    A row that fails does not fail the others: `max_failures` decides how many of them fail the task. After a retry, a clear
+    or a kill, the tasks that exist are looked up and adopted, so nothing is paid twice.
 
     :param manifest: path or URI of the manifest. Templated.
     :param results: folder or URI for results and report. Templated.
@@ -40,13 +39,13 @@ class KlingEffectBatchOperator(BaseOperator):
     :param kling_conn_id: the connection of the account, or a list of them (as text: with commas) whose accounts share the
         rows. Templated.
     :param format: `csv`, `jsonl` or `json`, where the manifest's suffix does not tell.
-    :param strict: a scene that is unknown or discontinued makes a row bad instead of a warning.
-    :param fresh: any text; another text asks for another video of each row. Templated.
-    :param poll_interval: seconds between two looks at a task, at most.
+    :param strict: makes a row bad, instead of only warning, if its scene is unknown or discontinued.
+    :param fresh: any text; another text makes another video of each row. Templated.
+    :param poll_interval: the most seconds between two polls of a task.
     :param timeout: seconds, or a timedelta, for all rows of one try. Default 24 hours.
-    :param downloads: how many videos are saved at once.
+    :param downloads: the number of tasks whose videos are saved at once.
     :param shard: only a part of the rows, `"3/10"` or `(3, 10)`: those whose number n has n % 10 == 3. Templated.
-    :param deferrable: create and wait in the triggerer, where it can read the manifest; videos are saved by a worker.
+    :param deferrable: create and wait in the triggerer, if it can read the manifest; a worker saves the videos.
         Default: Airflow's `[operators] default_deferrable`.
     """
 
@@ -92,36 +91,37 @@ class KlingEffectBatchOperator(BaseOperator):
     def execute(self, context: Context) -> Any:
         with recording_failures(context, row_id=None):
             job = self._job(context, deadline=time.time() + seconds(self.timeout, "timeout"))
-            return self._work(context, job, adopt_existing=earlier_attempt(context), may_defer=self.deferrable)
+            return self._run(context, job, adopt_existing=earlier_attempt(context), may_defer=self.deferrable)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
-        """Called when the trigger has fired: all rows are done, or timed out. Finds them, saves videos, writes results."""
+        """Called when the trigger has fired: adopts the tasks that it created, saves their videos, and writes the results."""
         from airflow_provider_kling.errors import KlingAnswerError
 
         with recording_failures(context, row_id=None):
             match event:
                 case {"batch": dict(counts), "deadline": int() | float() as deadline}:
-                    self.log.info("The triggerer is through with all rows: %s. Saving what there is.", _listed(counts))
+                    self.log.info("The triggerer has finished with all rows: %s. Saving the videos.", _listed(counts))
                 case _:
-                    task_of(event)  # raises what it says, or that nobody knows it
+                    task_of(event)  # raises the error in the event, or KlingAnswerError for an unknown one
                     raise KlingAnswerError("The trigger ended with the event of another operator.")
-            return self._work(context, self._job(context, deadline=float(deadline)), adopt_existing=True, may_defer=False)
+            return self._run(context, self._job(context, deadline=float(deadline)), adopt_existing=True, may_defer=False)
 
     def on_kill(self) -> None:
         self.log.info(
             "Stopped. Kling has no cancel: tasks that were created go on there and will be charged. "
-            "Run this task again to take them without paying twice."
+            "Run this task again to adopt them without paying twice."
         )
 
-    def _job(self, context: Context, *, deadline: float) -> BatchJob:
-        from airflow_provider_kling.batch import BatchJob, shard_of
-        from airflow_provider_kling.errors import KlingInputError
-        from airflow_provider_kling.hooks import conn_ids
+    # --- Before anything is created
 
-        for name in ("max_concurrency", "downloads"):
-            value = getattr(self, name)
-            if (value is not None or name == "downloads") and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise KlingInputError(f"{name} is {value!r}; wanted is a whole number from 1 on.")
+    def _job(self, context: Context, *, deadline: float) -> BatchJob:
+        """What the batch does, from the rendered parameters. Raises KlingInputError for those that cannot work."""
+        from airflow_provider_kling.batch import BatchJob, shard_of
+        from airflow_provider_kling.dispatch import conn_ids
+
+        _check_count("downloads", self.downloads)
+        if self.max_concurrency is not None:
+            _check_count("max_concurrency", self.max_concurrency)
         shard = shard_of(self.shard)
         ti = context["ti"]
         return BatchJob(
@@ -142,94 +142,118 @@ class KlingEffectBatchOperator(BaseOperator):
             tries=max(1, ti.try_number),
         )
 
-    def _work(self, context: Context, job: BatchJob, *, adopt_existing: bool, may_defer: bool) -> dict[str, Any]:
-        import asyncio
-
-        from airflow_provider_kling.batch import Spool, in_shard, limit_of
-        from airflow_provider_kling.batch import engine as batch
-        from airflow_provider_kling.results import lines_of, opened, report_title, write_lines
-
-        with opened(job.manifest, format=job.format, strict=job.strict) as rows, Spool() as outcomes:
-            count = self._check(job, rows)
-            limit = limit_of(self.max_failures, count)
-            if may_defer and self._reachable(job):
-                self._defer(job, count)
-            ended = asyncio.run(
-                batch.run(
-                    job,
-                    in_shard(rows(None), job.shard),
-                    count=count,
-                    outcomes=outcomes,
-                    adopt_existing=adopt_existing,
-                    say=self.log.info,
-                    downloads=self.downloads,
-                )
-            )
-            lines = lines_of(in_shard(rows(None), job.shard), lambda row: outcomes.get(row.number))
-            title = report_title(job.manifest) + (f", shard {job.shard}" if job.shard else "")
-            summary = write_lines(lines, job.results, title=title, say_problems=False)  # the batch has
-        context["ti"].xcom_push(key=SUMMARY, value=summary)
-        _settle(context, ended, summary, limit)
-        return summary
-
-    def _check(self, job: BatchJob, rows: Rows) -> int:
-        """How many rows there are. The whole manifest is read before anything is spent, and what is wrong is said."""
+    def _check(self, job: BatchJob, manifest: ManifestFile) -> int:
+        """Read the whole manifest before anything is spent, and log what is wrong with it. Returns the number of rows."""
         from airflow_provider_kling.batch import in_shard
-        from airflow_provider_kling.manifests import BadRow, label
+        from airflow_provider_kling.manifests import BadRow
 
-        name, count, bad = label(job.manifest), 0, 0
-        for row in in_shard(rows(lambda text: self.log.warning("%s: %s", name, text)), job.shard):
+        name, count, bad = manifest.name, 0, 0
+        for row in in_shard(manifest.rows(lambda text: self.log.warning("%s: %s", name, text)), job.shard):
             count += 1
             if isinstance(row, BadRow):
                 bad += 1
-                if bad <= MOST_SAID:
+                if bad <= MAX_LOGGED:
                     self.log.warning("%s: %s", name, row.text)
         self.log.info("%s: %s rows, %s of them bad.", name, f"{count:,}", f"{bad:,}")
         return count
 
-    def _reachable(self, job: BatchJob) -> bool:
-        """Whether the triggerer, perhaps another machine, has the same manifest and results."""
+    # --- Here or in the triggerer
+
+    def _run(self, context: Context, job: BatchJob, *, adopt_existing: bool, may_defer: bool) -> dict[str, Any]:
+        """Defer, or work on all rows and write their results. Returns the summary."""
+        from airflow_provider_kling.batch import Spool, limit_of
+        from airflow_provider_kling.manifests import ManifestFile
+
+        with ManifestFile(job.manifest, format=job.format, strict=job.strict) as manifest, Spool() as outcomes:
+            count = self._check(job, manifest)
+            limit = limit_of(self.max_failures, count)
+            if may_defer and self._triggerer_can_read(job):
+                self._defer(job, count)
+            outcome = self._work(job, manifest, outcomes, count=count, adopt_existing=adopt_existing)
+            summary = _write_results(job, manifest, outcomes)
+        context["ti"].xcom_push(key=SUMMARY, value=summary)
+        _raise_if_failed(context, outcome, summary, limit)
+        return summary
+
+    def _work(self, job: BatchJob, manifest: ManifestFile, outcomes: Spool, *, count: int, adopt_existing: bool) -> BatchOutcome:
+        """Work on all rows in this process; what becomes of each goes into `outcomes`."""
+        from airflow_provider_kling import batch
+
+        return asyncio.run(
+            batch.run(
+                job,
+                batch.in_shard(manifest.rows(), job.shard),
+                count=count,
+                outcomes=outcomes,
+                adopt_existing=adopt_existing,
+                log=self.log.info,
+                downloads=self.downloads,
+            )
+        )
+
+    def _triggerer_can_read(self, job: BatchJob) -> bool:
+        """Whether the triggerer, perhaps another machine, has the same manifest and results. Logs it if not."""
         from airflow_provider_kling.manifests import is_portable
 
-        here = [
-            f"{name} {where!r}" for name, where in (("manifest", job.manifest), ("results", job.results)) if not is_portable(where)
-        ]
-        if here:
+        locations = {"manifest": job.manifest, "results": job.results}
+        local = [f"{name} {location!r}" for name, location in locations.items() if not is_portable(location)]
+        if local:
             self.log.warning(
                 "Not deferred, this worker does it all: %s may not be there for the triggerer. To free the worker, use the "
                 "URI of an object store for manifest and results, or folders that [kling] shared_folders names.",
-                " and ".join(here),
+                " and ".join(local),
             )
-        return not here
+        return not local
 
     def _defer(self, job: BatchJob, count: int) -> NoReturn:
-        from airflow_provider_kling.client import flows
+        from airflow_provider_kling.client import format_seconds
         from airflow_provider_kling.triggers import DEFER_GRACE, HOLD_BACK, VERSION, KlingBatchTrigger
 
         now = time.time()
-        left = max(0.0, job.deadline - now)
-        self.log.info("Creating and waiting in the triggerer, at most %s.", flows.format_seconds(left))
+        remaining = max(0.0, job.deadline - now)
+        self.log.info("Creating and waiting in the triggerer, at most %s.", format_seconds(remaining))
         self.defer(
             trigger=KlingBatchTrigger(count=count, not_before=now + HOLD_BACK, version=VERSION, **dataclasses.asdict(job)),
             method_name="execute_complete",
-            timeout=timedelta(seconds=left + DEFER_GRACE),
+            timeout=timedelta(seconds=remaining + DEFER_GRACE),
         )
         raise AssertionError("unreachable")
 
 
-def _settle(context: Context, ended: BatchOutcome, summary: dict[str, Any], limit: int | None) -> None:
-    """Raise what the task fails for, when its results are written; nothing if it may end well."""
+def _check_count(name: str, value: Any) -> None:
+    """Raise KlingInputError for anything but a whole number from 1 on."""
+    from airflow_provider_kling.errors import KlingInputError
+
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise KlingInputError(f"{name} is {value!r}; wanted is a whole number from 1 on.")
+
+
+def _write_results(job: BatchJob, manifest: ManifestFile, outcomes: Spool) -> dict[str, Any]:
+    """Write results and report, and return the summary."""
+    from airflow_provider_kling.batch import in_shard
+    from airflow_provider_kling.results import lines_of, report_title, write_lines
+
+    lines = lines_of(in_shard(manifest.rows(), job.shard), lambda row: outcomes.get(row.number))
+    title = report_title(job.manifest) + (f", shard {job.shard}" if job.shard else "")
+    return write_lines(lines, job.results, title=title, log_problems=False)  # the batch has logged them
+
+
+def _raise_if_failed(context: Context, outcome: BatchOutcome, summary: dict[str, Any], limit: int | None) -> None:
+    """Raise the error that the task fails with, if it fails; its results are written.
+
+    Airflow retries after an error that may pass. Too many rows without a video fail the task for good.
+    """
     from airflow_provider_kling.errors import KlingError, KlingTimeoutError
 
-    if ended.stopped:
-        raise ended.stopped
-    if ended.running or ended.not_begun:
+    if outcome.stopped_by:
+        raise outcome.stopped_by
+    if outcome.running or outcome.not_created:
         raise KlingTimeoutError(
-            f"Not all rows are done at the timeout: {ended.running:,} still run at Kling and will be charged, "
-            f"{ended.not_begun:,} were not asked for. Run this again to take the former without paying twice, and to go on."
+            f"Not all rows are done at the timeout: {outcome.running:,} still run at Kling and will be charged, "
+            f"{outcome.not_created:,} were not asked for. Run this again to adopt the former without paying twice, and to go on."
         )
-    if ended.may_pass and _tries_left(context):
-        error = KlingError(f"{ended.may_pass:,} rows have errors that may pass; trying again. {summary['results']} has them.")
+    if outcome.retryable and _has_retries(context):
+        error = KlingError(f"{outcome.retryable:,} rows have errors that may pass; trying again. {summary['results']} has them.")
         error.retryable = True
         raise error
     without = summary["rows"] - summary["succeed"]
@@ -240,7 +264,8 @@ def _settle(context: Context, ended: BatchOutcome, summary: dict[str, Any], limi
         )
 
 
-def _tries_left(context: Context) -> bool:
+def _has_retries(context: Context) -> bool:
+    """Whether Airflow tries this task again if it fails now."""
     ti = context["ti"]
     return bool(ti.try_number <= (ti.max_tries or 0))
 

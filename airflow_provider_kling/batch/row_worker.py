@@ -1,0 +1,128 @@
+"""The way of one row: reuse its earlier result, or adopt or create its task; wait until that is done; save its videos."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from airflow_provider_kling.api import Product, Task
+from airflow_provider_kling.batch.account import Account
+from airflow_provider_kling.batch.active_row import ActiveRow, Limits
+from airflow_provider_kling.batch.decision import Adopt, Attempt, Create, Decision, Fail, Reuse, decide
+from airflow_provider_kling.batch.job import BatchJob
+from airflow_provider_kling.batch.lookup import submission_of
+from airflow_provider_kling.batch.previous import PreviousResults, videos_are_saved
+from airflow_provider_kling.batch.progress import RUNNING, SAVING
+from airflow_provider_kling.batch.threads import Threads
+from airflow_provider_kling.client import flows
+from airflow_provider_kling.manifests import RESULT_COLUMNS
+from airflow_provider_kling.results import result_of
+
+logger = logging.getLogger(__name__)
+log = logger.debug  # for the lines of flows: a batch has too many videos to log each of them
+
+
+class RowWorker:
+    """Works on one row after the other, or on many at once.
+
+    `previous` holds the results of earlier attempts; without it nothing is looked up, because no earlier attempt created
+    anything. With `saves_videos` videos are saved under the job's `save_to`.
+    """
+
+    def __init__(
+        self,
+        job: BatchJob,
+        product: Product,
+        *,
+        accounts: Sequence[Account],
+        previous: PreviousResults | None,
+        threads: Threads,
+        limits: Limits,
+        saves_videos: bool,
+    ) -> None:
+        self._job, self._product = job, product
+        self._accounts, self._previous, self._threads, self._limits = accounts, previous, threads, limits
+        self._save_to = job.save_to if saves_videos else None
+
+    async def outcome_of(self, active: ActiveRow) -> dict[str, Any]:
+        """The result of the row, when its task is done and its videos are saved. Raises whatever it fails with."""
+        found = await self._line_or_task(active)
+        if not isinstance(found, Task):
+            return {name: found.get(name) for name in RESULT_COLUMNS} | {"row_id": active.row.id}
+        active.has_task(found)
+        self._limits.created(active)
+        task = await self._wait(active, found)
+        self._limits.done(active)
+        paths = await self._save(active, task)
+        return {**result_of(task, effect_scene=active.row.effect_scene, paths=paths), "row_id": active.row.id}
+
+    # --- Reuse, adopt or create
+
+    async def _line_or_task(self, active: ActiveRow) -> Mapping[str, Any] | Task:
+        """The line that an earlier attempt wrote for the row; or the row's task, adopted or created."""
+        look_up = self._previous is not None and active.account.answers_lookups
+        decision = self._decide(active)
+        if not look_up and isinstance(decision, Fail):
+            raise decision.error  # before its images are read
+        submission = await submission_of(active.row, self._job, self._product, self._threads)
+        decision = await self._look_up(active, submission) if look_up else self._decide(active)
+        match decision:
+            case Reuse(line):
+                return line
+            case Adopt(task):
+                return task
+            case Create(attempt):
+                return await self._create(active, replace(submission, first_attempt=attempt))
+            case Fail(error):
+                raise error
+
+    def _decide(self, active: ActiveRow, *, line: Mapping[str, Any] | None = None, last: Attempt | None = None) -> Decision:
+        """What happens to the row, as its account and the clock are now."""
+        expired = time.time() >= self._job.deadline
+        return decide(line=line, last=last, tries=self._job.tries, stopped=active.account.stopped, expired=expired)
+
+    async def _look_up(self, active: ActiveRow, submission: flows.Submission) -> Decision:
+        """What happens to the row, given what earlier attempts left. The row moves to the account that has its task."""
+        if line := await self._saved_line(submission):
+            return self._decide(active, line=line)
+        last = None
+        for account in sorted(self._accounts, key=lambda account: account is not active.account):
+            if last := await account.lookup.last_attempt(submission):
+                active.account = account
+                break
+        return self._decide(active, last=last)
+
+    async def _saved_line(self, submission: flows.Submission) -> Mapping[str, Any] | None:
+        """The line that an earlier attempt wrote for the row, unless its videos are to be saved and are not."""
+        line = self._previous.line(submission.external_id) if self._previous else None
+        save_to = self._save_to
+        if line is None or not save_to:
+            return line
+        return line if await self._threads.run(lambda: videos_are_saved(line, save_to)) else None
+
+    async def _create(self, active: ActiveRow, submission: flows.Submission) -> Task:
+        group = f"{self._job.dag_id} {self._job.run_id}"
+        return await active.account.dispatcher.create(submission, deadline=self._job.deadline, log=log, group=group)
+
+    # --- Wait and save
+
+    async def _wait(self, active: ActiveRow, task: Task) -> Task:
+        """The row's task, done."""
+        if task.done:
+            return task
+        active.move(RUNNING)
+        active.task = await active.account.dispatcher.wait(
+            task.kling_task_id, deadline=self._job.deadline, poll_interval=self._job.poll_interval, log=log, status=task.status
+        )
+        return active.task
+
+    async def _save(self, active: ActiveRow, task: Task) -> list[str]:
+        """The paths of the videos that are saved; none where none are to be, or the task failed."""
+        if not self._save_to or not task.succeeded:
+            return []
+        active.move(SAVING)
+        async with self._limits.downloads:
+            return await active.account.client.run(flows.save(self._product, task, self._save_to), log=log)

@@ -6,7 +6,7 @@ Operator and sensor, waiting on a worker or deferred, all end here.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from airflow_provider_kling.errors import (
     KlingTaskFailed,
     KlingTimeoutError,
 )
+from airflow_provider_kling.results import CREATED_TASK, FAILED_RESULT
 
 try:  # since Airflow 3.2
     from airflow.sdk.exceptions import AirflowRescheduleException
@@ -34,26 +35,23 @@ if TYPE_CHECKING:
     from airflow_provider_kling.hooks import KlingHook
 
 __all__ = [
-    "CREATED_TASK",
-    "FAILED_RESULT",
     "AirflowRescheduleException",
+    "FailureRecord",
     "earlier_attempt",
     "finish",
     "first_start",
+    "push_task_ids",
     "recording_failures",
     "seconds",
     "task_ids",
     "task_of",
 ]
 
-FAILED_RESULT = "failed_result"  # XCom: what became of a row that did not work
-CREATED_TASK = "kling_task"  # XCom: the ids of a task, as soon as it exists
-
 
 def finish(
     hook: KlingHook, task: Task, *, save_to: str | None = None, effect_scene: str | None = None, row_id: str | None = None
 ) -> dict[str, Any]:
-    """The result of a done task, with its videos saved if that is wished; KlingTaskFailed for a failed one."""
+    """The result of a done task, with its videos saved under `save_to`; KlingTaskFailed for a failed one."""
     from airflow_provider_kling.results import result_of
 
     paths = hook.save_videos(task, save_to) if save_to and task.succeeded else []
@@ -62,7 +60,7 @@ def finish(
 
 
 def task_of(event: Any) -> Task:
-    """The task in a trigger's event, or the error in it, raised. Anything else is KlingAnswerError."""
+    """The task in a trigger's event. Raises the error that stands in it, and KlingAnswerError for anything else."""
     from airflow_provider_kling.api import Task, shorten
 
     match event:
@@ -90,19 +88,19 @@ class FailureRecord:
 def recording_failures(
     context: Context, *, row_id: str | None, effect_scene: str | None = None, sensor: bool = False
 ) -> Iterator[FailureRecord]:
-    """Leave a word for the row (XCom `failed_result`) before a KlingError goes on as Airflow wants it.
+    """Record what became of the row (XCom `failed_result`) before a KlingError goes on as Airflow expects it.
 
-    What cannot pass by itself becomes AirflowFailException, so that no retry is spent on it; a sensor's time-out
-    becomes AirflowSensorTimeout; all else stays as it is, and Airflow's retries apply.
+    An error that cannot pass by itself becomes AirflowFailException, so that no retry is spent on it. A sensor's time-out
+    becomes AirflowSensorTimeout. Any other error stays as it is, and Airflow's retries apply.
     """
-    word = FailureRecord()
+    record = FailureRecord()
     try:
-        yield word
+        yield record
     except KlingError as error:
         from airflow_provider_kling.results import error_result
 
-        left = error_result(error, row_id=row_id, task=word.task, effect_scene=effect_scene)
-        context["ti"].xcom_push(key=FAILED_RESULT, value=left)
+        failed = error_result(error, row_id=row_id, task=record.task, effect_scene=effect_scene)
+        context["ti"].xcom_push(key=FAILED_RESULT, value=failed)
         if isinstance(error, KlingTimeoutError) and sensor:
             raise AirflowSensorTimeout(str(error)) from error
         if _worth_a_retry(error, sensor=sensor):
@@ -111,14 +109,14 @@ def recording_failures(
 
 
 def _worth_a_retry(error: KlingError, *, sensor: bool) -> bool:
-    """Whether one of Airflow's retries may help: a failed task only helps whoever can ask for another one."""
+    """Whether one of Airflow's retries may help. After a failed task, only an operator can ask for another one."""
     if isinstance(error, KlingTaskFailed):
         return not sensor and not error.input_fault
     return error.retryable or isinstance(error, KlingTimeoutError | KlingStorageError)
 
 
 def earlier_attempt(context: Context) -> bool:
-    """Whether an earlier attempt of this task instance may have come as far as a create."""
+    """Whether an earlier attempt of this task instance may have sent a create."""
     return bool(context["ti"].try_number > 1 or context.get("task_reschedule_count", 0))
 
 
@@ -130,7 +128,7 @@ def first_start(context: Context, now: datetime) -> datetime:
 
 
 def seconds(span: float | timedelta, what: str) -> float:
-    """A span as seconds; KlingInputError for one that is none."""
+    """A span of time in seconds. KlingInputError, with the name `what`, for anything else."""
     if isinstance(span, timedelta):
         span = span.total_seconds()
     if isinstance(span, bool) or not isinstance(span, int | float) or not span > 0:
@@ -138,6 +136,11 @@ def seconds(span: float | timedelta, what: str) -> float:
     return float(span)
 
 
-def task_ids(task: Task, *, row_id: str | None) -> Mapping[str, Any]:
-    """The ids of a task that exists now, for whoever must find it again."""
+def task_ids(task: Task, *, row_id: str | None) -> dict[str, Any]:
+    """The ids of a task that exists now: whoever must find it again reads them from the XCom `kling_task`."""
     return {"row_id": row_id, "kling_task_id": task.kling_task_id, "external_task_id": task.external_task_id}
+
+
+def push_task_ids(context: Context, task: Task, *, row_id: str | None) -> None:
+    """Push the XCom `kling_task`."""
+    context["ti"].xcom_push(key=CREATED_TASK, value=task_ids(task, row_id=row_id))

@@ -1,4 +1,4 @@
-"""Airflow reads its configuration when it is imported, so this comes first: a home of its own, and no examples."""
+"""Gives Airflow an empty home directory. Airflow reads its configuration at import, so this runs before any other import."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from places import PHOTOS  # noqa: E402
 
 @pytest.fixture
 def photo() -> str:
-    """The path of a real photograph that Kling would take."""
+    """The path of a photograph that Kling accepts."""
     return str(PHOTOS / "grace_hopper.jpg")
 
 
 @pytest.fixture
 def kling(kling_emulator):
-    """A Kling account on this machine, which `kling_default` names."""
+    """An emulated Kling account, to which the connection `kling_default` leads."""
     return kling_emulator

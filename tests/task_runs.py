@@ -1,7 +1,7 @@
 """Runs operators through Airflow's real task runner, in this process and without a database.
 
-Only the Execution API, which a task talks to, is a fake; templating, XComs, deferral, rescheduling and resuming are
-Airflow's own. Triggers run in an event loop of their own, as under `dag.test()`.
+Only the Execution API is a fake. Templating, XComs, deferral, rescheduling and resuming are Airflow's own. Each trigger runs
+in an event loop of its own, as under `dag.test()`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ START = "2026-01-01T00:00:00Z"
 
 @dataclass
 class Run:
-    """What came of one run of a task on a worker."""
+    """The outcome of one run of a task on a worker."""
 
     state: str
     error: BaseException | None
@@ -44,13 +44,13 @@ class Run:
 
     @property
     def trigger(self) -> tuple[str, dict[str, Any]]:
-        """The row that this run put into the trigger table: class path and arguments."""
-        return self.patch["classpath"], _plain(self.patch["trigger_kwargs"])
+        """The row that this run stored in the trigger table: class path and arguments."""
+        return self.patch["classpath"], _deserialized(self.patch["trigger_kwargs"])
 
 
 @dataclass
 class FakeAirflow:
-    """One task instance's view of Airflow: it keeps the XComs from run to run."""
+    """Airflow as one task instance sees it. It keeps the XComs from run to run."""
 
     run_id: str = "scheduled__2026-01-01"
     map_index: int = -1
@@ -63,8 +63,8 @@ class FakeAirflow:
     _next: dict[str, Any] = field(default_factory=dict)
 
     def run(self, operator: BaseOperator, *, event: Any = None) -> Run:
-        """One run on a worker: the start, or with an event the resumption."""
-        next_kwargs = _written({"event": event}) if event is not None else None
+        """Run the task once on a worker. With an event, the task resumes from a deferral."""
+        next_kwargs = _serialized({"event": event}) if event is not None else None
         self._next = {"next_method": "execute_complete", "next_kwargs": next_kwargs} if event is not None else {}
         self._patch = {}
         supervisor = type("Supervisor", (InProcessTestSupervisor,), {"_api_client": staticmethod(self._client)})
@@ -83,7 +83,7 @@ class FakeAirflow:
         return Run(state=str(getattr(result.state, "value", result.state)), error=result.error, patch=self._patch)
 
     def finish(self, operator: BaseOperator) -> Run:
-        """Run, and resume after each trigger, until the task instance ends or is rescheduled."""
+        """Run the task, and resume it after each trigger, until it ends or is rescheduled."""
         run = self.run(operator)
         while run.state == "deferred":
             run = self.run(operator, event=fire(run))
@@ -95,18 +95,18 @@ class FakeAirflow:
         return self.xcoms.get("return_value")
 
     def _client(self, dag: DAG | None = None) -> Client:
-        client = Client(base_url=None, token="", dry_run=True, transport=httpx.MockTransport(self._answer))
+        client = Client(base_url=None, token="", dry_run=True, transport=httpx.MockTransport(self._respond))
         client.base_url = "http://execution-api/"
         return client
 
-    def _answer(self, request: httpx.Request) -> httpx.Response:
+    def _respond(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path
         body = json.loads(request.content) if request.content else None
         if path.endswith("/run"):
             run = {"dag_id": "d", "run_id": self.run_id, "run_type": "manual", "state": "running", "consumed_asset_events": []}
             times = dict.fromkeys(("logical_date", "data_interval_start", "data_interval_end", "start_date", "run_after"), START)
-            facts = {**run, **times, "end_date": None, "partition_key": None}
-            dag_run = {name: value for name, value in facts.items() if name in DagRun.model_fields}  # by Airflow's version
+            fields = {**run, **times, "end_date": None, "partition_key": None}
+            dag_run = {name: value for name, value in fields.items() if name in DagRun.model_fields}  # they differ by version
             tries = {"max_tries": self.max_tries, "should_retry": self.try_number <= self.max_tries}
             context = {"dag_run": dag_run, **tries, "task_reschedule_count": self.reschedules}
             return httpx.Response(200, json={**context, **self._next})
@@ -128,7 +128,7 @@ class FakeAirflow:
 
     def _xcom(self, method: str, key: str, body: Any) -> httpx.Response:
         if method == "POST":
-            self.xcoms[key] = _plain(body)
+            self.xcoms[key] = _deserialized(body)
             return httpx.Response(201, json={"message": "ok"})
         if method == "DELETE":
             self.xcoms.pop(key, None)
@@ -137,7 +137,7 @@ class FakeAirflow:
 
 
 def fire(run: Run) -> Any:
-    """Run the trigger of a deferred task as the triggerer builds it, and bring its one event."""
+    """Run the trigger of a deferred task, built from its row as in the triggerer, and return its only event."""
     path, kwargs = run.trigger
     module, _, name = path.rpartition(".")
     trigger = getattr(importlib.import_module(module), name)(**kwargs)
@@ -150,15 +150,15 @@ def fire(run: Run) -> Any:
     return json.loads(json.dumps(event))
 
 
-def _plain(value: Any) -> Any:
-    """What Airflow wrote down, read back."""
+def _deserialized(value: Any) -> Any:
+    """A value that Airflow has serialized."""
     if isinstance(value, dict) and "__type" in value:
         return BaseSerialization.deserialize(value)
     return deserialize(value)
 
 
-def _written(value: Any) -> Any:
-    """What Airflow's server gives a task that resumes: as it is since 3.2, encoded before."""
+def _serialized(value: Any) -> Any:
+    """The value as Airflow's server returns it to a task that resumes: unchanged since 3.2, serialized before."""
     return value if SERDE_IN_SDK else BaseSerialization.serialize(value)
 
 
@@ -166,7 +166,7 @@ URL = "https://example.com/portrait.jpg"
 
 
 def operator(*, task_id="video", **kwargs) -> KlingEffectOperator:
-    """An operator of a DAG `d`, which looks often."""
+    """An operator in a DAG `d`, with a short poll interval."""
     with DAG("d", schedule=None):
         return KlingEffectOperator(
             task_id=task_id, **{"effect_scene": "pet_lion_pro", "image": URL, "poll_interval": 0.05, **kwargs}

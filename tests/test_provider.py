@@ -1,4 +1,4 @@
-"""What Airflow sees of the package, and what importing it costs."""
+"""The provider's metadata, the cost of its imports, and errors that cross process boundaries."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_airflow_finds_the_provider_and_its_connection_type():
     assert hook.connection_testable
 
 
-def test_the_metadata_fits_airflows_schema():
+def test_the_metadata_matches_airflows_schema():
     import json
 
     import airflow
@@ -35,15 +35,15 @@ def test_the_metadata_fits_airflows_schema():
     jsonschema.validate(get_provider_info(), schema)
 
 
-def test_the_form_masks_what_is_secret_and_names_what_is_asked_for():
-    (kind,) = get_provider_info()["connection-types"]
-    assert kind["conn-fields"]["webhook_secret"]["schema"]["format"] == "password"
-    assert set(kind["conn-fields"]) == {"max_concurrency", "timeout", "verify", "proxies", "webhook_secret"}
-    assert kind["ui-field-behaviour"] == KlingHook.get_ui_field_behaviour()
-    assert kind["ui-field-behaviour"]["hidden-fields"] == ["schema", "port"]
+def test_the_connection_form_masks_secrets_and_has_all_fields():
+    (kling,) = get_provider_info()["connection-types"]
+    assert kling["conn-fields"]["webhook_secret"]["schema"]["format"] == "password"
+    assert set(kling["conn-fields"]) == {"max_concurrency", "timeout", "verify", "proxies", "webhook_secret"}
+    assert kling["ui-field-behaviour"] == KlingHook.get_ui_field_behaviour()
+    assert kling["ui-field-behaviour"]["hidden-fields"] == ["schema", "port"]
 
 
-def test_every_class_named_in_the_metadata_exists():
+def test_every_class_in_the_metadata_exists():
     import importlib
 
     info = get_provider_info()
@@ -60,36 +60,38 @@ def test_every_class_named_in_the_metadata_exists():
         assert hasattr(importlib.import_module(module), name)
 
 
-def loaded(libraries: str, *, by: str) -> set[str]:
-    """Which of these libraries are imported, beyond what Airflow has, by a process that imports these modules."""
-    modules = ", ".join(f"airflow_provider_kling.{name}" for name in by.split())
-    code = f"import airflow.sdk, sys; before = set(sys.modules); import {modules}; print(*(set(sys.modules) - before))"
+def loaded(libraries: str, **names: str) -> set[str]:
+    """The libraries among these that a process imports with these names (room → names), beyond what Airflow imports."""
+    imports = "; ".join(f"from airflow_provider_kling.{room} import {imported}" for room, imported in names.items())
+    code = f"import airflow.sdk, sys; before = set(sys.modules); {imports}; print(*(set(sys.modules) - before))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    found = set(run.stdout.splitlines()[-1].split())
-    assert f"airflow_provider_kling.{by.split()[0]}" in found
-    return set(libraries.split()) & found
+    modules = set(run.stdout.splitlines()[-1].split())
+    assert {f"airflow_provider_kling.{room}" for room in names} <= modules
+    return set(libraries.split()) & modules
 
 
-def test_a_dag_file_pays_for_no_http_no_images_and_no_tokens():
-    assert loaded("requests aiohttp PIL jwt pendulum tenacity jinja2", by="operators sensors mapping") == set()
+def test_a_dag_file_imports_no_library_for_http_images_or_tokens():
+    libraries = "requests aiohttp PIL jwt pendulum tenacity jinja2"
+    operators = "KlingEffectOperator, KlingEffectBatchOperator"
+    assert loaded(libraries, operators=operators, sensors="KlingTaskSensor", mapping="read_manifest") == set()
 
 
-def test_who_only_defers_pays_for_no_http():
-    """Each mapped task does, once: these take longer to import than all of this package."""
-    assert loaded("requests aiohttp PIL jwt", by="hooks triggers manifests") == set()
+def test_a_worker_that_only_defers_imports_no_library_for_http():
+    """Each mapped task starts one, and these libraries take longer to import than all of this package."""
+    triggers = "KlingEffectTrigger, KlingTaskTrigger, defer"
+    assert loaded("requests aiohttp PIL jwt", hooks="KlingHook, account_of", triggers=triggers, manifests="load_image") == set()
 
 
-def test_errors_survive_the_way_between_processes():
+def test_errors_can_be_pickled():
     import pickle
 
     from airflow_provider_kling import errors
-    from airflow_provider_kling.api import Task
 
     originals = [
         errors.KlingManifestError("m.csv", ["line 2: no.", "line 3: no."]),
         errors.KlingSlotsFullError("full", code=1303, http_status=429, request_id="r", advice="Wait.", retry_after=2.0),
         errors.KlingConnectionError("cut", sent=True),
-        errors.KlingTaskFailed(Task(kling_task_id="1", status="failed", message="no"), input_fault=True),
+        errors.KlingTaskFailed("1", "no", input_fault=True),
         errors.KlingDownloadError("dead", expired=True),
     ]
     for original in originals:
@@ -99,7 +101,7 @@ def test_errors_survive_the_way_between_processes():
         assert copy.__dict__ == original.__dict__
 
 
-def test_the_effects_are_those_that_were_published():
+def test_the_scenes_are_those_that_kling_published():
     from airflow_provider_kling.api import scenes
 
     assert len(scenes()) == 327

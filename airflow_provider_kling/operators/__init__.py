@@ -1,6 +1,6 @@
 """The operators that DAG files import.
 
-May import everything below; never `sensors`. A DAG file pays for what is imported at the top of these modules.
+May import everything below; never `sensors`. Each import at the top of these modules slows down every DAG file.
 """
 
 from lazy_loader import attach_stub

@@ -1,4 +1,4 @@
-"""KlingTaskSensor: until a Kling task is done."""
+"""KlingTaskSensor: waits until a Kling task is done."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
 
 
 class KlingTaskSensor(BaseSensorOperator):
-    """Waits until a Kling task is done; its XCom is the result (plain JSON, see the docs).
+    """Waits until a Kling task is done. Its XCom is the result (plain JSON, see the docs).
 
-    :param kling_task_id: the task's id, or its external id. Templated.
-    :param save_to: a folder or URI for the videos. What is there already is not loaded again. Templated.
-    :param kling_conn_id: the connection of the account that made the task, or a list of those that may have (as text:
-        with commas). Templated.
-    :param row_id: the manifest row this is for; it stands in the result as `row_id`. Templated.
+    :param kling_task_id: the Kling task id, or the external id. Templated.
+    :param save_to: a folder or URI for the videos. An existing file is not downloaded again. Templated.
+    :param kling_conn_id: the connection of the account that has the task. If that may be one of several accounts: a list of
+        their connections, or a text with commas. Templated.
+    :param row_id: the id of the manifest row; the result contains it as `row_id`. Templated.
     :param deferrable: wait in the triggerer, without a worker. Default: Airflow's `[operators] default_deferrable`.
-    :param end_from_trigger: with `deferrable`: a success is also saved and ended by the triggerer, without a second start
-        of a worker, where nothing is lost by it (see the docs). Default: a worker ends it.
+    :param end_from_trigger: with `deferrable`: after a success, the triggerer saves the videos and ends the task, without a
+        second start of a worker, unless the task needs one (see the docs). Default: a worker ends it.
 
     `mode`, `poke_interval` (default 10 s), `timeout`, `soft_fail` and the others work as for every sensor. A failed
-    task fails the sensor without a retry. Passing faults of the API are waited out until the timeout.
+    task fails the sensor without a retry. The sensor waits out faults of the API that may pass, until the timeout.
     """
 
     template_fields: Sequence[str] = ("kling_task_id", "save_to", "kling_conn_id", "row_id")
@@ -71,39 +71,39 @@ class KlingTaskSensor(BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         if not self.deferrable:
-            with self._told():
+            with self._with_task_id():
                 return super().execute(context)
-        if earlier_attempt(context):  # so it may be done by now
-            with self._softly():
+        if earlier_attempt(context):  # the task may be done by now
+            with self._soft_fail():
                 poked = self.poke(context)
                 if isinstance(poked, PokeReturnValue):
                     return poked.xcom_value
         return self._defer(context)
 
     def poke(self, context: Context) -> PokeReturnValue | bool:
-        """Look once. A fault of the API that may pass counts as "not yet"."""
+        """Query the task once. A fault of the API that may pass counts as "not done yet"."""
         from airflow_provider_kling.client import flows
         from airflow_provider_kling.errors import KlingError
 
-        with recording_failures(context, row_id=self.row_id, sensor=True) as word, contextlib.ExitStack() as opened:
+        with recording_failures(context, row_id=self.row_id, sensor=True) as record, contextlib.ExitStack() as opened:
             try:
                 hook = opened.enter_context(self._hook())
-                task = hook.run(flows.look_up(self.kling_task_id))
+                task = hook.run(flows.look_up(hook.product, self.kling_task_id))
             except KlingError as error:
                 if not error.retryable:
                     raise
                 self.log.warning("Kling cannot be asked at the moment: %s The task goes on; asking again.", error)
                 return False
-            word.task = task
+            record.task = task
             self.log.info("%s", flows.describe(task))
             if not task.done:
                 return False
             return PokeReturnValue(is_done=True, xcom_value=self._finish(hook, task))
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
-        """Called when the trigger has fired."""
-        with recording_failures(context, row_id=self.row_id, sensor=True) as word:
-            word.task = task = task_of(event)
+        """Called after the trigger has fired."""
+        with recording_failures(context, row_id=self.row_id, sensor=True) as record:
+            record.task = task = task_of(event)
             with self._hook(event) as hook:
                 return self._finish(hook, task)
 
@@ -131,23 +131,23 @@ class KlingTaskSensor(BaseSensorOperator):
         return result
 
     def _hook(self, event: Any = None) -> KlingHook:
-        """The account that knows the task."""
+        """The account that has the task."""
         from airflow_provider_kling.hooks import hook_of
 
         return hook_of(self.kling_task_id, self.kling_conn_id, event)
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
-        """A time-out says that the task goes on, with its id."""
-        fate = f"Kling task {self.kling_task_id} goes on and will be charged; run this again to take its result."
+    def _with_task_id(self) -> Iterator[None]:
+        """Add to a time-out error that the task continues, and its id."""
+        note = f"Kling task {self.kling_task_id} goes on and will be charged; run this again to adopt its result."
         try:
             yield
         except AirflowSensorTimeout as error:
-            raise AirflowSensorTimeout(f"{error} {fate}") from error
+            raise AirflowSensorTimeout(f"{error} {note}") from error
 
     @contextlib.contextmanager
-    def _softly(self) -> Iterator[None]:
-        """What BaseSensorOperator does for the other modes."""
+    def _soft_fail(self) -> Iterator[None]:
+        """With `soft_fail`, skip instead of failing, as BaseSensorOperator does in the other modes."""
         try:
             yield
         except AirflowSkipException:

@@ -1,6 +1,6 @@
-"""What waits in the triggerer.
+"""The triggers, which wait in the triggerer.
 
-May import everything below the operators, `outcomes` and `links` included; never operators or sensors.
+May import everything below the operators, including `outcomes` and `links`; never operators or sensors.
 """
 
 from lazy_loader import attach_stub

@@ -36,8 +36,8 @@ def sensor(kling_task_id, **kwargs) -> KlingTaskSensor:
         return KlingTaskSensor(task_id="wait", **{"kling_task_id": kling_task_id, "poke_interval": 0.05, **kwargs})
 
 
-def to_its_end(airflow, sensor):
-    """Run the sensor as often as Airflow would: again after each reschedule."""
+def finish(airflow, sensor):
+    """Run the sensor as Airflow does: again after each deferral and each reschedule, until it ends."""
     run = airflow.finish(sensor)
     while run.state == "up_for_reschedule":
         run = airflow.finish(sensor)
@@ -45,19 +45,19 @@ def to_its_end(airflow, sensor):
 
 
 def test_the_result_is_the_xcom(airflow, kling, task, mode, tmp_path):
-    assert to_its_end(airflow, sensor(task.kling_task_id, save_to=str(tmp_path), row_id="r1", **mode)).state == "success"
+    assert finish(airflow, sensor(task.kling_task_id, save_to=str(tmp_path), row_id="r1", **mode)).state == "success"
     result = airflow.result
     assert (result["status"], result["row_id"], result["kling_task_id"]) == ("succeed", "r1", task.kling_task_id)
     assert Path(result["videos"][0]["path"]).exists()
 
 
-def test_an_external_id_does_as_well(airflow, kling, task, mode):
-    assert to_its_end(airflow, sensor("submission", **mode)).state == "success"
+def test_an_external_id_is_accepted_too(airflow, kling, task, mode):
+    assert finish(airflow, sensor("submission", **mode)).state == "success"
     assert airflow.result["kling_task_id"] == task.kling_task_id
 
 
 @pytest.mark.kling_emulator(duration=0)
-def test_a_task_that_was_waited_for_before_and_is_done_is_not_deferred(airflow, kling, task):
+def test_a_retry_does_not_defer_if_the_task_is_done(airflow, kling, task):
     airflow.try_number = 2
     assert airflow.run(sensor(task.kling_task_id, deferrable=True)).state == "success"
 
@@ -67,34 +67,34 @@ def test_a_failed_task_fails_the_sensor_without_a_retry(airflow, kling, task, mo
     from airflow.providers.common.compat.sdk import AirflowFailException
 
     kling.fail(task.kling_task_id, "Failure to pass the risk control system")
-    run = to_its_end(airflow, sensor(task.kling_task_id, row_id="r1", **mode))
+    run = finish(airflow, sensor(task.kling_task_id, row_id="r1", **mode))
     assert run.state == "failed"
     assert isinstance(run.error, AirflowFailException)
     assert "Failure to pass the risk control system" in str(run.error)
-    left = airflow.xcoms["failed_result"]
-    assert (left["status"], left["row_id"], left["kling_task_id"]) == ("failed", "r1", task.kling_task_id)
+    record = airflow.xcoms["failed_result"]
+    assert (record["status"], record["row_id"], record["kling_task_id"]) == ("failed", "r1", task.kling_task_id)
 
 
 @pytest.mark.kling_emulator(duration=600)
 def test_soft_fail_skips(airflow, kling, task, mode):
     kling.fail(task.kling_task_id)
-    assert to_its_end(airflow, sensor(task.kling_task_id, soft_fail=True, **mode)).state == "skipped"
+    assert finish(airflow, sensor(task.kling_task_id, soft_fail=True, **mode)).state == "skipped"
 
 
 @pytest.mark.kling_emulator(duration=600)
 def test_soft_fail_skips_when_the_task_fails_while_deferred(airflow, kling, task):
-    waiting = sensor(task.kling_task_id, soft_fail=True, deferrable=True)
-    run = airflow.run(waiting)
+    soft = sensor(task.kling_task_id, soft_fail=True, deferrable=True)
+    run = airflow.run(soft)
     assert run.state == "deferred"
     kling.fail(task.kling_task_id)
-    assert airflow.run(waiting, event=fire(run)).state == "skipped"
+    assert airflow.run(soft, event=fire(run)).state == "skipped"
 
 
 @pytest.mark.kling_emulator(duration=600)
 @pytest.mark.parametrize("mode", [MODES["poke"], MODES["deferrable"]], ids=["poke", "deferrable"])
 @pytest.mark.parametrize("soft_fail", [False, True])
-def test_a_timeout_names_the_task_and_what_becomes_of_it(airflow, kling, task, mode, soft_fail):
-    run = to_its_end(airflow, sensor(task.kling_task_id, timeout=0.2, soft_fail=soft_fail, **mode))
+def test_a_timeout_names_the_task_and_says_that_it_goes_on(airflow, kling, task, mode, soft_fail):
+    run = finish(airflow, sensor(task.kling_task_id, timeout=0.2, soft_fail=soft_fail, **mode))
     assert run.state == ("skipped" if soft_fail else "failed")
     if not soft_fail:
         assert f"Kling task {task.kling_task_id}" in str(run.error)
@@ -104,24 +104,24 @@ def test_a_timeout_names_the_task_and_what_becomes_of_it(airflow, kling, task, m
 
 def test_passing_faults_do_not_fail_the_sensor(airflow, kling, task, mode):
     kling.fault("html", on="get", times=2)
-    assert to_its_end(airflow, sensor(task.kling_task_id, **mode)).state == "success"
+    assert finish(airflow, sensor(task.kling_task_id, **mode)).state == "success"
 
 
-def test_refused_credentials_fail_it_at_once(airflow, kling, task, mode):
+def test_refused_credentials_fail_the_sensor_at_once(airflow, kling, task, mode):
     kling.fault(1002, on="get", times=None)
-    run = to_its_end(airflow, sensor(task.kling_task_id, **mode))
+    run = finish(airflow, sensor(task.kling_task_id, **mode))
     assert run.state == "failed"
     assert "Check the keys" in str(run.error)
 
 
-def test_an_id_that_nobody_knows_is_told(airflow, kling, mode):
-    run = to_its_end(airflow, sensor("831922345719271433", **mode))
+def test_an_unknown_id_is_reported(airflow, kling, mode):
+    run = finish(airflow, sensor("831922345719271433", **mode))
     assert run.state == "failed"
     assert "no task has the id 831922345719271433" in str(run.error)
 
 
 @pytest.mark.kling_emulator(duration=600)
-def test_a_status_nobody_knows_is_not_an_end(airflow, kling, task):
+def test_an_unknown_status_does_not_end_the_wait(airflow, kling, task):
     kling.show_status(task.kling_task_id, "pondering")
     run = airflow.finish(sensor(task.kling_task_id, timeout=0.3, deferrable=True))
     assert run.state == "failed"
@@ -129,6 +129,6 @@ def test_a_status_nobody_knows_is_not_an_end(airflow, kling, task):
 
 
 @pytest.mark.parametrize("event", [{}, {"task": {}}, "success", {"error": 1}, {"status": "success"}], ids=str)
-def test_an_event_of_another_shape_is_never_a_success(airflow, kling, event):
+def test_an_event_of_an_unknown_shape_is_never_a_success(airflow, kling, event):
     assert airflow.run(sensor("1", deferrable=True), event=event).state == "failed"
-    assert airflow.xcoms["failed_result"]["status"] == "error"  # it was judged, and no accident
+    assert airflow.xcoms["failed_result"]["status"] == "error"  # the sensor has evaluated the event

@@ -1,4 +1,4 @@
-"""Tasks that the triggerer ends itself, and those that it leaves to a worker though it was asked to."""
+"""Tasks that the triggerer ends itself, and those that a worker ends although `end_from_trigger` is set."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from airflow_provider_kling.sensors import KlingTaskSensor
 from airflow_provider_kling.triggers import KlingEffectTrigger, KlingTaskTrigger
 
 URL = "https://example.com/portrait.jpg"
-PLACE = {"dag_id": "d", "run_id": "r", "task_id": "video", "map_index": 3}
+TASK_INSTANCE = {"dag_id": "d", "run_id": "r", "task_id": "video", "map_index": 3}
 
 pytestmark = pytest.mark.skipif(not hasattr(XCom, "aset"), reason="before Airflow 3.3 a worker ends every task")
 
@@ -32,7 +32,7 @@ def airflow():
 
 
 class Supervisor:
-    """What a triggerer's triggers talk to: it keeps XComs, but for those under keys that it refuses."""
+    """The supervisor of a triggerer: it stores the XComs of triggers, except those under the keys that it refuses."""
 
     def __init__(self) -> None:
         self.xcoms: dict[str, object] = {}
@@ -40,21 +40,21 @@ class Supervisor:
 
     async def asend(self, message):
         if message.key in self.refuses:
-            raise RuntimeError("the database is away")
-        assert {name: getattr(message, name) for name in PLACE} == PLACE
+            raise RuntimeError("the database is unavailable")
+        assert {name: getattr(message, name) for name in TASK_INSTANCE} == TASK_INSTANCE
         self.xcoms[message.key] = message.value
 
 
 @pytest.fixture
 def supervisor(monkeypatch):
-    one = Supervisor()
-    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", one, raising=False)
-    return one
+    supervisor = Supervisor()
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
+    return supervisor
 
 
-def fired(trigger) -> TriggerEvent:
-    """The one event of a trigger that runs in a triggerer."""
-    trigger.task_instance = SimpleNamespace(**PLACE)
+def fire(trigger) -> TriggerEvent:
+    """Run a trigger as in a triggerer, and return its only event."""
+    trigger.task_instance = SimpleNamespace(**TASK_INSTANCE)
 
     async def events():
         return [event async for event in trigger.run()]
@@ -64,11 +64,12 @@ def fired(trigger) -> TriggerEvent:
 
 
 def row(**more):
+    """The arguments that all triggers for one task share."""
     times = {"deadline": time.time() + 60, "poll_interval": 0.05, "not_before": 0.0}
     return {"kling_conn_id": "kling_default", "end_from_trigger": True, "row_id": "anna", **times, **more}
 
 
-def effect(**more) -> KlingEffectTrigger:
+def effect_trigger(**more) -> KlingEffectTrigger:
     submission = {
         "effect_scene": "squish",
         "images": [URL],
@@ -82,10 +83,10 @@ def effect(**more) -> KlingEffectTrigger:
 # --- In the triggerer
 
 
-def test_a_success_ends_there_with_all_that_a_worker_leaves(airflow, kling, supervisor, tmp_path):
-    event = fired(effect(save_to=str(tmp_path)))
+def test_a_success_ends_in_the_triggerer_with_the_xcoms_of_a_worker(airflow, kling, supervisor, tmp_path):
+    event = fire(effect_trigger(save_to=str(tmp_path)))
     assert isinstance(event, TaskSuccessEvent)
-    assert not event.xcoms  # Airflow would write them as texts
+    assert not event.xcoms  # Airflow would store them as texts
     (paid,) = kling.ledger
     result = supervisor.xcoms["return_value"]
     assert (tmp_path / f"{paid['kling_task_id']}.mp4").stat().st_size > 0
@@ -95,45 +96,45 @@ def test_a_success_ends_there_with_all_that_a_worker_leaves(airflow, kling, supe
     with DAG("d", schedule=None):
         by_worker = KlingTaskSensor(task_id="w", kling_task_id=paid["kling_task_id"], save_to=str(tmp_path), row_id="anna")
     airflow.finish(by_worker)
-    assert result == {**airflow.result, "effect_scene": "squish"}  # which Kling's answers do not name
+    assert result == {**airflow.result, "effect_scene": "squish"}  # which Kling's responses do not contain
 
 
-def test_a_created_task_is_all_that_a_create_only_operator_waits_for(kling, supervisor):
-    assert isinstance(fired(effect(wait_for_completion=False)), TaskSuccessEvent)
+def test_an_operator_that_only_creates_ends_in_the_triggerer_after_the_create(kling, supervisor):
+    assert isinstance(fire(effect_trigger(wait_for_completion=False)), TaskSuccessEvent)
     assert supervisor.xcoms["return_value"] == kling.ledger[0]["kling_task_id"]
 
 
-def test_a_sensor_ends_there_too(kling, supervisor, tmp_path):
+def test_a_sensor_ends_in_the_triggerer_too(kling, supervisor, tmp_path):
     with KlingHook() as hook:
         task = hook.create_task(EffectRequest("squish", [URL]))
-    assert isinstance(fired(KlingTaskTrigger(**row(kling_task_id=task.kling_task_id, save_to=str(tmp_path)))), TaskSuccessEvent)
+    assert isinstance(fire(KlingTaskTrigger(**row(kling_task_id=task.kling_task_id, save_to=str(tmp_path)))), TaskSuccessEvent)
     assert supervisor.xcoms["return_value"]["videos"][0]["path"].startswith(str(tmp_path))
 
 
-def test_a_failed_task_goes_to_a_worker_which_has_a_word_for_it(kling, supervisor):
+def test_a_failed_task_goes_to_a_worker_which_reports_it(kling, supervisor):
     kling.fail_next()
-    event = fired(effect())
+    event = fire(effect_trigger())
     assert not isinstance(event, TaskSuccessEvent)
     assert task_of(event.payload).failed
     assert set(supervisor.xcoms) == {"kling_task"}
 
 
-def test_a_video_that_cannot_be_saved_there_is_saved_by_a_worker(kling, supervisor, tmp_path):
-    (tmp_path / "in_the_way").write_text("a file, where a folder is to be")
-    event = fired(effect(save_to=str(tmp_path / "in_the_way")))
+def test_a_worker_saves_a_video_that_the_triggerer_cannot_save(kling, supervisor, tmp_path):
+    (tmp_path / "in_the_way").write_text("a file where a folder is expected")
+    event = fire(effect_trigger(save_to=str(tmp_path / "in_the_way")))
     assert task_of(event.payload).succeeded
     assert "return_value" not in supervisor.xcoms
 
 
 @pytest.mark.parametrize("key", ["return_value", "_link_KlingVideoLink", "kling_task"])
-def test_xcoms_that_cannot_be_written_there_are_written_by_a_worker(kling, supervisor, key):
+def test_a_worker_writes_xcoms_that_the_triggerer_cannot_write(kling, supervisor, key):
     supervisor.refuses.add(key)
-    assert task_of(fired(effect()).payload).succeeded
+    assert task_of(fire(effect_trigger()).payload).succeeded
     assert len(kling.ledger) == 1
 
 
-def test_it_is_not_the_default(kling, supervisor):
-    assert task_of(fired(effect(end_from_trigger=False)).payload).succeeded
+def test_by_default_a_worker_ends_the_task(kling, supervisor):
+    assert task_of(fire(effect_trigger(end_from_trigger=False)).payload).succeeded
     assert set(supervisor.xcoms) == {"kling_task"}
 
 
@@ -141,12 +142,12 @@ def test_it_is_not_the_default(kling, supervisor):
 
 
 def operator(**kwargs) -> KlingEffectOperator:
-    given = {"effect_scene": "squish", "image": URL, "deferrable": True, "wait_for_completion": True, "end_from_trigger": True}
+    defaults = {"effect_scene": "squish", "image": URL, "deferrable": True, "wait_for_completion": True, "end_from_trigger": True}
     with DAG("d", schedule=None):
-        return KlingEffectOperator(task_id="video", **{**given, **kwargs})
+        return KlingEffectOperator(task_id="video", **{**defaults, **kwargs})
 
 
-def test_the_row_says_what_the_triggerer_is_to_do(airflow, kling, tmp_path, monkeypatch):
+def test_the_row_holds_what_the_triggerer_needs_to_end_the_task(airflow, kling, tmp_path, monkeypatch):
     monkeypatch.setenv("AIRFLOW__KLING__SHARED_FOLDERS", str(tmp_path))
     _, kwargs = airflow.run(operator(save_to=f"{tmp_path}/videos", row_id="anna")).trigger
     assert kwargs["end_from_trigger"] is True
@@ -154,7 +155,7 @@ def test_the_row_says_what_the_triggerer_is_to_do(airflow, kling, tmp_path, monk
 
 
 @pytest.mark.parametrize(
-    ("given", "reason"),
+    ("arguments", "reason"),
     [
         ({"outlets": [Asset("s3://bucket/video")]}, "outlets"),
         ({"on_success_callback": print}, "on_success_callback"),
@@ -163,15 +164,15 @@ def test_the_row_says_what_the_triggerer_is_to_do(airflow, kling, tmp_path, monk
     ],
     ids=["outlets", "callback", "no XCom", "folder"],
 )
-def test_what_only_a_worker_can_do_is_left_to_a_worker_and_said(airflow, kling, capfd, given, reason):
-    _, kwargs = airflow.run(operator(**given)).trigger
+def test_a_task_that_needs_a_worker_is_left_to_it_and_the_reason_is_logged(airflow, kling, capfd, arguments, reason):
+    _, kwargs = airflow.run(operator(**arguments)).trigger
     assert kwargs["end_from_trigger"] is False
-    told = capfd.readouterr().out
-    assert "end_from_trigger is set, but a worker ends this task: " in told
-    assert reason in told
+    logged = capfd.readouterr().out
+    assert "end_from_trigger is set, but a worker ends this task: " in logged
+    assert reason in logged
 
 
-def test_a_result_that_others_map_over_is_left_to_a_worker(airflow, kling, capfd):
+def test_a_task_whose_result_is_mapped_over_is_left_to_a_worker(airflow, kling, capfd):
     class Each(BaseOperator):
         def __init__(self, *, part, **kwargs):
             super().__init__(**kwargs)
@@ -185,6 +186,6 @@ def test_a_result_that_others_map_over_is_left_to_a_worker(airflow, kling, capfd
     assert "mapped over" in capfd.readouterr().out
 
 
-def test_under_dag_test_a_worker_ends_it(airflow, kling):
+def test_under_dag_test_a_worker_ends_the_task(airflow, kling):
     assert airflow.finish(operator(poll_interval=0.05)).state == "success"
     assert airflow.result["status"] == "succeed"

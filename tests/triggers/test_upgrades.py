@@ -1,4 +1,4 @@
-"""Trigger rows that an older version of the package has written, and those of a newer one."""
+"""Trigger rows that an older or a newer version of the package has written."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from airflow_provider_kling.hooks import KlingHook
 from airflow_provider_kling.outcomes import task_of
 from airflow_provider_kling.triggers import VERSION
 
-# As a worker of that version wrote them into Airflow's database; times and places are put in when they are run.
+# Rows as workers of those versions wrote them into Airflow's database. The tests replace times, ids and paths.
 STORED = [row for path in sorted((Path(__file__).parent.parent / "rows").glob("*.json")) for row in json.loads(path.read_text())]
 LATEST = [row for row in STORED if row["version"] == VERSION]
 
@@ -35,8 +35,8 @@ def run(row: dict[str, Any], **now: Any) -> dict[str, Any]:
     return event
 
 
-def places(row: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """What a stored row cannot know: a task's id, and where a manifest lies."""
+def arguments(row: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The arguments that a stored row cannot contain: the id of a task, or the path of a manifest."""
     if "kling_task_id" in row["kwargs"]:
         with KlingHook() as hook:
             return {"kling_task_id": hook.create_task(EffectRequest("squish", ["https://example.com/a.jpg"])).kling_task_id}
@@ -48,7 +48,7 @@ def places(row: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("row", STORED, ids=lambda row: f"form {row['version']} of {row['path'].rpartition('.')[2]}")
 def test_stored_rows_still_run(kling, tmp_path, row):
-    event = run(row, **places(row, tmp_path))
+    event = run(row, **arguments(row, tmp_path))
     assert event.get("task", {}).get("task_status") == "succeed" or event.get("batch", {}).get("succeed") == 1, event
     assert len(kling.ledger) == 1
 
@@ -61,7 +61,7 @@ def test_there_is_a_stored_row_of_each_form_and_trigger():
 @pytest.mark.parametrize(
     "row", [row for row in STORED if row["version"] == VERSION], ids=lambda row: row["path"].rpartition(".")[2]
 )
-def test_a_row_of_a_newer_version_says_so_does_nothing_and_stays_as_it_is(kling, tmp_path, row):
+def test_a_row_of_a_newer_version_is_refused_and_written_back_unchanged(kling, tmp_path, row):
     newer = {"version": VERSION + 1, "of_a_later_version": 1}
     event = run(row, **newer)
     with pytest.raises(KlingError, match="older version of airflow-provider-kling than the worker that deferred") as error:
@@ -74,12 +74,12 @@ def test_a_row_of_a_newer_version_says_so_does_nothing_and_stays_as_it_is(kling,
 
 
 @pytest.mark.parametrize("row", STORED, ids=lambda row: f"form {row['version']} of {row['path'].rpartition('.')[2]}")
-def test_an_argument_that_no_version_has_is_a_mistake(row):
+def test_an_argument_that_no_version_has_is_an_error(row):
     with pytest.raises(TypeError, match="misspelt"):
         run(row, misspelt=1)
 
 
-def test_what_is_deferred_now_is_of_the_latest_form(kling):
+def test_new_rows_have_the_latest_form(kling):
     for task in (operator(deferrable=True), operator(deferrable=True, wait_for_completion=True)):
         _, kwargs = FakeAirflow().run(task).trigger
         stored = next(row["kwargs"] for row in LATEST if row["path"].endswith("EffectTrigger"))

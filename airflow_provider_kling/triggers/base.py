@@ -1,0 +1,98 @@
+"""The base of all triggers: one event each, rows that a newer or older version can read, and errors as events."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, NamedTuple
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_kling.errors import KlingError, KlingInputError, KlingSettingsError, KlingTimeoutError
+
+# Rows in Airflow's database name the classes by this path, which stays importable for ever.
+CLASS_PATHS = "airflow_provider_kling.triggers"
+
+# An event within about ten seconds of the deferral can make Airflow (3.3.2) fail the task with "state mismatch":
+# apache/airflow#67287, #72716. Kling tasks take minutes, so holding the event back costs no time.
+HOLD_BACK = 10.0  # seconds
+
+# The form of a trigger's row. It increases when an older triggerer cannot do what a row requires. Rows of older forms
+# still run: later arguments have a default (tests/rows holds a row of each form). A row without a version has form 1.
+VERSION = 3
+
+
+def version_fields(version: int, newer: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a row that this version does not interpret, and writes back unchanged.
+
+    `newer` holds the arguments of a newer version, which `check_version` refuses. In a row of this form they are a mistake:
+    TypeError.
+    """
+    if newer and version <= VERSION:
+        raise TypeError(f"unknown arguments: {', '.join(newer)}")
+    return {"version": version, **newer}
+
+
+def check_version(version: int) -> None:
+    """Raise a retryable KlingError if a newer version of this package has written the row."""
+    if version <= VERSION:
+        return
+    error = KlingError(
+        f"This triggerer runs an older version of airflow-provider-kling than the worker that deferred (form {version} "
+        f"of a trigger's row, known here: {VERSION}). Nothing was done. Install the same version there and restart it."
+    )
+    error.retryable = True
+    raise error
+
+
+class Outcome(NamedTuple):
+    """The result of a wait: the event that resumes the Airflow task on a worker.
+
+    `return_value` is the return value of the Airflow task if the triggerer ends it; None if a worker is to end it.
+    """
+
+    event: dict[str, Any]
+    return_value: Any = None
+
+
+class OneEventTrigger(BaseTrigger):
+    """Fires exactly one event, at `not_before` or later. A KlingError becomes an event too.
+
+    `not_before` is a Unix time in seconds, so that a restart of the triggerer does not change it.
+    """
+
+    def __init__(self, *, not_before: float, version: int, newer: Mapping[str, Any]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._row = version_fields(version, newer)
+        self.not_before = not_before
+
+    @abstractmethod
+    async def outcome(self) -> Outcome:
+        """Wait, and return the outcome. Raises KlingError."""
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        try:
+            check_version(self._row["version"])
+            outcome = await self.outcome()
+        except KlingTimeoutError as error:
+            outcome = Outcome({"timeout": str(error)})
+        except KlingError as error:
+            invalid = isinstance(error, KlingInputError) and not isinstance(error, KlingSettingsError)
+            outcome = Outcome({"error": str(error), "retryable": error.retryable, "invalid": invalid})
+        await asyncio.sleep(self.held_until - time.time())
+        yield await self.event_of(outcome)
+
+    async def event_of(self, outcome: Outcome) -> TriggerEvent:
+        """The event to fire for this outcome. By default it resumes the task on a worker."""
+        return TriggerEvent(outcome.event)
+
+    @property
+    def held_until(self) -> float:
+        """When the event may be fired (Unix seconds). `dag.test()` runs triggers without a triggerer; there, it is 0."""
+        return self.not_before if self.task_instance is not None else 0.0
+
+    async def on_kill(self) -> None:
+        """Called by Airflow 3.3 and later when the deferred task instance is cleared or marked."""
+        self.log.info("This triggerer no longer waits. Kling has no cancel: what was created goes on there and will be charged.")

@@ -1,4 +1,4 @@
-"""A Kling account on one's own machine: the video-effects API with its errors, slots, prices and slowness.
+"""A Kling account on your own machine: the video-effects API with its errors, slots, prices and delays.
 
     python -m airflow_provider_kling.emulator --port 8900
 
@@ -8,24 +8,40 @@ or, in a test, the fixture `kling_emulator`, or
         kling.fault(1303, times=2)
         ...
 
-What it imitates: create, query and list of effect tasks, `/account/costs`, both kinds of credentials, all error
-codes, slots, external ids, checks of input images (some at once, some only at the task's end), callbacks with
-signatures, result links that die, and videos one can play. What goes wrong, and when, is steered over HTTP under
-`/_emulator/` (see `steering`), or with the methods of `KlingEmulator`.
+It imitates: create, query and list of tasks, `/account/costs`, both kinds of credentials, all error codes, slots,
+external ids, the checks of input images (some at once, some only at the task's end), signed callbacks, links that
+expire, and videos that play. You steer what goes wrong, and when, over HTTP under `/_emulator/` (see `web.steering`),
+or with the methods of `KlingEmulator`.
 
-What it does not imitate:
-- The effects. A video moves and tints the input image and bears the scene's name; that is all.
-- The loading of image URLs, unless told to (`--fetch-images`): it shows a drawn picture instead.
-- The balance's delay of 12 hours, several resource packs, other products of the API, invoices.
-- Limits on requests per second, except for `/account/costs`; inject 1302 with a fault.
+It does not imitate:
+- The effects. A video moves and tints the input image and shows the scene's name.
+- Loading image URLs, unless `--fetch-images` is set: it shows a drawing instead.
+- The balance's delay of 12 hours, several resource packs, invoices.
+- Limits on requests per second, except for `/account/costs`; set a fault with 1302 for them.
 - TLS. Point the connection's host to `http://…`.
 
-Where the vendor documents nothing, it takes the choice that is stricter to a client, or an option says which.
-It keeps everything in memory, and forgets it at its end. Whoever reaches its port can steer it, so leave it on
-this machine, or in a network of its own.
+It serves the video effects; other products of the API are values that you can add (`KlingEmulator(products=…)`).
+Where the vendor documents nothing, it does what is stricter for a client, or an option decides. It keeps everything in
+memory, and loses it at its end. Anyone who reaches its port can steer it: keep it on this machine, or in a network of
+its own.
+
+Rooms: `model` is the account as pure state, `videos` the input images and videos, `core` puts them together, `web` is the
+server. The modules beside them start an emulator and hold on to it. All may import `errors`, `redaction` and `api`, never Airflow.
 """
 
-from lazy_loader import attach_stub
+from typing import Any
 
-# Every pytest run imports this package for its plugin, so nothing is loaded before it is used.
-__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)
+__all__ = ["KlingEmulator", "Settings"]
+
+
+def __getattr__(name: str) -> Any:
+    # Every pytest run imports this package for its plugin. So it imports nothing, not even lazy_loader, before it is used.
+    if name == "KlingEmulator":
+        from airflow_provider_kling.emulator.handle import KlingEmulator
+
+        return KlingEmulator
+    if name == "Settings":
+        from airflow_provider_kling.emulator.model import Settings
+
+        return Settings
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,14 +9,15 @@ import sys
 import warnings
 
 from airflow_provider_kling.emulator.connection import connection
-from airflow_provider_kling.emulator.model import Entry, Settings, parse
+from airflow_provider_kling.emulator.model import Entry, Settings
+from airflow_provider_kling.emulator.options import parse
 from airflow_provider_kling.emulator.web import serve
 
 
 def main() -> None:
     """Serve until SIGINT or SIGTERM."""
     settings = parse(sys.argv[1:], os.environ)
-    # Whoever chose a short secret for a test knows it.
+    # A short secret is the user's own choice for a test.
     warnings.filterwarnings("ignore", message="The HMAC key is", module="jwt")
     try:
         asyncio.run(_serve(settings))
@@ -32,19 +33,19 @@ async def _serve(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
     def ready(url: str) -> None:
-        told = connection(settings, url, auth="api_key" if settings.api_key else "access_key")
-        sys.stdout.write(f"Kling emulator on {url}; AIRFLOW_CONN_KLING_DEFAULT='{told}'\n")
+        value = connection(settings, url, auth="api_key" if settings.api_key else "access_key")
+        sys.stdout.write(f"Kling emulator on {url}; AIRFLOW_CONN_KLING_DEFAULT='{value}'\n")
         sys.stdout.flush()
 
     await serve(settings, stop=stop, ready=ready, log=_log if settings.log else None)
 
 
 def _log(entry: Entry) -> None:
-    about = " ".join(part for part in (entry.effect_scene, entry.external_task_id, entry.kling_task_id) if part)
+    task = " ".join(part for part in (entry.effect_scene, entry.external_task_id, entry.kling_task_id) if part)
     code = "" if entry.code is None else f" code {entry.code}"
     fault = f" (fault: {entry.fault})" if entry.fault else ""
-    # Not to stdout, whose first line other programs read, and perhaps nothing after it.
-    sys.stderr.write(f"{entry.n} {entry.method} {entry.path} → {entry.status or 'no answer'}{code} {about}{fault}\n")
+    # Not to stdout: other programs read its first line, and perhaps nothing after it.
+    sys.stderr.write(f"{entry.n} {entry.method} {entry.path} → {entry.status or 'no answer'}{code} {task}{fault}\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A handle to an emulator: starts it in a thread or a process, and steers it over HTTP."""
+"""A handle of an emulator: it starts it in a thread or a process, and steers it over HTTP."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http.client import HTTPConnection
 from types import TracebackType
 from typing import Any, Protocol
 from urllib.parse import urlencode, urlsplit
 
+from airflow_provider_kling.api import EFFECTS, Product
 from airflow_provider_kling.emulator.connection import connection
-from airflow_provider_kling.emulator.model import ENV_PREFIX, Settings, to_arguments
+from airflow_provider_kling.emulator.model import Settings
+from airflow_provider_kling.emulator.options import ENV_PREFIX, to_arguments
 
 
 class Runner(Protocol):
@@ -25,34 +27,34 @@ class Runner(Protocol):
 
 
 class KlingEmulator:
-    """An emulator on a free port, in a thread of this process (or another process: `KlingEmulator.spawn`).
+    """An emulator on a free port, in a thread of this process (in another process: `KlingEmulator.spawn`).
 
-    A context manager; options are those of `Settings`. All methods may be called from any thread.
+    It is a context manager. `options` are those of `Settings`; `products` are what it serves. You may call all methods
+    from any thread. Methods that steer it raise ValueError for an unknown task and for invalid options.
     """
 
-    def __init__(self, *, runner: Runner | None = None, **options: Any) -> None:
+    def __init__(self, *, runner: Runner | None = None, products: Sequence[Product] = (EFFECTS,), **options: Any) -> None:
         self.settings = Settings(**{"port": 0, **options})
+        self._products = tuple(products)
         self._runner = runner
         self._url = ""
 
     @classmethod
     def spawn(cls, **options: Any) -> KlingEmulator:
-        """The same in a process of its own, which leaves this one its whole core."""
-        emulator = cls(**options)
-        emulator._runner = _Process(emulator.settings)
-        return emulator
+        """An emulator in a process of its own, which takes no processor time from this one. It serves the effects only."""
+        return cls(runner=_Process(Settings(**{"port": 0, **options})), **options)
 
     def start(self) -> KlingEmulator:
-        """Start it; it answers when this returns."""
+        """Start it. It answers when this returns."""
         if self._runner is None:
             from airflow_provider_kling.emulator.web import ServerThread
 
-            self._runner = ServerThread(self.settings)
+            self._runner = ServerThread(self.settings, self._products)
         self._url = self._runner.start()
         return self
 
     def stop(self) -> None:
-        """End it, with all that it knows."""
+        """Stop it. Its tasks are lost."""
         if self._runner is not None:
             self._runner.stop()
 
@@ -62,7 +64,7 @@ class KlingEmulator:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.stop()
 
-    # --- Where it is and who may ask --------------------------------------------------------------------------
+    # --- URL and credentials ------------------------------------------------------------------------------------
 
     @property
     def url(self) -> str:
@@ -87,111 +89,113 @@ class KlingEmulator:
         """The value for AIRFLOW_CONN_KLING_DEFAULT; `auth` is api_key or access_key."""
         return connection(self.settings, self.url, auth=auth)
 
-    # --- What went on -----------------------------------------------------------------------------------------
+    # --- Reading ------------------------------------------------------------------------------------------------
 
     @property
     def state(self) -> dict[str, Any]:
         """Clock, counts and settings."""
-        return dict(self._ask("GET", "state"))
+        return dict(self._send("GET", "state"))
 
     @property
     def ledger(self) -> list[dict[str, Any]]:
         """Every task ever made, the oldest first."""
-        return list(self._ask("GET", "ledger"))
+        return list(self._send("GET", "ledger"))
 
     @property
     def journal(self) -> list[dict[str, Any]]:
-        """Every request, the oldest first."""
+        """Every request and callback, the oldest first."""
         return self.requests()
 
     @property
     def tasks(self) -> list[dict[str, Any]]:
         """All tasks as the API shows them, the oldest first."""
-        return list(self._ask("GET", "tasks"))
+        return list(self._send("GET", "tasks"))
 
     @property
     def slot_use(self) -> list[tuple[float, int]]:
-        """Each moment at which the number of running tasks changed, with the number from then on."""
-        return [(moment, used) for moment, used in self._ask("GET", "slots")]
+        """Each moment at which the number of running tasks changed, and the number from then on."""
+        return [(moment, used) for moment, used in self._send("GET", "slots")]
 
     def requests(self, kind: str = "", *, since: int = 0) -> list[dict[str, Any]]:
-        """The journal's entries of one kind (create, get, list, costs, video, callback), or all."""
-        return list(self._ask("GET", "journal", params={"kind": kind, "since": str(since)}))
+        """The journal's entries of one kind (create, get, list, costs, video, callback), or of all, after number `since`."""
+        return list(self._send("GET", "journal", params={"kind": kind, "since": str(since)}))
 
-    # --- What goes wrong --------------------------------------------------------------------------------------
+    # --- Failures to come ---------------------------------------------------------------------------------------
 
     def fault(self, what: int | str, **options: Any) -> None:
         """Let requests fail: an error code, an HTTP status, drop, cut, html, empty, slow or token.
 
-        Options are those of `faults.Fault`: on, match, times (None: all), skip, rate, after, code, status, message,
-        body, retry_after, seconds.
+        Options are those of `emulator.model.Fault`: on, match, times (None: all), skip, rate, after, code, status,
+        message, body, retry_after, seconds.
         """
-        self._ask("POST", "faults", {"what": what, **options})
+        self._send("POST", "faults", {"what": what, **options})
 
     def clear_faults(self) -> None:
-        """Nothing fails any more."""
-        self._ask("DELETE", "faults")
+        """Remove all faults."""
+        self._send("DELETE", "faults")
 
     def plan(self, **options: Any) -> None:
-        """What becomes of the next task, or of several; options are those of `task.Plan`:
-        match, times (None: all), duration, never, fail, status."""
-        self._ask("POST", "plans", options)
+        """Decide how the next task turns out, or the next tasks.
+
+        Options are those of `emulator.model.Plan`: match, times (None: all), duration, never, fail, status.
+        """
+        self._send("POST", "plans", options)
 
     def fail_next(self, message: str = "Task failed", *, match: str = "", times: int | None = 1) -> None:
-        """Let the next task whose scene or external id contains `match` end as failed."""
+        """Let the next task fail whose scene or external id contains `match`, or the next `times` (None: all)."""
         self.plan(fail=message, match=match, times=times)
 
-    # --- What becomes of tasks that are there -----------------------------------------------------------------
+    # --- Existing tasks -----------------------------------------------------------------------------------------
 
     def finish(self, any_id: str | None = None) -> None:
-        """End a task now, or all of them."""
-        self._ask("POST", "finish", {"id": any_id})
+        """End a task now; without an id all tasks."""
+        self._send("POST", "finish", {"id": any_id})
 
     def fail(self, any_id: str, message: str = "Task failed") -> None:
         """End a task now, as failed."""
-        self._ask("POST", "fail", {"id": any_id, "message": message})
+        self._send("POST", "fail", {"id": any_id, "message": message})
 
     def hold(self, any_id: str) -> None:
-        """Let a task never end."""
-        self._ask("POST", "hold", {"id": any_id})
+        """Keep a task from ending by itself."""
+        self._send("POST", "hold", {"id": any_id})
 
     def forget(self, any_id: str) -> None:
-        """Let a task vanish from all queries."""
-        self._ask("POST", "forget", {"id": any_id})
+        """Remove a task from all queries; the ledger keeps it."""
+        self._send("POST", "forget", {"id": any_id})
 
     def show_status(self, any_id: str, word: str | None) -> None:
-        """Let a task show this word for its status, or its own again."""
-        self._ask("POST", "status", {"id": any_id, "status": word})
+        """Let answers show this word as a task's status; with None its own status again."""
+        self._send("POST", "status", {"id": any_id, "status": word})
 
     def expire_links(self, any_id: str | None = None) -> None:
-        """Kill the links that were given out for a task, or for all; a new query gives others."""
-        self._ask("POST", "expire_links", {"id": any_id})
+        """Let the links to a task's videos expire, or those of all tasks; a new query returns others."""
+        self._send("POST", "expire_links", {"id": any_id})
 
-    # --- The account and its time -----------------------------------------------------------------------------
+    # --- The account --------------------------------------------------------------------------------------------
 
     def advance(self, seconds: float) -> float:
-        """Move the account's time forward; returns it."""
-        return float(self._ask("POST", "clock", {"advance": seconds})["now"])
+        """Move the account's time forward, and return it (Unix seconds)."""
+        return float(self._send("POST", "clock", {"advance": seconds})["now"])
 
     def occupy(self, slots: int) -> None:
-        """Let other programs take so many slots; 0 gives them back."""
-        self._ask("POST", "occupy", {"slots": slots})
+        """Let other programs use so many slots; 0 frees them."""
+        self._send("POST", "occupy", {"slots": slots})
 
     def configure(self, **settings: Any) -> None:
         """Change settings: slots, duration, speed, units, list_order, …"""
-        self._ask("POST", "settings", settings)
+        self._send("POST", "settings", settings)
 
     def reset(self) -> None:
-        """As after the start: no tasks, no faults, the first settings, an empty journal."""
-        self._ask("POST", "reset")
+        """Return to the state after the start: no tasks, no faults, the first settings, an empty journal."""
+        self._send("POST", "reset")
 
-    def _ask(self, method: str, verb: str, body: Any = None, *, params: Mapping[str, str] | None = None) -> Any:
-        # Not with urllib: it would go through a proxy that the environment names.
+    def _send(self, method: str, action: str, body: Any = None, *, params: Mapping[str, str] | None = None) -> Any:
+        # Not with urllib: it would use a proxy from the environment.
         address = urlsplit(self.url)
         http = HTTPConnection(address.hostname or "", address.port, timeout=60)
         try:
             query = f"?{urlencode(params)}" if params else ""
-            http.request(method, f"/_emulator/{verb}{query}", body=json.dumps(body or {}))
+            http.request(method, f"/_emulator/{action}{query}", body=json.dumps(body or {}))
             answer = http.getresponse()
             document = json.loads(answer.read())
         finally:
@@ -202,25 +206,25 @@ class KlingEmulator:
 
 
 class _Process:
-    """`python -m airflow_provider_kling.emulator`, with its URL read from the line that it prints."""
+    """`python -m airflow_provider_kling.emulator`, which prints its URL."""
 
     def __init__(self, settings: Settings) -> None:
         self._command = [sys.executable, "-m", "airflow_provider_kling.emulator", *to_arguments(settings)]
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> str:
-        # The settings alone decide, not the variables that are meant for the command.
+        # Only the settings count, not the environment variables of the command.
         environ = {name: value for name, value in os.environ.items() if not name.startswith(ENV_PREFIX)}
         self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True, env=environ)  # noqa: S603
         if self._process.stdout is None:
-            raise RuntimeError("The emulator's output is not to be read.")
+            raise RuntimeError("The emulator's output cannot be read.")
         line = self._process.stdout.readline()
         if not line.startswith("Kling emulator on "):
             self.stop()
-            raise RuntimeError("The emulator did not start; it has said why.")
+            raise RuntimeError("The emulator did not start; its error output says why.")
         return line.split()[3].rstrip(";")
 
     def stop(self) -> None:
         if self._process is not None:
-            with self._process as process:  # closes its output, and waits
+            with self._process as process:  # closes its output, and waits for its end
                 process.terminate()

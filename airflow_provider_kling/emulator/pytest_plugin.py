@@ -4,7 +4,7 @@
         dag.test()
         assert len(kling_emulator.ledger) == 1
 
-The connection `kling_default` leads to it. Its tasks take 0.2 seconds; other settings go into a marker:
+The connection `kling_default` points to it. Its tasks take 0.2 seconds. A marker changes its settings:
 `@pytest.mark.kling_emulator(slots=2, duration=60, manual_clock=True)`.
 """
 
@@ -18,7 +18,7 @@ import pytest
 if TYPE_CHECKING:
     from airflow_provider_kling.emulator.handle import KlingEmulator
 
-QUICK = 0.2  # seconds of a task
+QUICK = 0.2  # seconds that a task takes
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -27,8 +27,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def kling_emulator(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[KlingEmulator]:
-    """A fresh Kling emulator on a free port, which the connection kling_default leads to."""
-    # Loaded here, not above: every pytest run of every project with this package imports this module.
+    """A new Kling emulator on a free port. The connection kling_default points to it."""
+    # Imported here, not above: pytest imports this module in every project that has this package installed.
     from airflow_provider_kling.emulator.handle import KlingEmulator
 
     marker = request.node.get_closest_marker("kling_emulator")

@@ -15,7 +15,7 @@ FULL = (429, 1303, "parallel task over resource pack limit")
 
 
 def order(external_id: str | None = None, *, scene: str = "squish", **more: str) -> Order:
-    return Order(effect_scene=scene, external_task_id=external_id, **more)
+    return Order(title=scene, external_task_id=external_id, **more)
 
 
 # --- Slots ---------------------------------------------------------------------------------------------------------
@@ -33,7 +33,7 @@ def test_task_holds_its_slot_from_submitted_until_it_ends(client, kling, error):
 
 
 @pytest.mark.kling_emulator(slots=1)
-def test_refusal_for_want_of_a_slot_makes_and_charges_nothing(client, kling, error):
+def test_create_without_a_free_slot_makes_and_charges_nothing(client, kling, error):
     client.made()
     assert error(client.create(external_id="later")) == FULL
     kling.advance(10)
@@ -43,7 +43,7 @@ def test_refusal_for_want_of_a_slot_makes_and_charges_nothing(client, kling, err
 
 
 @pytest.mark.kling_emulator(slots=1)
-def test_failed_task_gives_its_slot_back(client, kling):
+def test_failed_task_frees_its_slot(client, kling):
     kling.fail_next()
     client.made()
     kling.advance(10)
@@ -51,7 +51,7 @@ def test_failed_task_gives_its_slot_back(client, kling):
 
 
 @pytest.mark.kling_emulator(slots=3)
-def test_other_programs_take_slots_too(client, kling, error):
+def test_other_programs_use_slots_too(client, kling, error):
     kling.occupy(2)
     client.made()
     assert error(client.create()) == FULL
@@ -68,7 +68,7 @@ def test_all_keys_share_the_slots(client, kling, error):
 
 
 @pytest.mark.kling_emulator(slots=2)
-def test_slot_use_tells_each_change(client, kling):
+def test_slot_use_lists_each_change(client, kling):
     client.made()
     kling.advance(4)
     client.made()
@@ -80,17 +80,17 @@ def test_slot_use_tells_each_change(client, kling):
 # --- External ids --------------------------------------------------------------------------------------------------
 
 
-def test_external_id_is_taken_for_good(client, kling, error):
+def test_external_id_stays_in_use_for_ever(client, kling, error):
     client.made(external_id="mine")
-    taken = (400, 1201, "External_task_id mine already exists")
-    assert error(client.create(external_id="mine")) == taken
+    in_use = (400, 1201, "External_task_id mine already exists")
+    assert error(client.create(external_id="mine")) == in_use
     kling.fail("mine")
-    assert error(client.create(external_id="mine")) == taken
+    assert error(client.create(external_id="mine")) == in_use
     assert len(kling.ledger) == 1
 
 
 @pytest.mark.kling_emulator(free_failed_ids=True)
-def test_external_id_of_a_failed_task_may_be_free_again(client, kling, error):
+def test_external_id_of_a_failed_task_can_be_free_again(client, kling, error):
     first = client.made(external_id="mine")
     assert error(client.create(external_id="mine"))[1] == 1201
     kling.fail("mine")
@@ -107,7 +107,7 @@ def test_tasks_without_an_external_id_do_not_collide(client):
 # --- Units ---------------------------------------------------------------------------------------------------------
 
 
-def test_failed_task_is_free_unless_told_otherwise(client, kling):
+def test_failed_task_costs_nothing_by_default(client, kling):
     kling.fail_next("Image pixel is invalid")
     free = client.made()
     kling.finish()
@@ -146,20 +146,20 @@ def test_costs_are_wrapped_twice_and_fall_on_completion(client, kling):
     assert client.costs().json()["data"]["resource_pack_subscribe_infos"][0]["remaining_quantity"] == 999_997.5
 
 
-def test_costs_are_told_once_a_second(client, kling, error):
+def test_costs_can_be_queried_once_a_second(client, kling, error):
     assert client.costs().status_code == 200
     assert error(client.costs())[:2] == (429, 1302)
     kling.advance(1)
     assert client.costs().status_code == 200
 
 
-def test_costs_can_be_asked_for_one_pack(client, kling):
+def test_costs_can_be_queried_for_one_pack(client, kling):
     kling.configure(costs_interval=0)
     assert len(client.costs(resource_pack_name="Emulator pack").json()["data"]["resource_pack_subscribe_infos"]) == 1
     assert client.costs(resource_pack_name="another").json()["data"]["resource_pack_subscribe_infos"] == []
 
 
-def test_costs_want_a_span_of_time(client, error):
+def test_costs_need_a_period(client, error):
     assert error(client.costs(start_time="yesterday"))[:2] == (400, 1201)
 
 
@@ -218,7 +218,7 @@ def test_finished_task_cannot_fail_any_more():
     assert record.status(20) == "succeed"
 
 
-def test_status_changes_are_told_once_even_when_the_end_comes_early():
+def test_each_status_change_is_announced_once_even_if_the_task_ends_early():
     account = Account(Settings(), now=0)
     record = account.create(order(callback_url="http://example.com"), now=0)
     assert [record.status(moment) for record, moment in account.notices(0)] == ["submitted"]
@@ -227,7 +227,7 @@ def test_status_changes_are_told_once_even_when_the_end_comes_early():
     assert account.next_notice() is None
 
 
-def test_plan_is_for_those_that_it_fits():
+def test_plan_holds_for_the_tasks_that_it_matches():
     account = Account(Settings(slots=10), now=0)
     account.plans.append(Plan(match="emoji", fail="no", times=None))
     account.plans.append(Plan(match="one", duration=3))

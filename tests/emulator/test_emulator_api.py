@@ -1,4 +1,4 @@
-"""The API's answers, judged by the vendor's own samples."""
+"""The API's answers, compared with the vendor's own samples."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_query_answers_as_the_vendor_documents(client, kling):
     assert shape(document) == shape(VENDOR["get"])
 
 
-def test_video_tells_its_duration_unless_told_not_to(client, kling):
+def test_video_has_a_duration_by_default(client, kling):
     task_id = client.made()
     kling.finish()
     assert client.video(task_id)["duration"] == "2"
@@ -73,15 +73,15 @@ def test_task_ids_are_unique_texts_of_18_digits_that_a_float_would_damage(client
 
 def test_status_goes_from_submitted_over_processing_to_succeed(client, kling):
     task_id = client.made()
-    seen = [client.task(task_id)]
+    shown = [client.task(task_id)]
     kling.advance(2)
-    seen.append(client.task(task_id))
+    shown.append(client.task(task_id))
     kling.advance(8)
-    seen.append(client.task(task_id))
-    assert [task["task_status"] for task in seen] == ["submitted", "processing", "succeed"]
-    assert [task["updated_at"] - task["created_at"] for task in seen] == pytest.approx([0, 1000, 10_000], abs=1)
-    assert [task.get("final_unit_deduction") for task in seen] == [None, None, "2.5"]
-    assert [len(task["task_result"]["videos"]) for task in seen] == [0, 0, 1]
+    shown.append(client.task(task_id))
+    assert [task["task_status"] for task in shown] == ["submitted", "processing", "succeed"]
+    assert [task["updated_at"] - task["created_at"] for task in shown] == pytest.approx([0, 1000, 10_000], abs=1)
+    assert [task.get("final_unit_deduction") for task in shown] == [None, None, "2.5"]
+    assert [len(task["task_result"]["videos"]) for task in shown] == [0, 0, 1]
 
 
 @pytest.mark.parametrize("external_id", ["plain", "with space", "a/b", "100%", "ä→ü", "a?b#c", "semi;colon", "%2F"])
@@ -147,7 +147,7 @@ def test_list_is_newest_first_and_cut_into_pages(client, kling):
     assert client.listed(pageNum=2, pageSize=3) == made[::-1][3:6]
 
 
-def test_page_holds_30_tasks_unless_asked_for_more(client, kling):
+def test_page_holds_30_tasks_by_default(client, kling):
     kling.configure(slots=40)
     for _ in range(35):
         client.made()
@@ -176,7 +176,7 @@ def test_page_at_its_limits_is_served(client):
     assert client.listed(pageNum=1000, pageSize=500) == []
 
 
-def test_links_lead_to_the_host_that_was_asked(client, kling):
+def test_links_lead_to_the_host_of_the_request(client, kling):
     task_id = client.made()
     kling.finish()
     answer = client.send("GET", f"/v1/videos/effects/{task_id}", headers={"Host": "kling.test:1234"})

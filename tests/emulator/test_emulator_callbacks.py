@@ -16,14 +16,14 @@ from standardwebhooks import Webhook
 
 from airflow_provider_kling.api import Task
 from airflow_provider_kling.emulator import KlingEmulator
-from airflow_provider_kling.emulator.web import shown_url
 from airflow_provider_kling.emulator.web.callbacks import sign
+from airflow_provider_kling.redaction import show_url
 
 SECRET = "whsec_dGVzdHNlY3JldHRlc3RzZWNyZXR0ZXN0c2VjcmV0MTI="
 
 
 class Receiver:
-    """Takes callbacks into a queue, and answers with the statuses it was given, then with 200."""
+    """Puts callbacks into a queue, and answers with the given statuses, then with 200."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}/hook"
@@ -63,7 +63,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 def journal_of(kling: KlingEmulator, count: int) -> list[dict[str, Any]]:
-    """The journal's callbacks, once there are so many: an answer is written down after it was sent."""
+    """The journal's callbacks, once there are `count`: a callback is written down after it was answered."""
     for _ in range(1000):
         if len(entries := kling.requests("callback")) >= count:
             break
@@ -71,28 +71,28 @@ def journal_of(kling: KlingEmulator, count: int) -> list[dict[str, Any]]:
     return entries
 
 
-def test_each_change_of_status_is_told_with_the_bare_task(client, kling, receiver):
+def test_each_change_of_status_sends_the_bare_task(client, kling, receiver):
     task_id = client.made(external_id="mine", callback_url=receiver.url)
-    told = receiver.tasks(1)
+    sent = receiver.tasks(1)
     kling.advance(5)
-    told += receiver.tasks(1)
+    sent += receiver.tasks(1)
     kling.advance(5)
-    told += receiver.tasks(1)
-    assert [task["task_status"] for task in told] == ["submitted", "processing", "succeed"]
-    assert {task["task_id"] for task in told} == {task_id}
-    assert "code" not in told[0]
-    assert told[-1]["task_info"] == {"external_task_id": "mine"}
-    assert told[-1]["final_unit_deduction"] == "2.5"
-    assert Task.from_json(told[-1]).videos[0].url.startswith(kling.url)
+    sent += receiver.tasks(1)
+    assert [task["task_status"] for task in sent] == ["submitted", "processing", "succeed"]
+    assert {task["task_id"] for task in sent} == {task_id}
+    assert "code" not in sent[0]
+    assert sent[-1]["task_info"] == {"external_task_id": "mine"}
+    assert sent[-1]["final_unit_deduction"] == "2.5"
+    assert Task.from_json(sent[-1]).videos[0].url.startswith(kling.url)
 
 
-def test_jump_in_time_tells_every_change(client, kling, receiver):
+def test_jump_in_time_sends_every_change(client, kling, receiver):
     client.made(callback_url=receiver.url)
     kling.advance(3600)
     assert {task["task_status"] for task in receiver.tasks(3)} == {"submitted", "processing", "succeed"}
 
 
-def test_failure_is_told_with_its_reason(client, kling, receiver):
+def test_failure_is_sent_with_its_reason(client, kling, receiver):
     client.made(external_id="mine", callback_url=receiver.url)
     receiver.tasks(1)
     kling.fail("mine", "Image pixel is invalid")
@@ -101,13 +101,13 @@ def test_failure_is_told_with_its_reason(client, kling, receiver):
 
 
 @pytest.mark.kling_emulator(manual_clock=False, duration=0.05)
-def test_end_is_told_when_its_time_has_come(client, receiver):
+def test_end_is_sent_at_its_time(client, receiver):
     client.made(callback_url=receiver.url)
     assert "succeed" in {task["task_status"] for task in receiver.tasks(3)}
 
 
 @pytest.mark.kling_emulator(webhook_secret=SECRET)
-def test_signature_is_that_of_standard_webhooks(client, receiver):
+def test_signature_follows_standard_webhooks(client, receiver):
     client.made(callback_url=receiver.url, scene="let’s_ride")
     headers, body = receiver.take()
     assert Webhook(SECRET).verify(body, headers) == json.loads(body)
@@ -122,7 +122,7 @@ def test_without_a_secret_nothing_is_signed(client, receiver):
     assert "authorization" not in headers
 
 
-def test_vendors_own_example_is_signed_alike():
+def test_vendors_example_gets_the_same_signature():
     body = b'{"id":"1234567890","status":"succeeded","message":"","create_time":1781080778802,"update_time":1781080794151}'
     headers = sign(SECRET, message_id="9876543210", timestamp=1781080794, body=body)
     assert headers == {
@@ -144,7 +144,7 @@ def test_refused_callback_is_sent_again_under_the_same_id(client, kling, receive
     assert {entry["path"] for entry in entries} == {receiver.url}
 
 
-def test_nobody_listening_is_written_down_and_harms_nothing(client, kling):
+def test_callback_without_a_receiver_is_written_down_and_does_no_harm(client, kling):
     task_id = client.made(callback_url="http://127.0.0.1:1/hook")
     assert journal_of(kling, 1)[0]["status"] == 0
     client.made(callback_url="not a url at all")
@@ -152,7 +152,7 @@ def test_nobody_listening_is_written_down_and_harms_nothing(client, kling):
 
 
 @pytest.mark.parametrize("secret", ["whsec_***", "whsec_"])
-def test_secret_that_is_none_is_refused(kling, secret):
+def test_invalid_secret_is_refused(kling, secret):
     with pytest.raises(ValueError, match="webhook_secret"):
         kling.configure(webhook_secret=secret)
 
@@ -163,6 +163,8 @@ def test_secret_without_the_package_to_sign_with_is_refused(kling, monkeypatch):
     with pytest.raises(ValueError, match="standardwebhooks"):
         kling.configure(webhook_secret=SECRET)
     assert kling.advance(1)
+    with pytest.raises(ValueError, match="standardwebhooks"), KlingEmulator(webhook_secret=SECRET):
+        pass
 
 
 @pytest.mark.parametrize(
@@ -173,5 +175,5 @@ def test_secret_without_the_package_to_sign_with_is_refused(kling, monkeypatch):
         ("", ""),
     ],
 )
-def test_shown_url_has_no_secrets(url, shown):
-    assert shown_url(url) == shown
+def test_url_in_the_journal_has_no_secrets(url, shown):
+    assert show_url(url) == shown

@@ -16,30 +16,30 @@ import pytest
 import requests
 
 from airflow_provider_kling.emulator import KlingEmulator, Settings
-from airflow_provider_kling.emulator.model import parse, to_arguments
+from airflow_provider_kling.emulator.options import parse, to_arguments
 
 COMMAND = [sys.executable, "-m", "airflow_provider_kling.emulator"]
 
 
 @contextmanager
 def running(*flags: str, **variables: str) -> Iterator[tuple[subprocess.Popen[str], str, dict[str, object]]]:
-    """The command with its URL, and the connection that it told."""
+    """The command, its URL, and the connection that it printed."""
     environ = {**os.environ, **{f"KLING_EMULATOR_{name}": value for name, value in variables.items()}}
     with subprocess.Popen([*COMMAND, *flags], env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
-        url, _, told = line.removeprefix("Kling emulator on ").partition("; AIRFLOW_CONN_KLING_DEFAULT=")
+        url, _, connection = line.removeprefix("Kling emulator on ").partition("; AIRFLOW_CONN_KLING_DEFAULT=")
         try:
-            yield process, url, json.loads(told.strip().strip("'"))
+            yield process, url, json.loads(connection.strip().strip("'"))
         finally:
             process.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_command_serves_on_a_free_port_until_it_is_told_to_end(number):
-    with running("--port", "0", "--slots", "3", "--log") as (process, url, told):
-        assert told == {"conn_type": "kling", "host": url, "password": "emulator-api-key"}
-        answer = requests.get(f"{url}/v1/videos/effects", headers={"Authorization": f"Bearer {told['password']}"}, timeout=30)
+def test_command_serves_on_a_free_port_until_a_signal_ends_it(number):
+    with running("--port", "0", "--slots", "3", "--log") as (process, url, connection):
+        assert connection == {"conn_type": "kling", "host": url, "password": "emulator-api-key"}
+        answer = requests.get(f"{url}/v1/videos/effects", headers={"Authorization": f"Bearer {connection['password']}"}, timeout=30)
         assert answer.json()["data"] == []
         process.send_signal(number)
         rest, errors = process.communicate(timeout=30)
@@ -52,9 +52,9 @@ def test_command_takes_its_settings_from_the_environment():
     with running(PORT="0", SLOTS="7", MANUAL_CLOCK="true", API_KEY="one,two", ACCESS_KEY="ak:short", DURATION="3") as (
         process,
         url,
-        told,
+        connection,
     ):
-        assert told["password"] == "one"
+        assert connection["password"] == "one"
         settings = requests.get(f"{url}/_emulator/state", timeout=30).json()["settings"]
         assert (settings["slots"], settings["manual_clock"], settings["duration"]) == (7, True, 3.0)
         with warnings.catch_warnings():
@@ -67,12 +67,12 @@ def test_command_takes_its_settings_from_the_environment():
         assert process.communicate(timeout=30) == ("", "")
 
 
-def test_command_tells_the_access_key_when_there_is_no_api_key():
-    with running("--port", "0", API_KEY="", ACCESS_KEY="ak:sk") as (_, url, told):
-        assert told == {"conn_type": "kling", "host": url, "login": "ak", "password": "sk"}
+def test_command_prints_the_access_key_if_there_is_no_api_key():
+    with running("--port", "0", API_KEY="", ACCESS_KEY="ak:sk") as (_, url, connection):
+        assert connection == {"conn_type": "kling", "host": url, "login": "ak", "password": "sk"}
 
 
-def test_command_says_that_its_port_is_taken():
+def test_command_reports_that_its_port_is_in_use():
     with KlingEmulator() as kling:
         port = kling.url.rpartition(":")[2]
         ended = subprocess.run([*COMMAND, "--port", port], capture_output=True, text=True, timeout=30, check=False)
@@ -81,7 +81,7 @@ def test_command_says_that_its_port_is_taken():
     assert "Traceback" not in ended.stderr
 
 
-def test_spawned_emulator_is_steered_like_another(monkeypatch):
+def test_spawned_emulator_is_steered_in_the_same_way(monkeypatch):
     monkeypatch.setenv("KLING_EMULATOR_SLOTS", "99")
     with KlingEmulator.spawn(slots=2, manual_clock=True, risky_scene=("emoji", "squish"), video_duration=False) as kling:
         settings = kling.state["settings"]
@@ -91,7 +91,7 @@ def test_spawned_emulator_is_steered_like_another(monkeypatch):
         assert kling.advance(60) == before + 60
 
 
-def test_flag_goes_before_its_variable():
+def test_flag_takes_precedence_over_its_variable():
     settings = parse(
         ["--port", "1", "--no-log", "--speed", "2"],
         {"KLING_EMULATOR_PORT": "2", "KLING_EMULATOR_LOG": "1", "KLING_EMULATOR_SPEED": "3"},
@@ -142,18 +142,18 @@ def test_help_names_every_flag(capsys):
 # --- The fixture ---------------------------------------------------------------------------------------------------
 
 
-def test_fixture_makes_the_connection(kling_emulator):
-    told = json.loads(os.environ["AIRFLOW_CONN_KLING_DEFAULT"])
-    assert told["host"] == kling_emulator.url
+def test_fixture_sets_the_connection(kling_emulator):
+    connection = json.loads(os.environ["AIRFLOW_CONN_KLING_DEFAULT"])
+    assert connection["host"] == kling_emulator.url
     assert kling_emulator.state["settings"]["duration"] == 0.2
 
 
 @pytest.mark.kling_emulator(slots=2, webhook_secret="whsec_dGVzdHNlY3JldHRlc3RzZWNyZXR0ZXN0c2VjcmV0MTI=")
-def test_marker_sets_the_fixture_up(kling_emulator):
+def test_marker_changes_the_settings_of_the_fixture(kling_emulator):
     assert kling_emulator.state["slots"]["limit"] == 2
-    told = json.loads(kling_emulator.connection("access_key"))
-    assert (told["login"], told["password"]) == (kling_emulator.access_key, kling_emulator.secret_key)
-    assert told["extra"]["webhook_secret"].startswith("whsec_")
+    connection = json.loads(kling_emulator.connection("access_key"))
+    assert (connection["login"], connection["password"]) == (kling_emulator.access_key, kling_emulator.secret_key)
+    assert connection["extra"]["webhook_secret"].startswith("whsec_")
     with pytest.raises(ValueError, match="auth"):
         kling_emulator.connection("password")
 

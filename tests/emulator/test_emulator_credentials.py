@@ -8,8 +8,7 @@ from email.utils import parsedate_to_datetime
 import jwt
 import pytest
 
-from airflow_provider_kling.emulator.model import Guard, Settings
-from airflow_provider_kling.emulator.model import guard as guard_module
+from airflow_provider_kling.emulator.model import Guard, Settings, guard as guard_module
 
 
 def token(kling, *, begin: float = -5, end: float = 1800, **changes: object) -> str:
@@ -42,7 +41,7 @@ def test_signed_token_is_accepted_again_and_again(client, kling):
 
 
 @pytest.mark.parametrize("path", ["/v1/videos/effects", "/v1/videos/effects/1", "/account/costs?start_time=1&end_time=2"])
-def test_nobody_gets_in_without_a_header(client, error, path):
+def test_request_without_a_header_is_refused(client, error, path):
     client.session.headers.pop("Authorization")
     assert error(client.send("GET", path))[:2] == (401, 1001)
 
@@ -61,7 +60,7 @@ def test_malformed_header_is_refused(client, error, authorization, code):
     assert error(ask(client, authorization))[:2] == (401, code)
 
 
-def test_malformed_key_is_told_how_many_parts_it_has(client, error):
+def test_error_for_a_malformed_key_counts_its_parts(client, error):
     assert error(ask(client, "Bearer nonsense"))[2] == "The token was expected to have 3 parts, but got 0"
 
 
@@ -108,7 +107,7 @@ def test_withdrawn_key_is_refused_at_once(client, kling, error):
     assert error(client.list())[:2] == (401, 1002)
 
 
-def test_guard_looks_again_at_a_token_once_it_has_expired():
+def test_guard_checks_a_token_again_once_it_has_expired():
     settings = Settings(access_key=("ak:" + "s" * 40,))
     guard, header = Guard(), "Bearer " + jwt.encode({"iss": "ak", "exp": 1000, "nbf": 100}, "s" * 40, algorithm="HS256")
     assert guard.check(header, settings, now=500) == "access key ak"
@@ -119,10 +118,10 @@ def test_guard_looks_again_at_a_token_once_it_has_expired():
         guard.check(header, settings, now=50)
 
 
-def test_guard_remembers_only_so_many_headers(monkeypatch):
-    monkeypatch.setattr(guard_module, "REMEMBERED", 3)
+def test_guard_caches_a_limited_number_of_headers(monkeypatch):
+    monkeypatch.setattr(guard_module, "MOST_CACHED", 3)
     settings = Settings(api_key=tuple(f"key{number}" for number in range(10)))
     guard = Guard()
     for key in settings.api_key:
         assert guard.check(f"Bearer {key}", settings, now=0).startswith("API key")
-    assert len(guard._until) <= 3
+    assert len(guard._accepted) <= 3

@@ -1,4 +1,4 @@
-"""Every failure that can be ordered, as a plain client sees it."""
+"""Every fault, as a plain client sees it."""
 
 from __future__ import annotations
 
@@ -111,13 +111,13 @@ def test_retry_after_is_a_header(client, kling):
     assert "Retry-After" not in client.list().headers
 
 
-def test_fault_hits_as_often_as_told(client, kling):
+def test_fault_hits_a_given_number_of_times(client, kling):
     kling.fault(5000, times=2, skip=1)
     assert [client.list().status_code for _ in range(5)] == [200, 500, 500, 200, 200]
     assert kling.state["answers"] == {"list 0": 3, "list 5000": 2}
 
 
-def test_fault_without_a_number_of_times_hits_until_it_is_cleared(client, kling):
+def test_fault_without_a_number_of_times_hits_until_it_is_removed(client, kling):
     kling.fault(5001, times=None)
     assert [client.list().status_code for _ in range(5)] == [503] * 5
     kling.clear_faults()
@@ -164,7 +164,7 @@ def test_video_can_fail_too(client, kling):
     assert requests.get(url, timeout=30).status_code == 200
 
 
-def test_fault_may_hit_now_and_then(client, kling):
+def test_fault_can_hit_at_random(client, kling):
     kling.fault(5000, times=None, rate=0.5)
     statuses = [client.list().status_code for _ in range(40)]
     assert set(statuses) == {200, 500}
@@ -174,6 +174,6 @@ def test_fault_may_hit_now_and_then(client, kling):
     "wrong",
     [{"what": "explode"}, {"what": 12}, {"what": 1303, "on": "everything"}, {"what": "token", "code": 5}, {"what": 1303, "x": 1}],
 )
-def test_fault_that_cannot_be_is_refused(kling, wrong):
+def test_invalid_fault_is_refused(kling, wrong):
     with pytest.raises(ValueError, match=r"explode|12|everything|code is 5|'x'"):
         kling.fault(**wrong)

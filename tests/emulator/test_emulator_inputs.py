@@ -1,4 +1,4 @@
-"""Input images: what is refused at once, and what lets a task fail at its end."""
+"""Input images: which are refused at once, and which make a task fail at its end."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_data_prefix_is_refused(client, kling, picture, error):
 @pytest.mark.parametrize(
     "image", ["/home/me/cat.png", "ftp://example.com/cat.png", "not base64!", base64.b64encode(b"some text").decode()]
 )
-def test_what_is_no_picture_is_refused(client, error, image):
+def test_anything_but_a_picture_is_refused(client, error, image):
     assert error(client.create(image))[:2] == INVALID
 
 
@@ -48,7 +48,7 @@ def test_picture_over_10_mb_is_refused(client, picture, error):
     assert "10MB" in error(client.create(base64.b64encode(data).decode()))[2]
 
 
-def test_two_large_pictures_are_no_problem(client, picture):
+def test_two_large_pictures_are_accepted(client, picture):
     data = base64.b64decode(picture())
     large = base64.b64encode(data + bytes(10 * 2**20 - len(data))).decode()
     client.made(large, large, scene="hug_pro")
@@ -65,7 +65,7 @@ def test_two_large_pictures_are_no_problem(client, picture):
         (300, 300, ""),
     ],
 )
-def test_shape_is_judged_at_the_end_of_the_task(client, kling, picture, width, height, message):
+def test_wrong_shape_fails_the_task_at_its_end(client, kling, picture, width, height, message):
     task_id = client.made(picture(width, height))
     kling.advance(9)
     assert client.task(task_id)["task_status"] == "processing"
@@ -87,7 +87,7 @@ def test_risk_control_fails_a_scene_or_an_image_by_its_name(client, kling):
     assert [client.task(task_id)["task_status_msg"] for task_id in ids] == ["Failure to pass the risk control system"] * 2 + [""]
 
 
-def test_number_of_images_has_to_be_that_of_the_scene(client, kling, error):
+def test_number_of_images_must_match_the_scene(client, kling, error):
     cat, dog = "https://example.com/cat.png", "https://example.com/dog.png"
     assert error(client.create(cat, scene="hug_pro")) == (400, 1201, "images size must be 2")
     assert error(client.create(cat, dog, scene="pet_lion_pro"))[:2] == INVALID
@@ -96,7 +96,7 @@ def test_number_of_images_has_to_be_that_of_the_scene(client, kling, error):
     client.made(cat, dog, scene="hug_pro")
 
 
-def test_unknown_scene_is_taken_unless_told_otherwise(client, kling, error):
+def test_unknown_scene_is_accepted_by_default(client, kling, error):
     client.made(scene="pet_unicorn")
     client.made(scene="let’s_ride")
     kling.configure(strict_scenes=True)
@@ -125,7 +125,7 @@ def host(picture):
             self.end_headers()
             self.wfile.write(base64.b64decode(picture(sizes.get(self.path, 10), 400)))
             if self.path == "/large.png":
-                with contextlib.suppress(OSError):  # nobody reads all of it
+                with contextlib.suppress(OSError):  # the client does not read all of it
                     self.wfile.write(bytes(40 * 2**20))
 
         def log_message(self, *args: object) -> None:
@@ -140,7 +140,7 @@ def host(picture):
 
 
 @pytest.mark.kling_emulator(fetch_images=True)
-def test_urls_are_loaded_and_judged_when_asked_for(client, kling, host, error):
+def test_urls_are_loaded_and_checked_on_request(client, kling, host, error):
     good, small = client.made(f"{host}/good.png"), client.made(f"{host}/small.png")
     assert error(client.create(f"{host}/none.png")) == (400, 1201, "Image url can not be loaded")
     assert error(client.create("http://127.0.0.1:1/x.png"))[:2] == INVALID
@@ -150,7 +150,7 @@ def test_urls_are_loaded_and_judged_when_asked_for(client, kling, host, error):
     assert client.task(small)["task_status_msg"] == "Image pixel is invalid"
 
 
-def test_urls_are_not_loaded_otherwise(client, kling):
+def test_urls_are_not_loaded_by_default(client, kling):
     task_id = client.made("http://127.0.0.1:1/x.png")
     kling.finish()
     assert client.task(task_id)["task_status"] == "succeed"

@@ -1,4 +1,4 @@
-"""What a test can do to the account by hand, and what it can read."""
+"""How a test can steer the account, and what it can read."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_task_can_be_made_never_to_end(client, kling):
     assert client.task(task_id)["task_status"] == "succeed"
 
 
-def test_task_can_show_a_status_that_nobody_knows(client, kling):
+def test_task_can_show_an_unknown_status(client, kling):
     kling.plan(status="pondering")
     task_id = client.made()
     assert client.task(task_id)["task_status"] == "pondering"
@@ -55,10 +55,10 @@ def test_task_can_show_a_status_that_nobody_knows(client, kling):
     assert client.task(task_id)["task_status"] == "succeeded"
 
 
-# --- Tasks that are there ------------------------------------------------------------------------------------------
+# --- Existing tasks ------------------------------------------------------------------------------------------------
 
 
-def test_task_can_be_ended_by_hand(client, kling):
+def test_task_can_be_ended(client, kling):
     ids = [client.made(external_id="a"), client.made(external_id="b"), client.made(external_id="c")]
     kling.finish("a")
     kling.fail("b", "because")
@@ -74,7 +74,7 @@ def test_task_can_be_held(client, kling):
     assert client.task(task_id)["task_status"] == "processing"
 
 
-def test_forgotten_task_vanishes_but_was_made(client, kling, error):
+def test_forgotten_task_stays_in_the_ledger_only(client, kling, error):
     task_id = client.made(external_id="mine")
     kling.forget("mine")
     assert error(client.get(task_id))[1] == error(client.get("mine"))[1] == 1201
@@ -93,7 +93,7 @@ def test_unknown_task_cannot_be_steered(kling, verb):
 # --- Account, time, settings ---------------------------------------------------------------------------------------
 
 
-def test_time_is_moved_by_hand(kling):
+def test_time_can_be_advanced(kling):
     before = kling.state["now"]
     assert kling.advance(60) == before + 60
     assert kling.state["now"] == before + 60
@@ -118,7 +118,7 @@ def test_clock_runs_fast_or_stands_still():
     assert clock.now() == 1065
 
 
-def test_manual_clock_can_be_let_go(kling):
+def test_manual_clock_can_be_started(kling):
     kling.configure(manual_clock=False, speed=1e6)
     first = kling.state["now"]
     assert kling.state["now"] > first
@@ -137,12 +137,12 @@ def test_settings_can_be_changed(client, kling):
     ("name", "value"),
     [("port", 1), ("colour", "red"), ("slots", -1), ("slots", "two"), ("list_order", "odd"), ("units", "many"), ("jitter", 2)],
 )
-def test_setting_that_cannot_be_is_refused(kling, name, value):
+def test_invalid_setting_is_refused(kling, name, value):
     with pytest.raises(ValueError, match=name):
         kling.configure(**{name: value})
 
 
-def test_reset_brings_back_the_start(client, kling):
+def test_reset_returns_to_the_start(client, kling):
     kling.configure(slots=1)
     kling.fault(5000, times=None)
     kling.fail_next()
@@ -156,7 +156,7 @@ def test_reset_brings_back_the_start(client, kling):
     assert client.task(task_id)["task_status"] == "succeed"
 
 
-def test_steering_by_hand_speaks_plain_json(kling):
+def test_steering_speaks_plain_json(kling):
     answer = requests.post(f"{kling.url}/_emulator/clock", data='{"advance": 60}', timeout=30)
     assert answer.json().keys() == {"now"}
     assert requests.post(f"{kling.url}/_emulator/clock", data="nonsense", timeout=30).status_code == 400
@@ -181,7 +181,7 @@ def test_state_counts(client, kling):
     assert state["answers"] == {"create 0": 2}
 
 
-def test_journal_tells_who_asked_what(client, kling):
+def test_journal_lists_requests_with_their_sender(client, kling):
     client.session.headers["User-Agent"] = "test/1"
     task_id = client.made(external_id="mine", scene="squish")
     client.get("mine")
@@ -200,7 +200,7 @@ def test_journal_tells_who_asked_what(client, kling):
     assert kling.requests(since=2) == [page]
 
 
-def test_nothing_readable_holds_secrets_or_images(client, kling, picture):
+def test_nothing_that_can_be_read_holds_secrets_or_images(client, kling, picture):
     image, secret = picture(), "whsec_dGVzdHNlY3JldHRlc3RzZWNyZXR0ZXN0c2VjcmV0MTI="
     kling.configure(webhook_secret=secret)
     client.made(image, callback_url="http://me:password@127.0.0.1:1/?token=hidden")
@@ -239,15 +239,15 @@ def test_journal_keeps_the_last_entries_and_counts_all():
     journal = Journal()
     for _ in range(LENGTH + 10):
         journal.close(journal.open(time=0, kind="get", method="GET", path="/"), status=200, code=0)
-    assert [entry["n"] for entry in journal.shown(limit=1)] == [11]
+    assert [entry["n"] for entry in journal.to_json(limit=1)] == [11]
     assert journal.counts() == {"requests": {"get": LENGTH + 10}, "answers": {"get 0": LENGTH + 10}}
 
 
-def test_emulator_that_was_not_started_says_so():
+def test_emulator_that_was_not_started_has_no_url():
     with pytest.raises(RuntimeError, match="not started"):
         _ = KlingEmulator().url
 
 
-def test_port_that_is_taken_is_an_error(kling):
+def test_port_in_use_is_an_error(kling):
     with pytest.raises(OSError, match="address"), KlingEmulator(port=int(kling.url.rpartition(":")[2])):
         pass

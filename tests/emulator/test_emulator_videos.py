@@ -1,4 +1,4 @@
-"""Links and videos: they play, they differ, they die."""
+"""Links and videos: they play, they differ, they expire."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import requests
 from airflow_provider_kling.emulator.model import Link, Links
 from airflow_provider_kling.emulator.videos import Store, drawn_key, rendering
 from airflow_provider_kling.emulator.videos.pictures import DRAWINGS, opened
+from airflow_provider_kling.emulator.videos.uploads import from_base64
 
 
 def load(url: str) -> requests.Response:
@@ -74,12 +75,8 @@ def test_watermark_has_a_video_of_its_own(client, kling):
 
 @pytest.mark.parametrize("size", [(300, 750), (750, 300), (301, 333), (2000, 801)])
 def test_any_shape_plays(picture, size):
-    import base64
-
-    from airflow_provider_kling.emulator.model.inputs import of_bytes
-
-    image = of_bytes(base64.b64decode(picture(*size)))
-    shown = frames(rendering.make("let’s_ride", [(image.key, image.data)], watermark=True))
+    image = from_base64(picture(*size))
+    shown = frames(rendering.make("let’s_ride", [(image.key, image.copy)], watermark=True))
     assert shown[0].width % 2 == shown[0].height % 2 == 0
     assert max(shown[0].width, shown[0].height) <= 640
 
@@ -93,17 +90,17 @@ async def test_without_pyav_the_clip_is_sent(monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "av" else find(name, *rest))
     maker = rendering.Videos(pictures=Store(limit=1))
-    assert await maker.get(scene="squish", pictures=["drawn:1"], watermark=False) == rendering.clip()
+    assert await maker.get(title="squish", pictures=["drawn:1"], watermark=False) == rendering.clip()
     maker.close()
 
 
-async def test_video_is_made_once_for_all_who_ask(monkeypatch):
+async def test_video_is_made_once_for_all_requests(monkeypatch):
     import asyncio
 
     made = []
-    monkeypatch.setattr(rendering, "make", lambda scene, images, *, watermark: made.append(scene) or b"video")
+    monkeypatch.setattr(rendering, "make", lambda title, images, *, watermark: made.append(title) or b"video")
     maker = rendering.Videos(pictures=Store(limit=1))
-    ask = {"scene": "squish", "pictures": ["drawn:1"], "watermark": False}
+    ask = {"title": "squish", "pictures": ["drawn:1"], "watermark": False}
     assert await asyncio.gather(*(maker.get(**ask) for _ in range(20))) == [b"video"] * 20
     assert await maker.get(**ask) == b"video"
     assert made == ["squish"]
@@ -161,18 +158,18 @@ def test_link_cannot_be_guessed(client, kling):
 
 
 @pytest.mark.kling_emulator(videos="clip")
-def test_journal_tells_whether_a_video_was_asked_for_with_credentials(client, kling):
+def test_journal_shows_whether_a_video_was_loaded_with_credentials(client, kling):
     task_id = client.made()
     kling.finish()
     url = client.video(task_id)["url"]
     load(url)
     client.session.get(url)
-    asked = kling.requests("video")
-    assert [entry["authorization"] for entry in asked] == [False, True]
-    assert {entry["kling_task_id"] for entry in asked} == {task_id}
+    entries = kling.requests("video")
+    assert [entry["authorization"] for entry in entries] == [False, True]
+    assert {entry["kling_task_id"] for entry in entries} == {task_id}
 
 
-def test_links_read_only_what_they_made():
+def test_links_read_only_their_own():
     link = Link(kling_task_id="123", epoch=4, watermark=True)
     path = Links(b"key").path(link)
     assert Links(b"key").read(path.rpartition("/")[2]) == link
@@ -182,7 +179,7 @@ def test_links_read_only_what_they_made():
 # --- Pictures ------------------------------------------------------------------------------------------------------
 
 
-def test_store_forgets_what_was_not_used_for_longest():
+def test_store_drops_what_was_not_used_for_longest():
     store = Store(limit=10)
     store.put("a", b"12345")
     store.put("b", b"12345")
@@ -193,7 +190,7 @@ def test_store_forgets_what_was_not_used_for_longest():
     assert [len(store.get(key) or b"") for key in "acd"] == [0, 0, 100]
 
 
-def test_picture_that_was_forgotten_is_drawn():
+def test_dropped_picture_is_replaced_by_a_drawing():
     assert opened("ab" * 32, None).size == opened(drawn_key("http://example.com"), None).size
 
 

@@ -1,6 +1,7 @@
-"""What a Kling account is, as pure state: tasks, slots, faults, the journal. Reads no clock and opens nothing.
+"""The state of a Kling account: tasks, slots, units, plans, faults, the journal, and answers as values.
 
-May import `errors` and `api`.
+Everything here is pure: callers pass the time and any random key in. Nothing here reads a clock, opens a file or a socket, or
+decodes a picture. May import `errors` and `api`.
 """
 
 from lazy_loader import attach_stub

@@ -1,25 +1,23 @@
 # The public names of this folder; `__init__.py` loads each when it is first used.
 from .account import Account as Account
 from .clock import Clock as Clock
-from .faults import Fault as Fault
-from .faults import Faults as Faults
-from .guard import Guard as Guard
-from .guard import skewed_date as skewed_date
-from .journal import Entry as Entry
-from .journal import Journal as Journal
-from .links import Link as Link
-from .links import Links as Links
-from .replies import Reply as Reply
-from .replies import no_such_path as no_such_path
-from .replies import plain as plain
-from .replies import refused as refused
-from .replies import succeeded as succeeded
-from .replies import to_bytes as to_bytes
-from .settings import ENV_PREFIX as ENV_PREFIX
+from .faults import Fault as Fault, Faults as Faults
+from .guard import Guard as Guard, skewed_date as skewed_date
+from .inputs import (
+    failure_of_name as failure_of_name,
+    failure_of_size as failure_of_size,
+    fingerprint as fingerprint,
+    first_failure as first_failure,
+)
+from .journal import Entry as Entry, Journal as Journal
+from .links import Link as Link, Links as Links
+from .replies import (
+    Reply as Reply,
+    no_such_path as no_such_path,
+    plain as plain,
+    refused as refused,
+    succeeded as succeeded,
+    to_bytes as to_bytes,
+)
 from .settings import Settings as Settings
-from .settings import parse as parse
-from .settings import to_arguments as to_arguments
-from .task import Order as Order
-from .task import Plan as Plan
-from .task import Record as Record
-from .task import created as created
+from .task import Order as Order, Plan as Plan, Record as Record, create_data as create_data

@@ -1,4 +1,4 @@
-"""The account: its tasks, slots and units. A pure state machine; whoever asks brings the time along."""
+"""The account: its tasks, slots and units, as a pure state machine. Callers pass the current time."""
 
 from __future__ import annotations
 
@@ -10,84 +10,79 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 
-from airflow_provider_kling.api import EXISTS, NOT_FOUND, Refusal
+from airflow_provider_kling.api import EXISTS, NOT_FOUND, Product, Refusal
 from airflow_provider_kling.emulator.model.settings import BY_SCENE, Settings
-from airflow_provider_kling.emulator.model.task import WAITING, Order, Plan, Record
+from airflow_provider_kling.emulator.model.task import SUBMITTED_SHARE, Order, Plan, Record
+from airflow_provider_kling.emulator.model.task_list import TaskList
 
 
 class Account:
-    """Tasks of one account. Methods raise Refusal where the API would answer with an error.
+    """The tasks of one account, of all products. Methods raise Refusal where the API answers with an error.
 
-    `settings` may be exchanged at any time, and hold for what comes after. `now` never goes back.
+    All products share the slots, the units and the external ids; each has a list of its own. You may replace
+    `settings` at any time; new settings hold for what comes after. `now` never goes back.
     """
 
     def __init__(self, settings: Settings, *, now: float) -> None:
         self.settings = settings
         self.plans: list[Plan] = []
-        self.occupied = 0  # slots that other programs take
+        self.occupied = 0  # slots that other programs use
         self.spent = Decimal(0)
         self._random = random.Random(settings.seed)  # noqa: S311 - it decides durations and orders only
         self._opened_at = now
-        # 18 digits, too many for a float; another emulator starts elsewhere, so old ids mean nothing to it.
+        # 18 digits, too many for a float. Another emulator starts elsewhere, so it does not know the ids of this one.
         self._first_id = int(now * 1000) * 10**5
-        self._records: list[Record] = []  # all ever made, by serial
-        self._listed: list[Record] = []  # what a list shows, the oldest first
-        self._shuffled: list[Record] = []
+        self._records: list[Record] = []  # all tasks ever made, by serial
+        self._lists: dict[str, TaskList] = {}  # by the product's path
         self._by_id: dict[str, Record] = {}
         self._by_external_id: dict[str, Record] = {}
         self._running = 0
-        self._ends: list[tuple[float, int]] = []  # heap; an entry that is not the record's end any more is void
+        self._ends: list[tuple[float, int]] = []  # heap; an entry counts only if it is still the task's end
         self._notices: list[tuple[float, int]] = []  # heap of status changes of tasks with a callback_url
         self._costs_at = -math.inf
 
-    # --- What the API does -----------------------------------------------------------------------------------
+    # --- Requests of the API ----------------------------------------------------------------------------------
 
     def create(self, order: Order, *, now: float) -> Record:
-        """A new task. Refusal: external id taken, all slots taken, no units left; then nothing is made."""
-        taken = self._by_external_id.get(order.external_task_id or "")
-        if taken and not (self.settings.free_failed_ids and taken.done(now) and taken.failure):
+        """Make a task. Raises Refusal, and makes none, if the external id is in use or slots or units are used up."""
+        existing = self._by_external_id.get(order.external_task_id or "")
+        if existing and not (self.settings.free_failed_ids and existing.done(now) and existing.failure):
             raise Refusal(1201, EXISTS.format(id=order.external_task_id))
         if self.used(now) >= self.settings.slots:
             raise Refusal(1303)
         if self.spent >= Decimal(str(self.settings.balance)):
             raise Refusal(1102)
-        record = self._record(order, self._plan_for(order), now)
+        record = self._make_record(order, self._plan_for(order), now)
         self._records.append(record)
-        self._listed.append(record)
-        self._shuffle_in(record)
+        self._list_of(order.product).add(record)
         self._by_id[record.kling_task_id] = record
         if order.external_task_id:
             self._by_external_id[order.external_task_id] = record
         self._running += 1
-        self._expect_end(record)
+        self._schedule_end(record)
         if order.callback_url:
             for moment in (record.created_at, record.starts_at):
                 heapq.heappush(self._notices, (moment, record.serial))
         return record
 
-    def find(self, any_id: str) -> Record | None:
-        """The task with this task id or external id, if there is one."""
-        return self._by_id.get(any_id) or self._by_external_id.get(any_id)
+    def find(self, any_id: str, *, product: Product | None = None) -> Record | None:
+        """The task with this task id or external id, of this product if one is given; None if there is none."""
+        record = self._by_id.get(any_id) or self._by_external_id.get(any_id)
+        return record if record and product in (None, record.order.product) else None
 
-    def get(self, any_id: str) -> Record:
-        """The same; Refusal 1201 if there is none."""
-        record = self.find(any_id)
+    def get(self, any_id: str, *, product: Product | None = None) -> Record:
+        """As `find`, but raises Refusal 1201 if there is none."""
+        record = self.find(any_id, product=product)
         if record is None:
             raise Refusal(1201, NOT_FOUND.format(id=any_id))
         return record
 
-    def page(self, number: int, size: int) -> list[Record]:
-        """One page of the list, in the order of the settings."""
-        first = (number - 1) * size
-        if self.settings.list_order == "shuffled":
-            return self._shuffled[first : first + size]
-        if self.settings.list_order == "oldest":
-            return self._listed[first : first + size]
-        last = len(self._listed) - first
-        return self._listed[max(0, last - size) : max(0, last)][::-1]
+    def page(self, product: Product, number: int, size: int) -> list[Record]:
+        """One page of the product's list, in the order of the settings."""
+        return self._list_of(product).page(number, size, order=self.settings.list_order)
 
     def costs(self, *, now: float, name: str | None) -> dict[str, Any]:
-        """The account's resource packs; Refusal 1302 when asked too often."""
+        """The account's resource packs. Raises Refusal 1302 if it is called too often."""
         if now - self._costs_at < self.settings.costs_interval:
             raise Refusal(1302)
         self._costs_at = now
@@ -109,7 +104,7 @@ class Account:
         return {"code": 0, "msg": "SUCCEED", "resource_pack_subscribe_infos": packs}
 
     def used(self, now: float) -> int:
-        """How many slots are taken, by others too."""
+        """How many slots are in use, also by other programs."""
         self._release(now)
         return self._running + self.occupied
 
@@ -117,32 +112,31 @@ class Account:
         """What the task costs at its end."""
         return record.price if not record.failure or self.settings.charge_failed else "0"
 
-    # --- What is done to tasks by hand ------------------------------------------------------------------------
+    # --- Steering of tasks ------------------------------------------------------------------------------------
 
     def finish(self, record: Record, *, now: float, failure: str | None = None) -> None:
-        """End the task now, as a failed one if a message is given. A done task stays as it is."""
+        """End the task now; with a message, as a failed one. A done task stays as it is."""
         if record.done(now):
             return
         record.failure = record.failure if failure is None else failure
         record.ends_at = now
-        self._expect_end(record)
+        self._schedule_end(record)
 
     def hold(self, record: Record, *, now: float) -> None:
-        """Let the task never end by itself. A done task stays as it is."""
+        """Keep the task from ending by itself. A done task stays as it is."""
         if not record.done(now):
             record.ends_at = math.inf
 
     def forget(self, record: Record) -> None:
-        """Let the task vanish: no query finds it any more. It keeps its slot until its end."""
+        """Remove the task from all queries. It keeps its slot until its end."""
         record.forgotten = True
-        self._listed.remove(record)
-        self._shuffled.remove(record)
+        self._list_of(record.order.product).remove(record)
         del self._by_id[record.kling_task_id]
         external_id = record.order.external_task_id or ""
         if self._by_external_id.get(external_id) is record:
             del self._by_external_id[external_id]
 
-    # --- What can be read of it -------------------------------------------------------------------------------
+    # --- Reading ----------------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
         return len(self._records)
@@ -158,7 +152,7 @@ class Account:
         return self._running
 
     def slot_use(self, now: float) -> list[tuple[float, int]]:
-        """Each moment at which the number of running tasks changed, with the number from then on."""
+        """Each moment at which the number of running tasks changed, and the number from then on."""
         changes: dict[float, int] = {}
         for record in self._records:
             changes[record.created_at] = changes.get(record.created_at, 0) + 1
@@ -171,7 +165,7 @@ class Account:
         return line
 
     def notices(self, now: float) -> Iterator[tuple[Record, float]]:
-        """Status changes up to now of tasks with a callback, each once, with its moment."""
+        """Each status change up to now of a task with a callback_url, with its moment. Each comes once."""
         while self._notices and self._notices[0][0] <= now:
             moment, serial = heapq.heappop(self._notices)
             record = self._records[serial]
@@ -181,31 +175,31 @@ class Account:
                 yield record, moment
 
     def next_notice(self) -> float | None:
-        """When the next status change is due."""
+        """When the next status change is due; None if there is none."""
         return self._notices[0][0] if self._notices else None
 
-    # --- Its own works ----------------------------------------------------------------------------------------
+    # --- Inside -----------------------------------------------------------------------------------------------
 
-    def _record(self, order: Order, plan: Plan, now: float) -> Record:
+    def _make_record(self, order: Order, plan: Plan, now: float) -> Record:
         serial = len(self._records)
         duration = self.settings.duration * (1 + self.settings.jitter * self._random.uniform(-1, 1))
         duration = math.inf if plan.never else duration if plan.duration is None else plan.duration
-        waiting = duration if math.isfinite(duration) else self.settings.duration
+        finite = duration if math.isfinite(duration) else self.settings.duration
         return Record(
             serial=serial,
             kling_task_id=str(self._first_id + 37 * serial),
             order=order,
             created_at=now,
-            starts_at=now + waiting * WAITING,
+            starts_at=now + finite * SUBMITTED_SHARE,
             ends_at=now + duration,
-            price=_price(order.effect_scene) if self.settings.units == BY_SCENE else self.settings.units,
-            failure=plan.fail or order.flaw,
-            word=plan.status,
+            price=_price(order.title) if self.settings.units == BY_SCENE else self.settings.units,
+            failure=plan.fail or order.failure,
+            status_override=plan.status,
         )
 
     def _plan_for(self, order: Order) -> Plan:
         for plan in self.plans:
-            if plan.fits(order):
+            if plan.matches(order):
                 if plan.times is not None:
                     plan.times -= 1
                     if not plan.times:
@@ -213,29 +207,28 @@ class Account:
                 return plan
         return Plan()
 
-    def _expect_end(self, record: Record) -> None:
+    def _list_of(self, product: Product) -> TaskList:
+        if product.path not in self._lists:
+            self._lists[product.path] = TaskList(self._random)
+        return self._lists[product.path]
+
+    def _schedule_end(self, record: Record) -> None:
         if math.isfinite(record.ends_at):
             heapq.heappush(self._ends, (record.ends_at, record.serial))
             if record.order.callback_url:
                 heapq.heappush(self._notices, (record.ends_at, record.serial))
 
     def _release(self, now: float) -> None:
-        """Free the slots of tasks that have ended by now, and take their price."""
+        """Free the slots of tasks that have ended by now, and charge their price."""
         while self._ends and self._ends[0][0] <= now:
             moment, serial = heapq.heappop(self._ends)
             record = self._records[serial]
-            if record.holds and record.ends_at == moment:
-                record.holds = False
+            if record.holds_slot and record.ends_at == moment:
+                record.holds_slot = False
                 self._running -= 1
                 self.spent += Decimal(self.units(record))
 
-    def _shuffle_in(self, record: Record) -> None:
-        """Put it anywhere; each step of a Fisher-Yates shuffle from the inside out costs the same."""
-        self._shuffled.append(record)
-        place = self._random.randrange(len(self._shuffled))
-        self._shuffled[-1], self._shuffled[place] = self._shuffled[place], self._shuffled[-1]
 
-
-def _price(scene: str) -> str:
-    """Some price between 1 and 5.5 units, always the same for a scene."""
-    return str(Decimal(2 + sha256(scene.encode()).digest()[0] % 10) / 2)
+def _price(title: str) -> str:
+    """A price from 1 to 5.5 units, always the same for a title."""
+    return str(Decimal(2 + sha256(title.encode()).digest()[0] % 10) / 2)

@@ -1,24 +1,11 @@
-"""The checks of input images as the API does them: some refuse the create, some make the task fail at its end."""
+"""Checks of requests: what makes a task fail at its end, and which requests are the same."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from airflow_provider_kling.api import (
-    MAX_IMAGE_BYTES,
-    MAX_IMAGE_RATIO,
-    MIN_IMAGE_SIDE,
-    CreateBody,
-    EffectRequest,
-    Refusal,
-    decode_base64,
-    scenes,
-)
-from airflow_provider_kling.emulator.videos import drawn_key, thumbnail
-from airflow_provider_kling.errors import KlingInputError
+from airflow_provider_kling.api import MAX_IMAGE_RATIO, MIN_IMAGE_SIDE, Product, ReceivedRequest, Refusal
 
 BAD_PIXELS = "Image pixel is invalid"
 BAD_RATIO = (
@@ -28,67 +15,33 @@ BAD_RATIO = (
 RISK = "Failure to pass the risk control system"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Picture:
-    """An input image that was accepted. `flaw` is why its task is going to fail; `data` is a small copy of it."""
-
-    key: str
-    flaw: str = ""
-    data: bytes | None = field(default=None, repr=False)
-
-
-def check_scene(body: CreateBody, *, strict: bool) -> None:
-    """Refusal 1201 for a number of images that the scene does not take, or for an unknown scene when `strict`."""
-    scene = scenes().get(body.effect_scene)
-    if scene is None:
-        if strict:
-            raise Refusal(1201, f"effect_scene value '{body.effect_scene}' is invalid")
-        return
-    if len(body.images) != scene.images:
-        raise Refusal(1201, "images size must be 2" if scene.images == 2 else "image must not be empty")
-
-
-def fingerprint(body: CreateBody) -> str:
-    """What tells this request from others; Refusal 1201 when it is no request at all."""
-    try:
-        return EffectRequest(body.effect_scene, body.images).fingerprint
-    except ValueError as error:
-        raise Refusal(1201, str(error)) from None
-
-
-def of_url(url: str) -> Picture:
-    """An image that is not loaded: nothing is known of it but its name."""
+def failure_of_name(url: str) -> str:
+    """Why a task with the image at this URL fails, from its file name; "" if it does not. Raises Refusal 1201 for a broken URL."""
     try:
         name = urlsplit(url).path.rpartition("/")[2]
     except ValueError:
         raise Refusal(1201, "Image url is invalid") from None
-    return Picture(key=drawn_key(url), flaw=RISK if "risk" in name.lower() else "")
+    return RISK if "risk" in name.lower() else ""
 
 
-def of_text(text: str) -> Picture:
-    """An image in base64. Slow; belongs into a thread."""
-    if text.lower().startswith("data:"):
-        raise Refusal(1201, "Image is invalid: base64 must not have a prefix like data:image/png;base64,")
-    try:
-        return of_bytes(decode_base64(text))
-    except KlingInputError:
-        raise Refusal(1201, "Image is invalid: neither a URL nor base64") from None
-
-
-def of_bytes(data: bytes) -> Picture:
-    """An image as it stands in a file. Slow; belongs into a thread."""
-    if len(data) > MAX_IMAGE_BYTES:
-        raise Refusal(1201, "Image size must not exceed 10MB")
-    small, (width, height) = thumbnail(data)
-    flaw = ""
+def failure_of_size(width: int, height: int) -> str:
+    """Why a task with an image of this size in pixels fails; "" if it does not."""
     if min(width, height) < MIN_IMAGE_SIDE:
-        flaw = BAD_PIXELS
-    elif max(width, height) > MAX_IMAGE_RATIO * min(width, height):
-        flaw = BAD_RATIO
-    return Picture(key=hashlib.sha256(data).hexdigest(), flaw=flaw, data=small)
+        return BAD_PIXELS
+    return BAD_RATIO if max(width, height) > MAX_IMAGE_RATIO * min(width, height) else ""
 
 
-def first_flaw(scene: str, pictures: Sequence[Picture], *, risky: Sequence[str]) -> str:
-    """Why the task is going to fail, if it is."""
-    flaws = [picture.flaw for picture in pictures if picture.flaw]
-    return flaws[0] if flaws else RISK if scene in risky else ""
+def first_failure(title: str, of_images: Sequence[str], *, risky: Sequence[str]) -> str:
+    """Why the task fails at its end: the first failure of an image, or the risk control; "" if it does not."""
+    return next(filter(None, of_images), RISK if title in risky else "")
+
+
+def fingerprint(product: Product, request: ReceivedRequest) -> str:
+    """A text that is the same for the same request. Raises Refusal 1201 if the product rejects the request.
+
+    It decodes and hashes images in base64: call it in a thread if there are any.
+    """
+    try:
+        return product.request_of(request.title, request.images).fingerprint
+    except ValueError as error:
+        raise Refusal(1201, str(error)) from None

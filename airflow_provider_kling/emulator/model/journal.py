@@ -1,4 +1,4 @@
-"""What was asked of the emulator, request by request. It holds no tokens and no images."""
+"""The journal: every request to the emulator, and every callback it sent. It holds no tokens and no images."""
 
 from __future__ import annotations
 
@@ -12,12 +12,18 @@ LENGTH = 200_000
 
 @dataclass(slots=True, kw_only=True)
 class Entry:
-    """One request, or one callback that was sent (`kind` is `callback`, `path` its URL without a query).
+    """One request, or one callback that was sent.
 
-    Other kinds: create, get, list, costs, video, wrong_method (on a known path), nowhere (an unknown path).
-    `time` is the account's, `id` what a query asked for, `code` the answer's error code (0: none, null: the answer
-    had no code), `credential` the kind and the name of the accepted one, `authorization` whether such a header was
-    there at all, `fault` what was done to it by order.
+    - `kind`: create, get, list, costs, video, callback, wrong_method (on a known path) or nowhere (an unknown path)
+    - `time`: the account's
+    - `path`: of the request; for a callback its URL without the query
+    - `id`: the id of a query
+    - `effect_scene`: what the create asks for, the scene of an effect
+    - `status`: HTTP status of the answer; 0 if there was none
+    - `code`: error code of the answer (0: success; None: the answer had no code)
+    - `credential`: kind and name of the accepted credential
+    - `authorization`: whether the request had an Authorization header
+    - `fault`: the fault that hit the request
     """
 
     n: int
@@ -37,7 +43,7 @@ class Entry:
     user_agent: str = ""
     fault: str = ""
 
-    def shown(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The entry as JSON."""
         return asdict(self)
 
@@ -52,7 +58,7 @@ class Journal:
         self._length = 0
 
     def open(self, *, time: float, kind: str, method: str, path: str) -> Entry:
-        """A new entry, already in the journal; the rest is filled in as it becomes known."""
+        """Add an entry. The caller fills in the other fields when it knows them."""
         self._length += 1
         entry = Entry(n=self._length, time=time, kind=kind, method=method, path=path)
         self._entries.append(entry)
@@ -60,15 +66,15 @@ class Journal:
         return entry
 
     def close(self, entry: Entry, *, status: int, code: int | None) -> None:
-        """The entry's request was answered, with HTTP status 0 if it got no answer."""
+        """Record the answer to the entry's request; the status is 0 if there was none."""
         entry.status, entry.code = status, code
         self._answers[f"{entry.kind} {status if code is None else code}"] += 1
 
-    def shown(self, *, since: int = 0, kind: str = "", limit: int | None = None) -> list[dict[str, Any]]:
-        """Entries whose number is greater than `since`, the oldest first."""
-        fitting = (entry.shown() for entry in self._entries if entry.n > since and kind in ("", entry.kind))
-        return list(islice(fitting, limit))
+    def to_json(self, *, since: int = 0, kind: str = "", limit: int | None = None) -> list[dict[str, Any]]:
+        """The first `limit` entries of this kind whose number is greater than `since`, the oldest first."""
+        matching = (entry.to_json() for entry in self._entries if entry.n > since and kind in ("", entry.kind))
+        return list(islice(matching, limit))
 
     def counts(self) -> dict[str, Any]:
-        """How many requests of each kind came, and how they were answered: by code, or by status without one."""
+        """The number of requests of each kind, and of answers by code (by HTTP status where there is no code)."""
         return {"requests": dict(self._kinds), "answers": dict(self._answers)}

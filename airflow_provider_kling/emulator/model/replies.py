@@ -12,7 +12,7 @@ from airflow_provider_kling.api import CODES, envelope
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """An answer. `ending` is `whole`, `cut` (half of the body is sent) or `drop` (nothing is)."""
+    """An answer. `ending` is `whole`, `cut` (only half of the body is sent) or `drop` (nothing is sent)."""
 
     status: int
     body: bytes = field(default=b"", repr=False)
@@ -26,17 +26,17 @@ class Reply:
         return replace(self, headers={**self.headers, name: value})
 
     def ending_with(self, ending: str) -> Reply:
-        """The same answer, ending in another way."""
+        """The same answer with another ending."""
         return replace(self, ending=ending)
 
 
 def succeeded(data: Any, *, request_id: str) -> Reply:
-    """A good answer of the API."""
+    """A successful answer of the API."""
     return Reply(status=200, body=to_bytes(envelope(data, request_id=request_id)), code=0)
 
 
 def refused(code: int, message: str | None, *, request_id: str, status: int | None = None) -> Reply:
-    """An error of the API; a code that it does not document comes with HTTP 400, unless `status` says otherwise."""
+    """An error of the API. A code without documentation gets HTTP 400 unless `status` is given."""
     known = CODES.get(code)
     text = message or (known.meaning if known else f"Error {code}")
     document = envelope(request_id=request_id, code=code, message=text)
@@ -44,7 +44,7 @@ def refused(code: int, message: str | None, *, request_id: str, status: int | No
 
 
 def no_such_path(path: str, *, now: float) -> Reply:
-    """What the API's framework answers for a path that nobody serves: it has no code."""
+    """The answer of the API's web framework for an unknown path; it has no error code."""
     document = {
         "timestamp": int(now * 1000),
         "status": 404,
@@ -56,7 +56,7 @@ def no_such_path(path: str, *, now: float) -> Reply:
 
 
 def plain(document: Any, *, status: int = 200) -> Reply:
-    """JSON without an envelope."""
+    """JSON without the API's envelope."""
     return Reply(status=status, body=to_bytes(document))
 
 

@@ -1,43 +1,46 @@
-"""A task as the emulator keeps it, and its plan: what is to become of tasks that are not made yet."""
+"""A task as the emulator stores it, and plans for the tasks to come."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, cast
 
-from airflow_provider_kling import api as protocol
+from airflow_provider_kling.api import EFFECTS, FAILED, PROCESSING, SUBMITTED, SUCCEED, Product, Task, Video
 
 if TYPE_CHECKING:
     from pendulum import DateTime
 
-WAITING = 0.1  # the part of its time for which a task is `submitted`
+SUBMITTED_SHARE = 0.1  # of a task's time, for which its status is `submitted`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A create that passed the checks. `flaw` is why the task is going to fail, if it is.
+    """A create that passed the checks.
 
-    `pictures` are keys of the input images in the store, `base` is the URL that the request was sent to.
+    `title` is what the product is asked for, the scene of an effect. `pictures` are keys of the input images in the
+    store. `failure` is the message with which the task fails at its end, "" if it succeeds. `base` is the URL that
+    the request was sent to.
     """
 
-    effect_scene: str
+    title: str
+    product: Product = EFFECTS
     pictures: tuple[str, ...] = ()
     external_task_id: str | None = None
     callback_url: str | None = None
     fingerprint: str = ""
-    flaw: str = ""
+    failure: str = ""
     base: str = ""
 
 
 @dataclass(kw_only=True)
 class Plan:
-    """What is to become of the next tasks whose scene or external id contains `match`.
+    """How the next tasks turn out whose scene or external id contains `match`.
 
-    `times` is for how many, None for all. They take `duration` seconds, or `never` end; they `fail` with that
-    message; `status` is shown instead of what their status is.
+    It holds for `times` tasks (None: all). They take `duration` seconds, or `never` end. They fail with the message
+    `fail`. `status` replaces their own status in answers.
     """
 
     match: str = ""
@@ -47,20 +50,17 @@ class Plan:
     fail: str = ""
     status: str = ""
 
-    def fits(self, order: Order) -> bool:
-        """Whether the plan is for this one."""
-        return self.times != 0 and (self.match in order.effect_scene or self.match in (order.external_task_id or ""))
-
-    def shown(self) -> dict[str, Any]:
-        """The plan as JSON."""
-        return asdict(self)
+    def matches(self, order: Order) -> bool:
+        """Whether the plan is for this task."""
+        return self.times != 0 and (self.match in order.title or self.match in (order.external_task_id or ""))
 
 
 @dataclass(slots=True, kw_only=True)
 class Record:
-    """A task. Its status follows from its times and `failure`; `word` is shown instead, when it is set.
+    """A task. Its times and `failure` decide its status; `status_override`, if set, replaces it in answers.
 
-    `epoch` counts how often its links were made anew, `holds` says whether it still counts as running.
+    `epoch` counts how often its links have expired on request. `holds_slot` is whether it still counts as running.
+    `announced` is the status of its last callback.
     """
 
     serial: int
@@ -71,36 +71,36 @@ class Record:
     ends_at: float
     price: str
     failure: str = ""
-    word: str = ""
+    status_override: str = ""
     epoch: int = 0
-    holds: bool = True
+    holds_slot: bool = True
     forgotten: bool = False
     announced: str = ""
 
     def status(self, now: float) -> str:
-        """Its true status, in the API's words."""
+        """Its true status, one of the API's four."""
         if now < self.starts_at and now < self.ends_at:
-            return protocol.SUBMITTED
+            return SUBMITTED
         if now < self.ends_at:
-            return protocol.PROCESSING
-        return protocol.FAILED if self.failure else protocol.SUCCEED
+            return PROCESSING
+        return FAILED if self.failure else SUCCEED
 
     def done(self, now: float) -> bool:
         """Whether it has ended."""
         return now >= self.ends_at
 
     def updated_at(self, now: float) -> float:
-        """When its status changed last."""
+        """When its status last changed."""
         if self.done(now):
             return self.ends_at
         return self.created_at if now < self.starts_at else self.starts_at
 
-    def shown(self, *, now: float, units: str, videos: tuple[protocol.Video, ...]) -> dict[str, Any]:
+    def to_json(self, *, now: float, units: str, videos: tuple[Video, ...]) -> dict[str, Any]:
         """The task as a query answers it, without `watermark_info`."""
         done = self.done(now)
-        data = protocol.Task(
+        data = Task(
             kling_task_id=self.kling_task_id,
-            status=self.word or self.status(now),
+            status=self.status_override or self.status(now),
             message=self.failure if done else "",
             external_task_id=self.order.external_task_id,
             videos=videos if done and not self.failure else (),
@@ -113,11 +113,11 @@ class Record:
         return data
 
     def ledger_line(self, *, now: float, units: str) -> dict[str, Any]:
-        """All that is known of the task, as JSON. `ends_at` is null for one that does not end."""
+        """All facts about the task, as JSON. `ends_at` is null for a task that never ends."""
         return {
             "kling_task_id": self.kling_task_id,
             "external_task_id": self.order.external_task_id,
-            "effect_scene": self.order.effect_scene,
+            "effect_scene": self.order.title,
             "fingerprint": self.order.fingerprint,
             "status": self.status(now),
             "message": self.failure if self.done(now) else "",
@@ -128,11 +128,11 @@ class Record:
         }
 
 
-def created(data: Mapping[str, Any]) -> dict[str, Any]:
-    """What a create answers of the task."""
+def create_data(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a task's data that a create answers with."""
     return {key: data[key] for key in ("task_id", "task_status", "task_info", "created_at", "updated_at")}
 
 
 def _moment(seconds: float) -> DateTime:
-    # A plain datetime does for `Task.to_json`, in a fifth of the time; a page may hold 500 tasks.
+    # `Task.to_json` needs only a datetime, which is made five times as fast; a page may hold 500 tasks.
     return cast("DateTime", datetime.fromtimestamp(seconds, timezone.utc))

@@ -1,6 +1,6 @@
-"""Pictures and videos that the emulator makes.
+"""Input images and the videos made from them: loading, decoding, storing, drawing and encoding.
 
-May import `errors`, `api` and the model.
+PIL and PyAV are imported only here, where they are used. May import `errors`, `api` and the model.
 """
 
 from lazy_loader import attach_stub

@@ -1,4 +1,4 @@
-"""Small copies of input images, kept within bounds, and drawn pictures for images that were not loaded."""
+"""Pictures: small copies of input images, and drawings for images that are not available."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DRAWN = "drawn:"
 
 
 class Store:
-    """Bytes by key, up to a total size; what was not used for longest goes first."""
+    """Bytes by key, up to a total size; it drops what has not been used for longest."""
 
     def __init__(self, *, limit: int) -> None:
         self._limit = limit
@@ -27,14 +27,14 @@ class Store:
         self._items: OrderedDict[str, bytes] = OrderedDict()
 
     def get(self, key: str) -> bytes | None:
-        """The bytes, if they are still there."""
+        """The bytes, if they are still stored."""
         data = self._items.get(key)
         if data is not None:
             self._items.move_to_end(key)
         return data
 
     def put(self, key: str, data: bytes) -> None:
-        """Keep them for as long as there is room."""
+        """Store bytes for as long as there is space."""
         self._size += len(data) - len(self._items.pop(key, b""))
         self._items[key] = data
         while self._size > self._limit and len(self._items) > 1:
@@ -42,7 +42,7 @@ class Store:
 
 
 def thumbnail(data: bytes) -> tuple[bytes, tuple[int, int]]:
-    """A small JPEG of the image, and the image's own width and height. Refusal 1201 when it cannot be read."""
+    """A small JPEG of the image, and the image's own width and height. Refusal 1201 if it cannot be decoded."""
     from PIL import Image
 
     try:
@@ -53,17 +53,17 @@ def thumbnail(data: bytes) -> tuple[bytes, tuple[int, int]]:
         small.thumbnail((MAX_SIDE, MAX_SIDE))
         return _jpeg(small), size
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        # What Pillow raises for broken files: UnidentifiedImageError is an OSError, a bad PNG chunk a SyntaxError.
+        # Pillow raises these for broken files: UnidentifiedImageError is an OSError, a bad PNG chunk a SyntaxError.
         raise Refusal(1201, "Image is invalid: it can not be decoded as JPEG or PNG") from None
 
 
-def drawn_key(url: str) -> str:
-    """The key of the drawing that stands for this URL: one of a few, so that many tasks share a video."""
-    return f"{_DRAWN}{sha256(url.encode()).digest()[0] % DRAWINGS}"
+def drawn_key(text: str) -> str:
+    """The key of a drawing for this URL or prompt: one of a few, so that many tasks share a video."""
+    return f"{_DRAWN}{sha256(text.encode()).digest()[0] % DRAWINGS}"
 
 
 def opened(key: str, data: bytes | None) -> Image:
-    """The picture: the copy, or a drawing when there is none (any more)."""
+    """The picture from its stored copy, or a drawing if `data` is None."""
     from PIL import Image
 
     if data is not None:

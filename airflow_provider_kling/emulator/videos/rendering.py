@@ -1,4 +1,4 @@
-"""Videos: a short MP4 of the input images, different for every scene; or a packaged clip where PyAV is missing."""
+"""Videos: a short MP4 of the input images, another one for each scene; without PyAV always the packaged clip."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 FRAME_RATE = 24
-SECONDS = 2.0  # of every video, the packaged clip too
-WIDTH = 480  # of one picture; two stand side by side at two thirds of it
+SECONDS = 2.0  # of every video, also of the packaged clip
+WIDTH = 480  # pixels of a single picture; each of two has two thirds of it
 
 
 class Videos:
-    """Makes videos when they are first asked for, and keeps them within bounds."""
+    """Makes each video when it is first requested, and stores the last ones."""
 
     def __init__(self, *, pictures: Store) -> None:
         self._pictures = pictures
@@ -35,16 +35,16 @@ class Videos:
         self.always_clip = False
         self._can_make = importlib.util.find_spec("av") is not None
 
-    async def get(self, *, scene: str, pictures: Sequence[str], watermark: bool) -> bytes:
-        """The video of this scene with these pictures."""
+    async def get(self, *, title: str, pictures: Sequence[str], watermark: bool) -> bytes:
+        """The video with this title and the pictures of these keys, at least one."""
         if self.always_clip or not self._can_make:
             return clip()
-        key = "\n".join((scene, str(watermark), *pictures))
+        key = "\n".join((title, str(watermark), *pictures))
         made = self._made.get(key)
         if made is None:
             if key not in self._making:
                 images = [(picture, self._pictures.get(picture)) for picture in pictures]
-                work = functools.partial(make, scene, images, watermark=watermark)
+                work = functools.partial(make, title, images, watermark=watermark)
                 self._making[key] = asyncio.get_running_loop().run_in_executor(self._threads, work)
             try:
                 made = await asyncio.shield(self._making[key])
@@ -54,7 +54,7 @@ class Videos:
         return made
 
     def close(self) -> None:
-        """Make no more; one in the making is finished first."""
+        """Stop making videos. One that has begun is finished first."""
         self._threads.shutdown(wait=True, cancel_futures=True)
 
 
@@ -64,15 +64,18 @@ def clip() -> bytes:
     return importlib.resources.files(__package__).joinpath("clip.mp4").read_bytes()
 
 
-def make(scene: str, images: Sequence[tuple[str, bytes | None]], *, watermark: bool) -> bytes:
-    """An H.264 MP4 of the pictures, moved and tinted as the scene's name decides, with the name on it."""
+def make(title: str, images: Sequence[tuple[str, bytes | None]], *, watermark: bool) -> bytes:
+    """An H.264 MP4 of the pictures. The title decides movement and tint, and is the caption.
+
+    `images` are keys and copies of the pictures, at least one.
+    """
     import av
     from PIL import Image
 
     frames: Any = av.VideoFrame  # PyAV types only a part of it
     canvas = _canvas([opened(key, data) for key, data in images])
-    caption = _caption(scene, canvas.width, watermark=watermark)
-    digest = sha256(scene.encode()).digest()
+    caption = _caption(title, canvas.width, watermark=watermark)
+    digest = sha256(title.encode()).digest()
     window = WINDOWS[digest[0] % len(WINDOWS)]
     tint = Image.new("RGB", canvas.size, (digest[1], digest[2], digest[3]))
     buffer = io.BytesIO()
@@ -92,8 +95,8 @@ def make(scene: str, images: Sequence[tuple[str, bytes | None]], *, watermark: b
     return buffer.getvalue()
 
 
-# Movements of a camera over the picture: time (0 to 1) to the window's size, and its left and upper edge, as
-# fractions of what there is.
+# Movements of a camera over the picture. Each maps the time (0 to 1) to the window's size, and to the place of its left and
+# upper edge, all as fractions of what is possible.
 WINDOWS: tuple[Callable[[float], tuple[float, float, float]], ...] = (
     lambda t: (1 - 0.4 * t, 0.5, 0.5),
     lambda t: (0.6 + 0.4 * t, 0.5, 0.5),
@@ -114,7 +117,7 @@ def _box(window: tuple[float, float, float], size: tuple[int, int]) -> tuple[flo
 
 
 def _canvas(pictures: Sequence[Image]) -> Image:
-    """One picture in its own shape, or two of equal size side by side, the first on the left."""
+    """A single picture in its own shape, or several of equal size side by side, the first on the left."""
     from PIL import Image, ImageOps
 
     if len(pictures) == 1:
@@ -128,15 +131,15 @@ def _canvas(pictures: Sequence[Image]) -> Image:
     return canvas
 
 
-def _caption(scene: str, width: int, *, watermark: bool) -> Image:
+def _caption(title: str, width: int, *, watermark: bool) -> Image:
     from PIL import Image, ImageDraw, ImageFont
 
     strip = Image.new("RGB", (width, 32), (20, 20, 28))
-    text = f"Kling emulator · {scene}" if watermark else scene
+    text = f"Kling emulator · {title}" if watermark else title
     ImageDraw.Draw(strip).text((10, 6), text, fill=(240, 240, 240), font=ImageFont.load_default(size=16))
     return strip
 
 
 def _even(side: float) -> int:
-    """H.264 in yuv420p wants even sides."""
+    """A side in pixels; H.264 in yuv420p needs even ones."""
     return max(64, round(side / 2) * 2)

@@ -1,6 +1,6 @@
-"""How an emulator is spoken to: the API, steering, callbacks, the server.
+"""The web server of an emulator: Kling's API, the steering under `/_emulator/`, the videos, and the sender of callbacks.
 
-May import everything of the emulator but its command and its handle.
+Only this room knows aiohttp's server. May import `errors`, `redaction`, `api`, the model, the videos and the core.
 """
 
 from lazy_loader import attach_stub

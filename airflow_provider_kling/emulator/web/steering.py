@@ -3,20 +3,20 @@
     GET  state                       settings, clock, counts          GET  ledger   every task ever made
     GET  journal?since=&kind=&limit= every request                    GET  slots    [[time, running], …]
     GET  tasks                       all tasks as the API shows them
-    GET  faults                      what is still on order
-    POST faults    {"what": 1303, "on": "create", "times": 2, …}      DELETE faults  none any more (`faults.Fault`)
-    POST plans     {"fail": "…", "match": "…", "times": 1, …}         for tasks to come (`task.Plan`)
+    GET  faults                      the remaining faults
+    POST faults    {"what": 1303, "on": "create", "times": 2, …}      DELETE faults  remove all (`model.Fault`)
+    POST plans     {"fail": "…", "match": "…", "times": 1, …}         for the next tasks (`model.Plan`)
     POST settings  {"slots": 2, "duration": 60, …}                    as the command's flags
     POST clock     {"advance": 60}
-    POST occupy    {"slots": 3}      other programs take so many slots
-    POST finish    {"id": …}         ends a task now; without an id all of them
+    POST occupy    {"slots": 3}      other programs use so many slots
+    POST finish    {"id": …}         ends a task now; without an id all tasks
     POST fail      {"id": …, "message": "…"}                          ends it now, as failed
-    POST hold      {"id": …}         it never ends                    POST forget  {"id": …}  it vanishes
-    POST status    {"id": …, "status": "…"}                           shows this word; null shows the truth again
-    POST expire_links {"id": …}      its links so far are dead; without an id all of them
-    POST reset                       as after a start
+    POST hold      {"id": …}         it never ends                    POST forget  {"id": …}  no query finds it
+    POST status    {"id": …, "status": "…"}                           answers show this status; null: its own again
+    POST expire_links {"id": …}      its links so far expire; without an id those of all tasks
+    POST reset                       the state after the start
 
-An `id` is a Kling task id or an external id. What cannot be done is answered with HTTP 400 and `{"error": "…"}`.
+An `id` is a Kling task id or an external id. An invalid request is answered with HTTP 400 and `{"error": "…"}`.
 """
 
 from __future__ import annotations
@@ -30,35 +30,35 @@ from aiohttp import web
 from airflow_provider_kling.api import FAILED, PROCESSING, SUBMITTED, SUCCEED, Refusal
 from airflow_provider_kling.emulator.core import Emulator
 from airflow_provider_kling.emulator.model import Fault, Plan, Record, plain
-from airflow_provider_kling.emulator.web.api import send
+from airflow_provider_kling.emulator.web.sending import send
 
 PREFIX = "/_emulator"
-Verb = Callable[[dict[str, Any]], Any]
+Action = Callable[[dict[str, Any]], Any]
 
 
 class Steering:
-    """What can be read and done; each verb takes the request's JSON (or query) and returns the answer's."""
+    """The actions. Each takes the request's JSON, or its query, and returns the JSON to answer. Its name is its path."""
 
-    def __init__(self, emulator: Emulator) -> None:
-        self._core = emulator
+    def __init__(self, core: Emulator) -> None:
+        self._core = core
 
     def routes(self) -> list[web.RouteDef]:
-        """All routes of this module."""
-        reading: list[Verb] = [self.state, self.journal, self.ledger, self.slots, self.tasks, self.faults]
-        doing: list[Verb] = [
+        """The routes of all actions."""
+        reading: list[Action] = [self.state, self.journal, self.ledger, self.slots, self.tasks, self.faults]
+        changing: list[Action] = [
             *(self.plans, self.settings, self.clock, self.occupy, self.finish, self.fail, self.hold),
             *(self.forget, self.status, self.expire_links, self.reset),
         ]
         return [
-            *(web.get(f"{PREFIX}/{verb.__name__}", _handler(verb)) for verb in reading),
-            *(web.post(f"{PREFIX}/{verb.__name__}", _handler(verb)) for verb in doing),
+            *(web.get(f"{PREFIX}/{action.__name__}", _handler(action)) for action in reading),
+            *(web.post(f"{PREFIX}/{action.__name__}", _handler(action)) for action in changing),
             web.post(f"{PREFIX}/faults", _handler(self.add_fault)),
             web.delete(f"{PREFIX}/faults", _handler(self.clear_faults)),
         ]
 
     # --- Reading --------------------------------------------------------------------------------------------
 
-    def state(self, given: dict[str, Any]) -> Any:
+    def state(self, params: dict[str, Any]) -> Any:
         now, account = self._core.now(), self._core.account
         statuses = dict.fromkeys((SUBMITTED, PROCESSING, SUCCEED, FAILED), 0)
         for record in account.records:
@@ -70,92 +70,92 @@ class Steering:
             "slots": {"limit": self._core.settings.slots, "running": running, "occupied": account.occupied},
             "spent": str(account.spent),
             **self._core.journal.counts(),
-            "settings": self._core.settings.shown(),
+            "settings": self._core.settings.to_json(),
         }
 
-    def journal(self, given: dict[str, Any]) -> Any:
-        limit = given.get("limit")
-        return self._core.journal.shown(
-            since=int(given.get("since", 0)), kind=given.get("kind", ""), limit=None if limit is None else int(limit)
+    def journal(self, params: dict[str, Any]) -> Any:
+        limit = params.get("limit")
+        return self._core.journal.to_json(
+            since=int(params.get("since", 0)), kind=params.get("kind", ""), limit=None if limit is None else int(limit)
         )
 
-    def ledger(self, given: dict[str, Any]) -> Any:
+    def ledger(self, params: dict[str, Any]) -> Any:
         now, account = self._core.now(), self._core.account
         return [record.ledger_line(now=now, units=account.units(record)) for record in account.records]
 
-    def slots(self, given: dict[str, Any]) -> Any:
+    def slots(self, params: dict[str, Any]) -> Any:
         return self._core.account.slot_use(self._core.now())
 
-    def tasks(self, given: dict[str, Any]) -> Any:
-        now, base = self._core.now(), given["base"]
-        return [self._core.show(record, now=now, base=base) for record in self._core.account.records if not record.forgotten]
+    def tasks(self, params: dict[str, Any]) -> Any:
+        now, base = self._core.now(), params["base"]
+        return [self._core.task_data(record, now=now, base=base) for record in self._core.account.records if not record.forgotten]
 
-    def faults(self, given: dict[str, Any]) -> Any:
-        return self._core.faults.shown()
+    def faults(self, params: dict[str, Any]) -> Any:
+        return self._core.faults.to_json()
 
-    # --- Doing ----------------------------------------------------------------------------------------------
+    # --- Changing -------------------------------------------------------------------------------------------
 
-    def add_fault(self, given: dict[str, Any]) -> None:
-        self._core.faults.add(Fault(**given))
+    def add_fault(self, params: dict[str, Any]) -> None:
+        self._core.faults.add(Fault(**params))
 
-    def clear_faults(self, given: dict[str, Any]) -> None:
+    def clear_faults(self, params: dict[str, Any]) -> None:
         self._core.faults.clear()
 
-    def plans(self, given: dict[str, Any]) -> None:
-        self._core.account.plans.append(Plan(**given))
+    def plans(self, params: dict[str, Any]) -> None:
+        self._core.account.plans.append(Plan(**params))
 
-    def settings(self, given: dict[str, Any]) -> Any:
-        self._core.configure(given)
-        return self._core.settings.shown()
+    def settings(self, params: dict[str, Any]) -> Any:
+        self._core.configure(params)
+        return self._core.settings.to_json()
 
-    def clock(self, given: dict[str, Any]) -> Any:
-        self._core.clock.advance(float(given["advance"]))
-        self._core.callbacks.wake()
+    def clock(self, params: dict[str, Any]) -> Any:
+        self._core.clock.advance(float(params["advance"]))
+        self._core.changed()
         return {"now": self._core.now()}
 
-    def occupy(self, given: dict[str, Any]) -> None:
-        self._core.account.occupied = max(0, int(given["slots"]))
+    def occupy(self, params: dict[str, Any]) -> None:
+        self._core.account.occupied = max(0, int(params["slots"]))
 
-    def finish(self, given: dict[str, Any]) -> None:
-        for record in self._records(given):
+    def finish(self, params: dict[str, Any]) -> None:
+        for record in self._records(params):
             self._core.account.finish(record, now=self._core.now())
-        self._core.callbacks.wake()
+        self._core.changed()
 
-    def fail(self, given: dict[str, Any]) -> None:
-        record = self._record(given)
-        self._core.account.finish(record, now=self._core.now(), failure=str(given.get("message") or "Task failed"))
-        self._core.callbacks.wake()
+    def fail(self, params: dict[str, Any]) -> None:
+        record = self._record(params)
+        self._core.account.finish(record, now=self._core.now(), failure=str(params.get("message") or "Task failed"))
+        self._core.changed()
 
-    def hold(self, given: dict[str, Any]) -> None:
-        self._core.account.hold(self._record(given), now=self._core.now())
+    def hold(self, params: dict[str, Any]) -> None:
+        self._core.account.hold(self._record(params), now=self._core.now())
 
-    def forget(self, given: dict[str, Any]) -> None:
-        self._core.account.forget(self._record(given))
+    def forget(self, params: dict[str, Any]) -> None:
+        self._core.account.forget(self._record(params))
 
-    def status(self, given: dict[str, Any]) -> None:
-        self._record(given).word = given.get("status") or ""
+    def status(self, params: dict[str, Any]) -> None:
+        self._record(params).status_override = params.get("status") or ""
 
-    def expire_links(self, given: dict[str, Any]) -> None:
-        for record in self._records(given):
+    def expire_links(self, params: dict[str, Any]) -> None:
+        for record in self._records(params):
             record.epoch += 1
 
-    def reset(self, given: dict[str, Any]) -> None:
+    def reset(self, params: dict[str, Any]) -> None:
         self._core.reset()
 
-    def _record(self, given: dict[str, Any]) -> Record:
-        return self._core.account.get(str(given["id"]))
+    def _record(self, params: dict[str, Any]) -> Record:
+        return self._core.account.get(str(params["id"]))
 
-    def _records(self, given: dict[str, Any]) -> list[Record]:
-        return [self._record(given)] if given.get("id") else self._core.account.records
+    def _records(self, params: dict[str, Any]) -> list[Record]:
+        return [self._record(params)] if params.get("id") else self._core.account.records
 
 
-def _handler(verb: Verb) -> Callable[[web.Request], Any]:
+def _handler(action: Action) -> Callable[[web.Request], Any]:
     async def handle(request: web.Request) -> web.StreamResponse:
         try:
-            given = (
+            params = (
                 {**request.query, "base": f"{request.scheme}://{request.host}"} if request.method == "GET" else await _json(request)
             )
-            return await send(request, plain(verb(given)))
+            return await send(request, plain(action(params)))
         except Refusal as refusal:
             return await send(request, plain({"error": refusal.message}, status=400))
         except (ValueError, TypeError, KeyError) as error:
@@ -168,5 +168,5 @@ async def _json(request: web.Request) -> dict[str, Any]:
     text = await request.text()
     document = json.loads(text) if text else {}
     if not isinstance(document, dict):
-        raise TypeError("wanted is a JSON object")
+        raise TypeError("expected a JSON object")
     return document

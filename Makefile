@@ -1,4 +1,4 @@
-# `make demo` and `make test` need python3 (3.10 or newer) and make; all else is installed into .venv.
+# `make demo` and `make test` need python3 (3.10 or newer) and make; everything else is installed into .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,18 +7,18 @@ LOCK := requirements.lock
 
 .PHONY: help demo test stack bench env compose-test month lint types format lock clean
 help:
-	@echo "make demo   a manifest of photographs becomes videos, against a Kling account on this machine"
-	@echo "make test   the tests, with branch coverage"
-	@echo "make stack  a whole Airflow on PostgreSQL is killed in every way (needs Debian's postgresql)"
-	@echo "make bench  what it costs and how full the slots are: ten minutes; ARGS=full for all"
-	@echo "make env    write .env, with new passwords, for docker compose up"
-	@echo "make compose-test  the services of docker-compose.yaml without Docker (needs root, postgresql and redis-server)"
-	@echo "make month  the same: a backfill of 30 dates, killed on the way, and half of it again"
-	@echo "make lint   ruff: style and mistakes          make format  mend what can be mended"
-	@echo "make types  mypy, strict"
-	@echo "make lock   resolve the dependencies anew     make clean   remove all that these commands made"
+	@echo "make demo   make videos from a manifest of photographs, with an emulated Kling account"
+	@echo "make test   run the tests, with branch coverage"
+	@echo "make stack  kill parts of a complete Airflow on PostgreSQL (needs Debian's postgresql); ARGS=\"--rows 40\""
+	@echo "make bench  measure costs and slot use in ten minutes; ARGS=full for all measurements"
+	@echo "make env    write .env with new passwords for docker compose up"
+	@echo "make compose-test  test docker-compose.yaml without Docker (needs root, postgresql and redis-server)"
+	@echo "make month  the same with a backfill of 30 dates: kill parts of it, then clear half of it"
+	@echo "make lint   check style and errors with ruff   make format  fix what ruff can fix"
+	@echo "make types  check types with mypy --strict"
+	@echo "make lock   update the locked dependencies     make clean   remove all files that these commands created"
 
-# Everything that runs here uses the versions of the lock.
+# All commands use the locked versions.
 $(VENV)/installed: $(LOCK) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 10) else 0'
 	@$(PYTHON) -m venv $(VENV) || { echo "The venv module of Python is needed (on Debian: apt-get install python3-venv)."; exit 1; }
@@ -40,7 +40,7 @@ stack: $(VENV)/installed
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
-# Needs nothing but Python: whoever runs Docker needs no .venv.
+# Needs only Python: with Docker you need no .venv.
 env:
 	@$(PYTHON) docker/make_env.py
 

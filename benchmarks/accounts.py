@@ -1,4 +1,4 @@
-"""A Kling account for one measurement, and what its ledger and journal say of it afterwards."""
+"""A Kling account for one measurement, and the metrics that its ledger and journal give afterwards."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ideal import ideal
 
 from airflow_provider_kling.emulator import KlingEmulator
 
-JITTER = 0.3  # tasks take their seconds ± 30 %, by a fixed seed
+JITTER = 0.3  # tasks take their seconds ± 30 %, with a fixed seed
 NO_LIMIT = 1_000_000
-ASKED = ("create", "get", "list")  # kinds of requests to the API
+API_REQUESTS = ("create", "get", "list")
 
 
 @dataclass(frozen=True)
 class Load:
-    """So many videos of so many seconds each over so many slots."""
+    """A number of videos that take some seconds each, over a number of slots."""
 
     videos: int
     seconds: float
@@ -31,36 +31,39 @@ class Load:
 
 
 def open_account(load: Load) -> KlingEmulator:
-    """A new account in a process of its own."""
+    """Start a new account in a process of its own."""
     return KlingEmulator.spawn(slots=load.slots, duration=load.seconds, jitter=JITTER, seed=1, videos="clip").start()
 
 
-def slot_use(line: list[tuple[float, int]], slots: int, first: float, last: float) -> float:
-    """The part of the slots that was used from the first create to the last one: while work remained."""
+def slot_use(history: list[tuple[float, int]], slots: int, first: float, last: float) -> float:
+    """The share of the slots that was in use from the first create to the last one: while work remained.
+
+    `history` has each time at which the number of used slots changed, and that number.
+    """
     area = 0.0
-    for (start, used), (end, _) in pairwise([*line, (last, 0)]):
+    for (start, used), (end, _) in pairwise([*history, (last, 0)]):
         area += used * max(0.0, min(end, last) - max(start, first))
     return area / (slots * (last - first))
 
 
-def told(kling: KlingEmulator, load: Load) -> dict[str, Any]:
-    """What Kling has seen of the load."""
+def account_metrics(kling: KlingEmulator, load: Load) -> dict[str, Any]:
+    """The metrics of a load that the account itself shows."""
     ledger, journal = kling.ledger, kling.journal
     if not ledger:
         return {"paid": 0}
     created, ends = [task["created_at"] for task in ledger], [task["ends_at"] for task in ledger]
-    kinds = Counter(one["kind"] for one in journal)
-    refused = sum(one["kind"] == "create" and one["code"] == 1303 for one in journal)
-    measured: dict[str, Any] = {
+    kinds = Counter(request["kind"] for request in journal)
+    refused = sum(request["kind"] == "create" and request["code"] == 1303 for request in journal)
+    metrics: dict[str, Any] = {
         "paid": len(ledger),
         "ideal": round(ideal([end - start for start, end in zip(created, ends, strict=True)], load.slots), 1),
-        "kling": round(max(ends) - min(created), 1),  # from the first task's beginning to the last one's end
-        "requests": {kind: kinds[kind] for kind in ASKED},
-        "requests_per_video": round(sum(kinds[kind] for kind in ASKED) / load.videos, 3),
+        "kling": round(max(ends) - min(created), 1),  # from the start of the first task to the end of the last one
+        "requests": {kind: kinds[kind] for kind in API_REQUESTS},
+        "requests_per_video": round(sum(kinds[kind] for kind in API_REQUESTS) / load.videos, 3),
         "refused": round(refused / max(1, kinds["create"]), 4),
     }
     if load.slots < load.videos:
-        measured["slot_use"] = round(slot_use(kling.slot_use, load.slots, min(created), max(created)), 4)
+        metrics["slot_use"] = round(slot_use(kling.slot_use, load.slots, min(created), max(created)), 4)
     start = min(created)
-    measured["slots_over_time"] = [(round(moment - start, 2), used) for moment, used in kling.slot_use]
-    return measured
+    metrics["slots_over_time"] = [(round(moment - start, 2), used) for moment, used in kling.slot_use]
+    return metrics

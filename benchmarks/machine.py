@@ -1,4 +1,4 @@
-"""What the machine is, and what processes have cost on it."""
+"""The properties of the machine, and the CPU time of processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PACKAGES = ("apache-airflow", "airflow-provider-kling", "aiohttp", "SQLAlchemy")
 
 
 def conditions() -> dict[str, Any]:
-    """Under what a measurement is made."""
+    """The conditions of a measurement: the machine, its load and the versions."""
     return {
         "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "cores": os.cpu_count(),
@@ -29,19 +29,19 @@ def conditions() -> dict[str, Any]:
 
 
 def cpu(roots: Iterable[psutil.Process]) -> float:
-    """The seconds of processor time that these processes and all that they have started have used."""
+    """The CPU seconds of these processes and all their descendants."""
     total = 0.0
     for root in roots:
         with contextlib.suppress(psutil.Error):
             for process in [root, *root.children(recursive=True)]:
                 with contextlib.suppress(psutil.Error):
                     times = process.cpu_times()
-                    # Of children that have ended; those that live are among the processes.
+                    # The children_* times are those of children that have ended; running ones are in the list.
                     total += times.user + times.system + times.children_user + times.children_system
     return total
 
 
-def process_of(word: str) -> psutil.Process:
-    """The newest process that this one has started with this word in its command."""
-    found = [one for one in psutil.Process().children() if any(word in part for part in one.cmdline())]
-    return max(found, key=lambda one: one.create_time())
+def newest_child(word: str) -> psutil.Process:
+    """The newest child process whose command contains this word."""
+    found = [child for child in psutil.Process().children() if any(word in part for part in child.cmdline())]
+    return max(found, key=lambda child: child.create_time())

@@ -1,4 +1,4 @@
-"""Importing this lets the benchmarks use the whole Airflow of the tests."""
+"""Importing this module makes the tests' modules importable, such as the complete Airflow of tests/stack."""
 
 import sys
 from pathlib import Path

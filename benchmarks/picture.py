@@ -1,4 +1,4 @@
-"""Slots over time, a line for each way: what a user's account was doing while it was paid for."""
+"""Draws the slots in use over time, one chart for each way to run the load."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ import matplotlib as mpl
 mpl.use("Agg")
 from matplotlib import pyplot
 
-HEIGHT = 1.25  # inches for each way
+HAND_WRITTEN = "hand-written"  # how the names of DAGs without this package start
+HEIGHT = 1.25  # inches of each chart
 
 
 def draw(measurements: list[dict[str, Any]], path: Path, *, slots: int, ideal: float, title: str) -> None:
-    """One row for each measurement, with the ideal's end marked."""
-    last = max(one["slots_over_time"][-1][0] for one in measurements)
+    """Draw one chart for each measurement, with a line at the ideal end."""
+    last = max(each["slots_over_time"][-1][0] for each in measurements)
     figure, rows = pyplot.subplots(
         len(measurements), 1, sharex=True, figsize=(9, HEIGHT * len(measurements) + 1), squeeze=False, layout="constrained"
     )
-    for axes, one in zip(rows[:, 0], measurements, strict=True):
-        times, used = zip(*one["slots_over_time"], strict=True)
-        ours = not one["way"].startswith("own")
+    for axes, measurement in zip(rows[:, 0], measurements, strict=True):
+        times, used = zip(*measurement["slots_over_time"], strict=True)
+        ours = not measurement["way"].startswith(HAND_WRITTEN)
         axes.fill_between(times, used, step="post", color="#0b6e4f" if ours else "#9aa5ab", linewidth=0)
         axes.axvline(ideal, color="#c44536", linewidth=1)
         axes.set(ylim=(0, slots * 1.05), yticks=(0, slots), xlim=(0, last))
-        told = f"{one['way']}   {one['slot_use']:.0%} of the slots used while work remained, {one['kling']:.0f} s"
-        axes.set_title(told, loc="left", fontsize=9)
+        used_slots = f"{measurement['slot_use']:.0%} of the slots in use while work remained"
+        axes.set_title(f"{measurement['way']}   {used_slots}, {measurement['kling']:.0f} s", loc="left", fontsize=9)
         axes.spines[["top", "right"]].set_visible(False)
-    rows[-1, 0].set_xlabel("seconds since the first task; the line is the ideal's end")
+    rows[-1, 0].set_xlabel("seconds since the first task; the line is the ideal end")
     figure.suptitle(title, fontsize=11, x=0.01, ha="left")
     figure.savefig(path, dpi=110)
     pyplot.close(figure)

@@ -1,7 +1,7 @@
-"""All measurements: `python benchmarks/run.py short`, `full`, or names of some of them.
+"""Runs the measurements: `python benchmarks/run.py short`, `full`, or names of some of them.
 
-Each run is printed as it ends, with the machine's load; at the end stand medians and the targets. JSON and the picture go
-to build/benchmarks. Measurements of one command are made after one another on one machine: compare within it only.
+Each measurement is printed when it ends; the medians and the targets are printed at the end. JSON and the picture are written
+to build/benchmarks. The measurements of one command run one after another on one machine: compare only within one command.
 """
 
 from __future__ import annotations
@@ -21,34 +21,35 @@ from typing import Any
 import machine
 import paths
 from accounts import Load
-from picture import draw
+from picture import HAND_WRITTEN, draw
 from runs import OPTIONS, PARALLELISM, WAYS, airflow, measure, packages_are_compiled
 
 BUILD = paths.ROOT / "build" / "benchmarks"
 QUOTA = Load(50, 20, 10)
 OURS = ("batch", "mapped")
-ENDED = "mapped, ends in triggerer"
-HIDDEN = ("slots_over_time", "cpu", "requests")  # in the JSON only, or too long for a line
+END_FROM_TRIGGER = "mapped, ends in triggerer"
+NOT_PRINTED = ("slots_over_time", "cpu", "requests")  # too long for a line; the JSON has them
 
-Measured = dict[str, Any]
+Measurement = dict[str, Any]
 
 
 class Benchmarks:
-    """What has been measured so far."""
+    """The measurements so far."""
 
     def __init__(self, *, times: int) -> None:
         self.times = times
-        self.measured: list[Measured] = []
+        self.measurements: list[Measurement] = []
 
-    def add(self, what: str, way: str, values: Measured, load: Load | None = None) -> None:
-        one = {"what": what, "way": way, "load": str(load or ""), "machine_load": round(os.getloadavg()[0], 2), **values}
-        self.measured.append(one)
-        shown = {name: value for name, value in values.items() if name not in HIDDEN}
-        print(f"{what:14} {way:28} {one['load']:18} {json.dumps(shown)}", flush=True)
-        (BUILD / "results.json").write_text(json.dumps({"conditions": CONDITIONS, "measured": self.measured}, indent=1))
+    def add(self, what: str, way: str, values: Measurement, load: Load | None = None) -> None:
+        machine_load = round(os.getloadavg()[0], 2)
+        measurement = {"what": what, "way": way, "load": str(load or ""), "machine_load": machine_load, **values}
+        self.measurements.append(measurement)
+        printed = {name: value for name, value in values.items() if name not in NOT_PRINTED}
+        print(f"{what:14} {way:28} {measurement['load']:18} {json.dumps(printed)}", flush=True)
+        (BUILD / "results.json").write_text(json.dumps({"conditions": CONDITIONS, "measured": self.measurements}, indent=1))
 
     def of(self, what: str, way: str, value: str) -> list[float]:
-        return [one[value] for one in self.measured if one["what"] == what and one["way"] == way and value in one]
+        return [each[value] for each in self.measurements if (each["what"], each["way"]) == (what, way) and value in each]
 
     def median(self, what: str, way: str, value: str) -> float | None:
         found = self.of(what, way, value)
@@ -56,7 +57,7 @@ class Benchmarks:
 
 
 def with_airflow(what: str, loads: dict[str, Load]) -> Callable[[Benchmarks], None]:
-    """Loads by way, in one Airflow, the ways taking turns."""
+    """Measurements in one Airflow. `loads` has the load of each way; the ways take turns."""
 
     def bench(benchmarks: Benchmarks) -> None:
         home = BUILD / what
@@ -64,10 +65,10 @@ def with_airflow(what: str, loads: dict[str, Load]) -> Callable[[Benchmarks], No
         with airflow(home) as stack:
             for number in range(benchmarks.times):
                 for way, load in loads.items():
-                    if number == 0 or not way.startswith("own") or benchmarks.times <= 1:
+                    if number == 0 or not way.startswith(HAND_WRITTEN) or benchmarks.times <= 1:
                         try:
                             values = measure(stack, way, load, home / "runs")
-                        except TimeoutError as error:  # a way that does not end is a result, too
+                        except TimeoutError as error:  # a way that does not end is a result too
                             values = {"state": str(error).partition("\n")[0]}
                         benchmarks.add(what, way, values, load)
 
@@ -88,6 +89,12 @@ def script(what: str, *arguments: str | int, way: str = "", times: int | None = 
     return bench
 
 
+def memory(benchmarks: Benchmarks) -> None:
+    """The memory of a batch with few rows, and with many."""
+    for rows in (1000, 100_000):
+        script("memory", "manifests.py", "batch", rows, way=f"batch {rows:,}", times=1)(benchmarks)
+
+
 SHORT: dict[str, Callable[[Benchmarks], None]] = {
     "imports": script("imports", "imports.py", way="imports", times=5),
     "reading": script("reading", "manifests.py", "read", 50_000, way="read"),
@@ -98,28 +105,27 @@ SHORT: dict[str, Callable[[Benchmarks], None]] = {
 FULL: dict[str, Callable[[Benchmarks], None]] = {
     "imports": SHORT["imports"],
     "reading": script("reading", "manifests.py", "read", 100_000, way="read"),
-    "memory": lambda benchmarks: (
-        [script("memory", "manifests.py", "batch", rows, way=f"batch {rows:,}", times=1)(benchmarks) for rows in (1000, 100_000)]
-        and None
-    ),
-    "quota": with_airflow("quota", {way: QUOTA for way in WAYS if way != ENDED}),
+    "memory": memory,
+    "quota": with_airflow("quota", {way: QUOTA for way in WAYS if way != END_FROM_TRIGGER}),
     "many": SHORT["many"],
-    "mapped": with_airflow("mapped", dict.fromkeys(("mapped", ENDED, "own: deferrable operator"), Load(300, 30))),
+    "mapped": with_airflow(
+        "mapped", dict.fromkeys(("mapped", END_FROM_TRIGGER, "hand-written: deferrable operator"), Load(300, 30))
+    ),
     "waiters": script("waiters", "waiters.py", 10_000, 60, way="waiters"),
 }
 
 
 @dataclass(frozen=True)
-class Beside:
-    """A limit that another way's median sets."""
+class RelativeTo:
+    """A limit relative to the median of another way."""
 
     way: str
-    times: float = 1.0
-    more: float = 0.0
+    factor: float = 1.0
+    plus: float = 0.0
 
 
-# What is to be reached: measurement, way, value, at most (or at least).
-TARGETS: list[tuple[str, str, str, str, float | Beside]] = [
+# The targets: measurement, way, value, comparison and limit.
+TARGETS: list[tuple[str, str, str, str, float | RelativeTo]] = [
     ("quota", "batch", "slot_use", ">=", 0.98),
     ("quota", "mapped", "slot_use", ">=", 0.96),
     ("quota", "batch", "makespan", "<=", 1.06),
@@ -133,53 +139,54 @@ TARGETS: list[tuple[str, str, str, str, float | Beside]] = [
     ("many", "batch", "cpu_per_video", "<=", 0.01),
     ("many", "batch", "emulator_core", "<=", 0.25),
     ("mapped", "mapped", "requests_per_video", "<=", 1.2),
-    ("mapped", "mapped", "cpu_per_video", "<=", Beside("own: deferrable operator", times=0.5)),
-    ("mapped", ENDED, "requests_per_video", "<=", 1.2),
-    ("mapped", ENDED, "cpu_per_video", "<=", Beside("own: deferrable operator", times=0.5)),
+    ("mapped", "mapped", "cpu_per_video", "<=", RelativeTo("hand-written: deferrable operator", factor=0.5)),
+    ("mapped", END_FROM_TRIGGER, "requests_per_video", "<=", 1.2),
+    ("mapped", END_FROM_TRIGGER, "cpu_per_video", "<=", RelativeTo("hand-written: deferrable operator", factor=0.5)),
     ("waiters", "waiters", "lag_p99_ms", "<=", 50),
     ("waiters", "waiters", "requests_per_second", "<=", 3),
     ("waiters", "waiters", "noticed_after_median", "<=", 6.0),
     ("waiters", "waiters", "kb_per_waiter", "<=", 20),
-    ("memory", "batch 100,000", "peak_mb", "<=", Beside("batch 1,000", more=150)),
+    ("memory", "batch 100,000", "peak_mb", "<=", RelativeTo("batch 1,000", plus=150)),
     ("reading", "read", "rows_per_second", ">=", 5000),
     ("imports", "imports", "milliseconds", "<=", 30),
 ]
 
 
-def judged(benchmarks: Benchmarks) -> Iterator[str]:
-    """A line for each target that was measured."""
-    for what, way, value, than, target in TARGETS:
+def target_rows(benchmarks: Benchmarks) -> Iterator[str]:
+    """A row of the table for each target that was measured."""
+    for what, way, value, comparison, target in TARGETS:
         median = benchmarks.median(what, way, value)
         if median is None:
             continue
         limit: float | None
-        if isinstance(target, Beside):
+        if isinstance(target, RelativeTo):
             other = benchmarks.median(what, target.way, value)
-            limit = None if other is None else round(other * target.times + target.more, 4)
+            limit = None if other is None else round(other * target.factor + target.plus, 4)
         else:
             limit = target
         if limit is None:
             continue
-        reached = median >= limit if than == ">=" else median <= limit
-        runs = ", ".join(f"{one:g}" for one in benchmarks.of(what, way, value))
+        reached = median >= limit if comparison == ">=" else median <= limit
+        runs = ", ".join(f"{each:g}" for each in benchmarks.of(what, way, value))
         verdict = "reached" if reached else f"missed by {abs(median / limit - 1):.1%}"
-        yield f"| {what}, {way} | {value} | {runs} | {median:g} | {than} {limit:g} | {verdict} |"
+        yield f"| {what}, {way} | {value} | {runs} | {median:g} | {comparison} {limit:g} | {verdict} |"
 
 
-def pictured(benchmarks: Benchmarks) -> None:
-    """The first run of each way with a quota."""
-    first = {one["way"]: one for one in reversed(benchmarks.measured) if one["what"] == "quota" and "slot_use" in one}
+def draw_picture(benchmarks: Benchmarks) -> None:
+    """Draw the first run of each way with few slots."""
+    quota = [each for each in benchmarks.measurements if each["what"] == "quota" and "slot_use" in each]
+    first = {each["way"]: each for each in reversed(quota)}
     ways = [first[way] for way in WAYS if way in first]
     if ways:
-        ideal = statistics.median(one["ideal"] for one in ways)
+        ideal = statistics.median(each["ideal"] for each in ways)
         title = f"Slots in use, {QUOTA.videos} videos of {QUOTA.seconds:g} s ± 30 % over {QUOTA.slots} slots"
         draw(ways, BUILD / "slots.png", slots=QUOTA.slots, ideal=ideal, title=title)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", default=["short"], help=f"short, full, or of {', '.join(FULL)}")
-    parser.add_argument("--times", type=int, help="how often each is measured (short: 1, full: 3; ways of users' own once)")
+    parser.add_argument("names", nargs="*", default=["short"], help=f"short, full, or some of: {', '.join(FULL)}")
+    parser.add_argument("--times", type=int, help="runs of each measurement (short: 1, full: 3; hand-written DAGs: 1)")
     chosen = parser.parse_args()
     shutil.rmtree(BUILD, ignore_errors=True)
     BUILD.mkdir(parents=True)
@@ -191,8 +198,8 @@ def main() -> None:
     print(flush=True)
     for bench in benches.values():
         bench(benchmarks)
-    pictured(benchmarks)
-    lines = ["| Measurement | Value | Runs | Median | Target | |", "|---|---|---|---|---|---|", *judged(benchmarks)]
+    draw_picture(benchmarks)
+    lines = ["| Measurement | Value | Runs | Median | Target | |", "|---|---|---|---|---|---|", *target_rows(benchmarks)]
     (BUILD / "targets.md").write_text("\n".join(lines) + "\n")
     print("\n" + "\n".join(lines))
 

@@ -1,4 +1,4 @@
-"""An Airflow home of its own, for tests that use the command line as a user does."""
+"""A separate Airflow home, for tests that use the command line as a user does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from places import ROOT
 
 
 class Airflow:
-    """An Airflow home of its own, and its command line."""
+    """An Airflow home with a database of its own. Call it with the arguments of an `airflow` command."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -20,6 +20,7 @@ class Airflow:
         self("db", "migrate")
 
     def __call__(self, *arguments: str) -> str:
+        """Run a command and return its output; AssertionError if it fails."""
         environment = os.environ | {
             "AIRFLOW_HOME": str(self.home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags),
@@ -38,7 +39,7 @@ class Airflow:
         return run.stdout + run.stderr
 
     def tries(self, dag_id: str) -> list[tuple[str, str, int]]:
-        """Task, state and number of tries of each task instance in the database."""
+        """The task id, state and try number of each task instance in the database."""
         with sqlite3.connect(self.home / "airflow.db") as database:
             query = "select task_id, state, try_number from task_instance where dag_id = ? order by task_id, map_index"
             return database.execute(query, (dag_id,)).fetchall()

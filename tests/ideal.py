@@ -1,4 +1,4 @@
-"""What the slots of an account could do at best."""
+"""The shortest possible time for some tasks over the slots of an account."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def ideal(durations: Sequence[float], slots: int) -> float:
-    """Seconds for these tasks, in this order, on so many slots, when nothing takes any time but they."""
+    """The seconds that these tasks take over this many slots, in this order and without any gap."""
     ends = [0.0] * min(slots, len(durations))
     for duration in durations:
         heapq.heapreplace(ends, ends[0] + duration)

@@ -1,4 +1,4 @@
-"""Looks for secrets where none may be: in texts, files, folders and databases, in whatever form they stand there."""
+"""Searches texts, files, folders and databases for secrets, in any of the common encodings."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-LONG = 120  # bytes; of a longer needle, like an image in base64, any part as long as this counts
-STEP = LONG // 2  # so that each such part of a place holds a whole piece of this size, beginning at a multiple of it
-SHORT = 8  # bytes; shorter ones would be found everywhere
+LONG = 120  # bytes; of a longer needle, such as an image in base64, any part of this length is a leak
+STEP = LONG // 2  # any part of LONG bytes contains a whole piece of STEP bytes that starts at a multiple of STEP
+SHORT = 8  # bytes; a shorter needle would be found by chance
 
-_ONE_ALPHABET = bytes.maketrans(b"-_", b"+/")  # base64 for URLs is base64 all the same
+_STANDARD_ALPHABET = bytes.maketrans(b"-_", b"+/")  # URL-safe base64 becomes standard base64
 _BLANKS = b" \t\r\n"
 _ESCAPE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]{200,}")
@@ -23,58 +23,68 @@ _CONTROLS = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 
 
 def leaks(needles: Mapping[str, bytes | str], *places: Path | bytes | str) -> list[str]:
-    """A sentence for each needle (by its name) and each place that holds it; an empty list if all is well.
+    """One sentence for each named needle and each place that contains it; an empty list if there is no leak.
 
-    A place is a `Path` (a file, or a folder with all that is in it), bytes, or a text. A SQLite file is searched twice: as it
-    stands on the disk, deleted rows included, and value by value. The dump of any other database is a file.
+    A place is a `Path` (a file, or a folder with everything in it), bytes, or a text. A SQLite file is searched as bytes,
+    deleted rows included, and also value by value. For any other database, pass a dump.
 
     A needle is found as it is; across line ends and blanks; in JSON, Python and URL escapes; in hex, as PostgreSQL dumps bytes;
-    in base64 of either alphabet, alone or within something larger; in what zlib or gzip has packed, if that is a whole file or
-    value. Pickles need nothing more. What is encrypted is not seen: tests set Airflow's `[core] fernet_key` to nothing.
+    in base64 of either alphabet, alone or within larger data; in zlib and gzip data, if that is a whole file or value; and in
+    pickles. Encrypted data is not searched, so tests set Airflow's `[core] fernet_key` to an empty value.
     """
-    sought = [_Needle(name, each.encode() if isinstance(each, str) else each) for name, each in needles.items()]
+    searched_needles = [_Needle(name, each.encode() if isinstance(each, str) else each) for name, each in needles.items()]
     found: dict[str, None] = {}
     for place in places:
         for where, content in _contents(place):
             for form, view in _views(content):
-                searched = _plain(view)
-                for needle in sought:
-                    if needle.stands_in(searched):
-                        found[f"{needle.name} stands in {where}{form}"] = None
+                searched = _normalized(view)
+                for needle in searched_needles:
+                    if needle.is_in(searched):
+                        found[f"{needle.name} is in {where}{form}"] = None
     return list(found)
 
 
 class _Needle:
     def __init__(self, name: str, needle: bytes) -> None:
         self.name = name
-        plain = _plain(needle)
-        if len(plain) < SHORT:
-            raise ValueError(f"{name} has {len(plain)} bytes; wanted are at least {SHORT}.")
+        normalized = _normalized(needle)
+        if len(normalized) < SHORT:
+            raise ValueError(f"{name} has {len(normalized)} bytes; at least {SHORT} are needed.")
         self._forms: list[bytes] = []
         self._pieces: set[bytes] = set()
-        if len(plain) > LONG:
-            self._pieces = {plain[at : at + STEP] for at in range(len(plain) - STEP + 1)}
+        if len(normalized) > LONG:
+            self._pieces = {normalized[at : at + STEP] for at in range(len(normalized) - STEP + 1)}
         else:
-            hexed = needle.hex().encode()
-            self._forms = [plain, hexed, hexed.upper(), *(_plain(_core(needle, shift)) for shift in range(3))]
+            hexadecimal = needle.hex().encode()
+            self._forms = [
+                normalized,
+                hexadecimal,
+                hexadecimal.upper(),
+                *(_normalized(_base64_core(needle, shift)) for shift in range(3)),
+            ]
 
-    def stands_in(self, searched: bytes) -> bool:
+    def is_in(self, searched: bytes) -> bool:
         if self._pieces:
             return any(searched[at : at + STEP] in self._pieces for at in range(0, len(searched) - STEP + 1, STEP))
         return any(form in searched for form in self._forms)
 
 
-def _plain(content: bytes) -> bytes:
-    return content.translate(_ONE_ALPHABET, _BLANKS)
+def _normalized(content: bytes) -> bytes:
+    """The content without blanks, with URL-safe base64 as standard base64."""
+    return content.translate(_STANDARD_ALPHABET, _BLANKS)
 
 
-def _core(needle: bytes, shift: int) -> bytes:
-    """The part of the needle's base64 that is the same whatever stands around it, `shift` bytes after a multiple of three."""
+def _base64_core(needle: bytes, shift: int) -> bytes:
+    """The part of the needle's base64 that does not depend on the bytes around it.
+
+    The needle starts `shift` bytes after a multiple of three bytes.
+    """
     encoded = base64.b64encode(bytes(shift) + needle)
     return encoded[-(-shift * 8 // 6) : (shift + len(needle)) * 8 // 6]
 
 
 def _contents(place: Path | bytes | str) -> Iterator[tuple[str, bytes]]:
+    """The parts of a place, each with a name."""
     if isinstance(place, bytes | str):
         yield "the text", place.encode("utf-8", "surrogatepass") if isinstance(place, str) else place
     elif place.is_dir():
@@ -85,10 +95,11 @@ def _contents(place: Path | bytes | str) -> Iterator[tuple[str, bytes]]:
         content = place.read_bytes()
         yield str(place), content
         if content.startswith(b"SQLite format 3\0"):
-            yield from _values(place)
+            yield from _sqlite_values(place)
 
 
-def _values(path: Path) -> Iterator[tuple[str, bytes]]:
+def _sqlite_values(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Each text and blob of a SQLite database, named by table and column."""
     with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
         database.text_factory = bytes
         for (table,) in database.execute("select name from sqlite_master where type = 'table'").fetchall():
@@ -101,7 +112,7 @@ def _values(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _views(content: bytes, depth: int = 3, seen: set[bytes] | None = None) -> Iterator[tuple[str, bytes]]:
-    """The content, and what can be unpacked from it, each once."""
+    """The content and everything that can be decoded from it, each once, with the name of the encoding."""
     seen = set() if seen is None else seen
     if content in seen:
         return
@@ -118,9 +129,9 @@ def _views(content: bytes, depth: int = 3, seen: set[bytes] | None = None) -> It
         )
     if content[:2] == b"\x1f\x8b" or content[:1] == b"\x78":
         with contextlib.suppress(zlib.error):
-            inner.append((", packed", zlib.decompress(content, wbits=47)))
+            inner.append((", compressed", zlib.decompress(content, wbits=47)))
     inner += [(", in hex", bytes.fromhex(found[: len(found) // 2 * 2].decode())) for found in _HEX.findall(content)]
-    for found in _BASE64.findall(_plain(content)):
+    for found in _BASE64.findall(_normalized(content)):
         inner += [(", in base64", base64.b64decode(found[at : at + (len(found) - at) // 4 * 4])) for at in range(4)]
     for form, view in inner:
         for further, deeper in _views(view, depth - 1, seen):

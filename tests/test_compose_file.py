@@ -18,7 +18,8 @@ import yaml
 from places import ROOT
 
 import airflow_provider_kling
-from airflow_provider_kling.emulator.model import ENV_PREFIX, Settings
+from airflow_provider_kling.emulator.model import Settings
+from airflow_provider_kling.emulator.options import ENV_PREFIX
 
 sys.path.append(str(Path(__file__).parent / "compose"))
 from composefile import load

@@ -1,4 +1,4 @@
-"""Keys, tokens and images stay where they belong: nothing that is written down holds one, and no other host is shown one."""
+"""Keys, tokens and images are not leaked: nothing that is stored or logged has one, and no other host receives one."""
 
 from __future__ import annotations
 
@@ -49,29 +49,29 @@ Reply = tuple[int, dict[str, str], bytes]
 
 
 class Server(ThreadingHTTPServer):
-    """A server of its own origin, which keeps the headers of all requests."""
+    """A server with an origin of its own. It records all requests with their headers."""
 
     daemon_threads = True
 
-    def __init__(self, answer: Callable[[str, str, dict[str, str], bytes], Reply], *, name: str) -> None:
+    def __init__(self, respond: Callable[[str, str, dict[str, str], bytes], Reply], *, name: str) -> None:
         server = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                self.answer()
+                self.respond()
 
             def do_POST(self) -> None:
-                self.answer()
+                self.respond()
 
-            def answer(self) -> None:
+            def respond(self) -> None:
                 headers = dict(self.headers)
-                server.seen.append((self.command, self.path, headers))
+                server.requests.append((self.command, self.path, headers))
                 body = self.rfile.read(int(headers.get("Content-Length", 0)))
-                status, more, content = answer(self.command, self.path, headers, body)
+                status, response_headers, content = respond(self.command, self.path, headers, body)
                 self.send_response(status)
-                for key, value in {**more, "Content-Length": str(len(content))}.items():
+                for key, value in {**response_headers, "Content-Length": str(len(content))}.items():
                     self.send_header(key, value)
                 self.end_headers()
                 self.wfile.write(content)
@@ -80,7 +80,7 @@ class Server(ThreadingHTTPServer):
                 pass
 
         super().__init__(("127.0.0.1", 0), Handler)
-        self.seen: list[tuple[str, str, dict[str, str]]] = []
+        self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.url = f"http://{name}:{self.server_port}"
 
     def __enter__(self) -> Server:
@@ -93,44 +93,44 @@ class Server(ThreadingHTTPServer):
 
     @property
     def tokens(self) -> set[str]:
-        """All bearer tokens that came."""
-        return {headers["Authorization"].removeprefix("Bearer ") for _, _, headers in self.seen if "Authorization" in headers}
+        """All bearer tokens that the server received."""
+        return {headers["Authorization"].removeprefix("Bearer ") for _, _, headers in self.requests if "Authorization" in headers}
 
 
-def witness(url: str) -> Server:
-    """A proxy before a server, that sees what is sent to it."""
+def recording_proxy(url: str) -> Server:
+    """A proxy in front of a server, which records what the server receives."""
     target = urllib.parse.urlsplit(url)
 
-    def answer(method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
+    def forward(method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
         connection = http.client.HTTPConnection(target.hostname or "", target.port)
         try:
             connection.request(method, path, body=body or None, headers=headers)
-            came = connection.getresponse()
-            content = came.read()
+            response = connection.getresponse()
+            content = response.read()
         except (ConnectionError, http.client.HTTPException):
             return 502, {}, b"<html>"
         finally:
             connection.close()
-        return came.status, {"Content-Type": came.getheader("Content-Type", "")}, content
+        return response.status, {"Content-Type": response.getheader("Content-Type", "")}, content
 
-    return Server(answer, name="127.0.0.1")
+    return Server(forward, name="127.0.0.1")
 
 
 @pytest.fixture
-def watched(kling, monkeypatch, auth) -> Iterator[Server]:
-    """The witness of all that is sent to Kling, with credentials that one can search for."""
-    with witness(kling.url) as server:
+def proxy(kling, monkeypatch, auth) -> Iterator[Server]:
+    """The proxy that records everything sent to Kling, with credentials that a test can search for."""
+    with recording_proxy(kling.url) as server:
         monkeypatch.setenv("AIRFLOW_CONN_KLING_DEFAULT", kling.connection(auth).replace(kling.url, server.url))
         yield server
 
 
-def secrets_of(kling, auth: str, watched: Server) -> dict[str, str | bytes]:
-    """All that nobody may be shown: the keys, the tokens that were sent, and photographs as they are sent and as they are."""
-    assert watched.tokens
+def secrets_of(kling, auth: str, proxy: Server) -> dict[str, str | bytes]:
+    """All secrets of a test: the keys, the tokens that were sent, and the photographs, raw and in base64."""
+    assert proxy.tokens
     keys = {"api_key": {"API key": kling.api_key}, "access_key": {"secret key": kling.secret_key, "access key": kling.access_key}}[
         auth
     ]
-    tokens = {f"token {number}": token for number, token in enumerate(watched.tokens)}
+    tokens = {f"token {number}": token for number, token in enumerate(proxy.tokens)}
     signatures = {f"signature of {name}": token.rpartition(".")[2] for name, token in tokens.items() if auth == "access_key"}
     photos = {path.name: path.read_bytes() for path in PHOTOS.glob("*.jpg")}
     return {
@@ -157,7 +157,7 @@ def database(path: Path, *values: Any) -> Path:
     return path
 
 
-def database_that_forgot(path: Path, value: str) -> Path:
+def database_with_deleted_row(path: Path, value: str) -> Path:
     with sqlite3.connect(database(path, value, "other")) as connection:
         connection.execute("pragma secure_delete = off")
         connection.execute("delete from xcom where value <> 'other'")
@@ -188,29 +188,29 @@ def database_that_forgot(path: Path, value: str) -> Path:
         lambda folder: database(folder / "a.db", json.dumps([KEY])),
         lambda folder: database(folder / "a.db", "x" * 4000 + KEY * 3 + "x" * 4000),
         lambda folder: database(folder / "a.db", zlib.compress(f"[{KEY}]".encode())),
-        lambda folder: database_that_forgot(folder / "a.db", f"was {KEY}"),
+        lambda folder: database_with_deleted_row(folder / "a.db", f"was {KEY}"),
     ],
     ids=lambda plant: None,
 )
-def test_the_search_finds_what_was_planted(plant: Callable[[Path], Any], tmp_path: Path) -> None:
-    sought = {"the key": KEY, "the photo": PHOTO}
+def test_the_search_finds_a_planted_secret(plant: Callable[[Path], Any], tmp_path: Path) -> None:
+    needles = {"the key": KEY, "the photo": PHOTO}
     planted = plant(tmp_path)
-    assert leaks(sought, planted)
+    assert leaks(needles, planted)
     (tmp_path / "deep").mkdir()
     if not isinstance(planted, Path):
         (tmp_path / "deep" / "log").write_bytes(planted if isinstance(planted, bytes) else planted.encode())
-    assert leaks(sought, tmp_path)
+    assert leaks(needles, tmp_path)
 
 
-def test_the_search_finds_nothing_where_nothing_is(tmp_path: Path) -> None:
+def test_the_search_finds_nothing_where_there_is_no_secret(tmp_path: Path) -> None:
     database(tmp_path / "a.db", KEY[:-1], zlib.compress(PHOTO[:59]), None, 1, 2.5)
     (tmp_path / "log").write_bytes(PHOTO[100:159] + b"." + PHOTO[200:259] + KEY[1:].encode() + os.urandom(100_000))
     assert leaks({"the key": KEY, "the photo": PHOTO}, tmp_path, f"{KEY[:20]}…", b"") == []
-    with pytest.raises(ValueError, match="wanted are at least 8"):
+    with pytest.raises(ValueError, match="at least 8 are needed"):
         leaks({"it": "short"}, b"")
 
 
-# --- What Airflow writes down ----------------------------------------------------------------------------------
+# --- What Airflow stores and logs ------------------------------------------------------------------------------
 
 INLINE_DAG = """
 import base64
@@ -243,26 +243,26 @@ inline_images()
 """
 
 
-def without_messages(told: str) -> str:
-    """What was told, but for one thing that Airflow does by itself, with each connection of any kind.
+def without_mask_messages(log: str) -> str:
+    """The log without the messages in which Airflow itself logs the secrets of any connection.
 
-    At DEBUG, `dag.test()` logs the very message that asks to mask a secret (`InProcessSupervisorComms.send` in the SDK's
-    supervisor.py of 3.3.2). Airflow's real supervisor omits its body.
+    At DEBUG, `dag.test()` logs the message that asks to mask a secret (`InProcessSupervisorComms.send` in the SDK's
+    supervisor.py of 3.3.2). Airflow's real supervisor omits the body of that message.
     """
-    kept = [line for line in told.splitlines() if "msg=MaskSecret(value=" not in line]
+    kept = [line for line in log.splitlines() if "msg=MaskSecret(value=" not in line]
     assert any("[debug" in line for line in kept)
     return "\n".join(kept)
 
 
 @pytest.fixture(scope="module")
 def migrated(tmp_path_factory) -> Airflow:
-    """An Airflow with a fresh database, to be copied."""
+    """An Airflow with a new database, for tests to copy."""
     return Airflow(tmp_path_factory.mktemp("airflow"))
 
 
 @pytest.fixture
 def airflow(migrated, tmp_path, monkeypatch) -> Airflow:
-    """An Airflow that writes all it can, and encrypts nothing, so that it can be searched."""
+    """An Airflow that logs at DEBUG and encrypts nothing, so that a search finds all leaks."""
     monkeypatch.setenv("AIRFLOW__LOGGING__LOGGING_LEVEL", "DEBUG")
     monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", "")
     airflow = copy.copy(migrated)
@@ -282,7 +282,7 @@ MANIFEST = [
 
 @pytest.mark.kling_emulator(duration=0.3, slots=20, videos="clip", **KEYS)
 @pytest.mark.parametrize("auth", KEYS)
-def test_nothing_that_is_written_down_holds_a_key_a_token_or_an_image(airflow, kling, watched, auth, tmp_path) -> None:
+def test_nothing_that_is_written_down_holds_a_key_a_token_or_an_image(airflow, kling, proxy, auth, tmp_path) -> None:
     output, manifest = tmp_path / "output", tmp_path / "manifest.jsonl"
     manifest.write_text("\n".join(map(json.dumps, MANIFEST)))
     kling.fault(1303, on="create", match="dollar_rain", times=1)
@@ -290,7 +290,7 @@ def test_nothing_that_is_written_down_holds_a_key_a_token_or_an_image(airflow, k
     if auth == "access_key":
         kling.fault("token", on="get", code=1004, times=1)
     conf = {"manifest": str(manifest), "output": str(output)}
-    told = airflow("dags", "test", "kling_effects_mapped", "--conf", json.dumps(conf))
+    log = airflow("dags", "test", "kling_effects_mapped", "--conf", json.dumps(conf))
     lines = [json.loads(line) for line in (output / "results.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [line["status"] for line in lines] == ["succeed", "succeed", "succeed", "failed", "invalid", "invalid"]
 
@@ -300,35 +300,35 @@ def test_nothing_that_is_written_down_holds_a_key_a_token_or_an_image(airflow, k
         dag = INLINE_DAG.format(photo=str(PHOTOS / "flower.jpg"), output=str(output / "inline"), url=URL)
         (airflow.dags / "inline.py").write_text(dag)
         kling.fault(1303, on="create", match="dollar_rain", times=1)
-        told += airflow("dags", "test", "inline_images")
+        log += airflow("dags", "test", "inline_images")
         assert len(list((output / "inline").glob("*.mp4"))) == 4
 
-    secrets = secrets_of(kling, auth, watched)
-    assert leaks(secrets, without_messages(told), airflow.home, output / "results.jsonl", output / "report.html") == []
-    with sqlite3.connect(airflow.home / "airflow.db") as connection:  # there, each of them would have been found
+    secrets = secrets_of(kling, auth, proxy)
+    assert leaks(secrets, without_mask_messages(log), airflow.home, output / "results.jsonl", output / "report.html") == []
+    with sqlite3.connect(airflow.home / "airflow.db") as connection:  # the search would have found each secret there
         everything = b" ".join(each.encode() if isinstance(each, str) else each for each in secrets.values())
         connection.execute("update dag_run set conf = ?", (everything,))
     connection.close()
-    assert {sentence.partition(" stands in ")[0] for sentence in leaks(secrets, airflow.home)} == set(secrets)
+    assert {sentence.partition(" is in ")[0] for sentence in leaks(secrets, airflow.home)} == set(secrets)
 
 
-# --- What a deferred task leaves in the database ---------------------------------------------------------------
+# --- What a deferred task stores in the database --------------------------------------------------------------
 
 
 @pytest.mark.kling_emulator(duration=600, slots=1, **KEYS)
 @pytest.mark.parametrize("auth", KEYS)
-def test_no_row_of_a_deferred_task_holds_a_key_a_token_or_an_image(kling, watched, auth, photo) -> None:
-    """The row is gone when the task ends, and `dag.test()` writes none, so it is looked at here."""
+def test_no_row_of_a_deferred_task_holds_a_key_a_token_or_an_image(kling, proxy, auth, photo) -> None:
+    """The trigger's row is deleted when the task ends, and `dag.test()` writes none. So the row is checked here."""
     image = base64.b64encode(Path(photo).read_bytes()).decode()
 
     def run(operator: Any) -> tuple[str, str]:
         with DAG("d", schedule=None) as dag:
             dag.add_task(operator)
         airflow = FakeAirflow()
-        ended = airflow.run(operator)
-        written = [ended.patch, airflow.rendered, airflow.xcoms, str(ended.error)]
-        assert leaks(secrets_of(kling, auth, watched), json.dumps(written, default=str)) == []
-        return ended.state, str(ended.patch.get("classpath")).rpartition(".")[2]
+        result = airflow.run(operator)
+        stored = [result.patch, airflow.rendered, airflow.xcoms, str(result.error)]
+        assert leaks(secrets_of(kling, auth, proxy), json.dumps(stored, default=str)) == []
+        return result.state, str(result.patch.get("classpath")).rpartition(".")[2]
 
     options = {"wait_for_completion": True, "deferrable": True}
     waits = KlingEffectOperator(
@@ -355,8 +355,8 @@ def video(*_: Any) -> Reply:
 
 
 @pytest.fixture
-def elsewhere() -> Iterator[Server]:
-    """A server that is not Kling's: another port, another name."""
+def other_host() -> Iterator[Server]:
+    """A server that is not Kling: another name and another port."""
     with Server(video, name="localhost") as server:
         yield server
 
@@ -366,7 +366,7 @@ def redirect(status: int, to: str) -> Reply:
 
 
 def hook_for(url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, connection: dict[str, Any]) -> KlingHook:
-    """A hook for this API, on a machine whose netrc file has passwords for all hosts."""
+    """A hook for this API on a machine whose netrc file has a password for every host."""
     netrc = tmp_path / "netrc"
     netrc.write_text("default login someone password from-the-netrc-file\n")
     monkeypatch.setenv("NETRC", str(netrc))
@@ -387,8 +387,8 @@ def call(hook: KlingHook, mode: str, name: str, *arguments: Any, **options: Any)
     return asyncio.run(run())
 
 
-def telling(requests: Iterable[dict[str, str]]) -> list[str]:
-    """Those of the headers by which one could know who asks, or with what right."""
+def identifying_headers(requests: Iterable[dict[str, str]]) -> list[str]:
+    """The headers of these requests that could reveal the sender or its credentials."""
     words = ("authorization", "cookie", "referer", "origin", "token", "key", "bearer", KEY)
     return [line for headers in requests for line in map(": ".join, headers.items()) if any(word in line.lower() for word in words)]
 
@@ -396,53 +396,53 @@ def telling(requests: Iterable[dict[str, str]]) -> list[str]:
 @pytest.mark.parametrize("mode", ["sync", "async"])
 @pytest.mark.parametrize("connection", [API_KEY, JWT], ids=["API key", "JWT"])
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_an_api_that_redirects_takes_no_token_along(elsewhere, monkeypatch, tmp_path, mode, connection, status) -> None:
-    with Server(lambda *_: redirect(status, f"{elsewhere.url}/v1/videos/effects"), name="127.0.0.1") as api:
+def test_a_redirect_by_the_api_forwards_no_token(other_host, monkeypatch, tmp_path, mode, connection, status) -> None:
+    with Server(lambda *_: redirect(status, f"{other_host.url}/v1/videos/effects"), name="127.0.0.1") as api:
         hook = hook_for(api.url, monkeypatch, tmp_path, connection)
         for name, argument in {"list_tasks": 1, "get_task": "7", "create_task": EffectRequest("squish", [URL])}.items():
-            with pytest.raises(errors.KlingRequestError, match=f"redirected to {elsewhere.url}"):
+            with pytest.raises(errors.KlingRequestError, match=f"redirected to {other_host.url}"):
                 call(hook, mode, name, argument)
-        assert [method for method, _, _ in api.seen] == ["GET", "GET", "POST"]
+        assert [method for method, _, _ in api.requests] == ["GET", "GET", "POST"]
         assert api.tokens
-    assert elsewhere.seen == []
+    assert other_host.requests == []
 
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
 @pytest.mark.parametrize("connection", [API_KEY, JWT], ids=["API key", "JWT"])
-def test_the_hosts_that_a_video_is_loaded_from_are_told_nothing(elsewhere, monkeypatch, tmp_path, mode, connection) -> None:
-    """Not even where the API itself redirects to them, or a host of videos to another, or back to the API's."""
+def test_video_hosts_receive_no_credentials(other_host, monkeypatch, tmp_path, mode, connection) -> None:
+    """Also if the API redirects to a video host, or one video host redirects to another or back to the API."""
     task = Task(kling_task_id="7", status="succeed", videos=(Video(id="v", url="?"),)).to_json()
     links: list[str] = []
 
-    def answer(_: str, path: str, *__: Any) -> Reply:
+    def respond(_: str, path: str, *__: Any) -> Reply:
         if path.startswith("/v1/videos/effects"):
-            shown = {**task, "task_result": {"videos": [{"id": str(link), "url": link} for link in links]}}
-            content = json.dumps({"code": 0, "message": "SUCCEED", "request_id": "r", "data": shown}).encode()
+            data = {**task, "task_result": {"videos": [{"id": str(link), "url": link} for link in links]}}
+            content = json.dumps({"code": 0, "message": "SUCCEED", "request_id": "r", "data": data}).encode()
             return 200, {"Content-Type": "application/json", "Set-Cookie": "session=of-the-api; Path=/"}, content
         return video()
 
     with contextlib.ExitStack() as servers:
-        api = servers.enter_context(Server(answer, name="127.0.0.1"))
-        videos = servers.enter_context(Server(lambda _, path, *__: redirect(302, elsewhere.url + path), name="127.0.0.1"))
+        api = servers.enter_context(Server(respond, name="127.0.0.1"))
+        videos = servers.enter_context(Server(lambda _, path, *__: redirect(302, other_host.url + path), name="127.0.0.1"))
         back = servers.enter_context(Server(lambda _, path, *__: redirect(307, api.url + path), name="localhost"))
-        links += [f"{elsewhere.url}/1.mp4?signed=yes", f"{videos.url}/2.mp4", f"{back.url}/3.mp4", f"{api.url}/4.mp4"]
+        links += [f"{other_host.url}/1.mp4?signed=yes", f"{videos.url}/2.mp4", f"{back.url}/3.mp4", f"{api.url}/4.mp4"]
         hook = hook_for(api.url, monkeypatch, tmp_path, connection)
         found = call(hook, mode, "get_task", "7")
         paths = call(hook, mode, "save_videos", found, str(tmp_path / "videos"))
     assert len(paths) == 4
-    for server, asked in ((elsewhere, ["/1.mp4?signed=yes", "/2.mp4"]), (videos, ["/2.mp4"]), (back, ["/3.mp4"])):
-        assert [path for _, path, _ in server.seen] == asked
-        assert telling(headers for _, _, headers in server.seen) == []
-    of_videos = [headers for _, path, headers in api.seen if path.endswith(".mp4")]
-    assert len(of_videos) == 2
-    assert telling(of_videos) == []
+    for server, expected in ((other_host, ["/1.mp4?signed=yes", "/2.mp4"]), (videos, ["/2.mp4"]), (back, ["/3.mp4"])):
+        assert [path for _, path, _ in server.requests] == expected
+        assert identifying_headers(headers for _, _, headers in server.requests) == []
+    video_requests = [headers for _, path, headers in api.requests if path.endswith(".mp4")]
+    assert len(video_requests) == 2
+    assert identifying_headers(video_requests) == []
 
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
-def test_the_host_of_an_image_is_asked_nothing(elsewhere, kling, tmp_path, mode) -> None:
-    """Kling loads it. What looks at images here leaves URLs alone."""
-    image = load_image(f"{elsewhere.url}/portrait.jpg")
+def test_the_host_of_an_image_receives_no_request(other_host, kling, tmp_path, mode) -> None:
+    """Kling downloads the image. The image checks of this package do not open URLs."""
+    image = load_image(f"{other_host.url}/portrait.jpg")
     task = call(KlingHook(retry_wait=0), mode, "create_task", EffectRequest("squish", [image]))
     done = call(KlingHook(retry_wait=0), mode, "wait_for_task", task.kling_task_id, timeout=30, poll_interval=0.05)
     call(KlingHook(retry_wait=0), mode, "save_videos", done, str(tmp_path))
-    assert elsewhere.seen == []
+    assert other_host.requests == []

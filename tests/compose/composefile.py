@@ -1,4 +1,4 @@
-"""A compose file as values: its services, checked as Compose checks them before it starts anything."""
+"""A compose file as values: its services, validated as Compose does before it starts anything."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import yaml
 from interpolation import ComposeError, interpolate, read_env
 
 CONDITIONS = {"service_started", "service_healthy", "service_completed_successfully"}
-UNDERSTOOD = {
+SUPPORTED = {
     *("image", "build", "command", "entrypoint", "environment", "volumes", "ports", "depends_on", "healthcheck"),
     *("deploy", "restart", "stop_grace_period"),
 }
@@ -28,8 +28,8 @@ class Healthcheck:
     start_period: float
 
     @property
-    def patience(self) -> float:
-        """Seconds after which a container that was never healthy is unhealthy."""
+    def unhealthy_after(self) -> float:
+        """Seconds until a container that was never healthy counts as unhealthy."""
         return self.start_period + self.retries * (self.interval + self.timeout)
 
 
@@ -43,7 +43,7 @@ class Mount:
 
 @dataclass(frozen=True)
 class Port:
-    address: str  # on this machine; empty means all of its addresses
+    address: str  # on this machine; empty for all of its addresses
     published: int
     target: int
 
@@ -72,14 +72,14 @@ class ComposeFile:
     raw: dict[str, Any] = field(repr=False)
 
     def in_order(self) -> list[Service]:
-        """The services, each after all it depends on."""
+        """The services, each after the ones that it depends on."""
         done: dict[str, Service] = {}
 
-        def visit(name: str, behind: tuple[str, ...]) -> None:
-            if name in behind:
-                raise ComposeError(f"services wait for each other: {' → '.join([*behind, name])}")
+        def visit(name: str, dependents: tuple[str, ...]) -> None:
+            if name in dependents:
+                raise ComposeError(f"services wait for each other: {' → '.join([*dependents, name])}")
             for needed in self.services[name].depends_on:
-                visit(needed, (*behind, name))
+                visit(needed, (*dependents, name))
             done.setdefault(name, self.services[name])
 
         for name in self.services:
@@ -88,19 +88,19 @@ class ComposeFile:
 
 
 def load(path: Path, env_file: Path) -> ComposeFile:
-    """The file with the variables of `env_file`; ComposeError where it cannot be run."""
+    """Read the file with the variables of `env_file`. ComposeError if it cannot be run."""
     raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (a SafeLoader)
-    told = interpolate(raw, read_env(env_file))
-    volumes = set(told.get("volumes") or {})
-    services = {name: _service(name, body, path.parent) for name, body in told["services"].items()}
+    content = interpolate(raw, read_env(env_file))
+    volumes = set(content.get("volumes") or {})
+    services = {name: _service(name, body, path.parent) for name, body in content["services"].items()}
     for service in services.values():
         for needed, condition in service.depends_on.items():
             if needed not in services:
-                raise ComposeError(f"{service.name} depends on {needed}, which is no service")
+                raise ComposeError(f"{service.name} depends on {needed}, which is not a service")
             if condition not in CONDITIONS:
                 raise ComposeError(f"{service.name} depends on {needed}: no condition is called {condition}")
             if condition == "service_healthy" and services[needed].healthcheck is None:
-                raise ComposeError(f"{service.name} waits until {needed} is healthy, which has no healthcheck")
+                raise ComposeError(f"{service.name} waits until {needed} is healthy, but {needed} has no healthcheck")
         for mount in service.mounts:
             if mount.named and mount.source not in volumes:
                 raise ComposeError(f"{service.name} mounts {mount.source}, which stands in no `volumes`")
@@ -111,8 +111,8 @@ def load(path: Path, env_file: Path) -> ComposeFile:
     return file
 
 
-def seconds(duration: str) -> float:
-    """Compose's durations: 10s, 2m, 1m30s."""
+def parse_duration(duration: str) -> float:
+    """The seconds of a duration of Compose: 10s, 2m, 1m30s."""
     parts = re.findall(r"(\d+)(ms|s|m|h)", str(duration))
     if not parts or "".join(map("".join, parts)) != str(duration):
         raise ComposeError(f"not a duration: {duration!r}")
@@ -120,10 +120,10 @@ def seconds(duration: str) -> float:
 
 
 def _service(name: str, body: Mapping[str, Any], folder: Path) -> Service:
-    if strange := set(body) - UNDERSTOOD:
-        raise ComposeError(f"{name}: this harness does not know {', '.join(sorted(strange))}")
+    if unknown := set(body) - SUPPORTED:
+        raise ComposeError(f"{name}: these tests do not support {', '.join(sorted(unknown))}")
     if "entrypoint" in body:
-        raise ComposeError(f"{name}: this harness runs the images' own entrypoints only")
+        raise ComposeError(f"{name}: these tests run only the images' own entrypoints")
     command = body.get("command") or []
     return Service(
         name=name,
@@ -137,15 +137,15 @@ def _service(name: str, body: Mapping[str, Any], folder: Path) -> Service:
         healthcheck=_healthcheck(name, body.get("healthcheck")),
         replicas=int((body.get("deploy") or {}).get("replicas", 1)),
         restart=body.get("restart", "no"),
-        stop_grace_period=seconds(body.get("stop_grace_period", "10s")),
+        stop_grace_period=parse_duration(body.get("stop_grace_period", "10s")),
     )
 
 
 def _environment(name: str, body: Any) -> dict[str, str]:
     if not isinstance(body, dict):
-        raise ComposeError(f"{name}: environment is to be a mapping")
-    if odd := [key for key, value in body.items() if not isinstance(value, str)]:
-        raise ComposeError(f"{name}: environment values are to be strings: {', '.join(odd)}")
+        raise ComposeError(f"{name}: environment must be a mapping")
+    if invalid := [key for key, value in body.items() if not isinstance(value, str)]:
+        raise ComposeError(f"{name}: environment values must be strings: {', '.join(invalid)}")
     return dict(body)
 
 
@@ -177,21 +177,21 @@ def _healthcheck(name: str, body: Mapping[str, Any] | None) -> Healthcheck | Non
         return None
     test = body["test"]
     if not isinstance(test, list) or test[0] not in ("CMD", "CMD-SHELL") or (test[0] == "CMD-SHELL" and len(test) != 2):
-        raise ComposeError(f'{name}: a healthcheck is to be ["CMD", …] or ["CMD-SHELL", "…"]')
+        raise ComposeError(f'{name}: a healthcheck must be ["CMD", …] or ["CMD-SHELL", "…"]')
     return Healthcheck(
         test=list(test[1:]) if test[0] == "CMD" else ["/bin/sh", "-c", test[1]],
-        interval=seconds(body.get("interval", "30s")),
-        timeout=seconds(body.get("timeout", "30s")),
+        interval=parse_duration(body.get("interval", "30s")),
+        timeout=parse_duration(body.get("timeout", "30s")),
         retries=int(body.get("retries", 3)),
-        start_period=seconds(body.get("start_period", "0s")),
+        start_period=parse_duration(body.get("start_period", "0s")),
     )
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as Compose reads it: a key that stands twice is a mistake."""
+    """YAML as Compose reads it: a duplicate key is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        own = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
-        if twice := {key for key in own if own.count(key) > 1}:
-            raise ComposeError(f"{', '.join(map(str, twice))} stands twice, before line {node.end_mark.line + 1}")
+        keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        if duplicates := {key for key in keys if keys.count(key) > 1}:
+            raise ComposeError(f"{', '.join(map(str, duplicates))} stands twice, before line {node.end_mark.line + 1}")
         return super().construct_mapping(node, deep=deep)

@@ -1,7 +1,7 @@
-"""Containers without an engine: namespaces of Linux, made with util-linux and iproute2. It needs root.
+"""Containers without an engine: Linux namespaces, created with util-linux and iproute2. This needs root.
 
-A container has a hostname, an address, a file of hosts, mounts at its own paths and an environment of its own. It has
-the programs, the users and otherwise the files of this machine: what an image carries is not imitated.
+A container has its own hostname, address, hosts file, mounts and environment. Programs, users and all other files are those
+of this machine: the content of images is not imitated.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ TOOLS = {name: shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin") or name 
 
 
 class Namespace:
-    """A network, mounts and a hostname apart from the machine's; gone with `close`, or when this process dies."""
+    """A network, mounts and a hostname separate from the machine's. It ends with `close`, or when this process dies."""
 
     def __init__(self, *, environment: Mapping[str, str], script: str = "") -> None:
-        # It lives as long as the pipe of its `cat`.
+        # The namespace lives as long as `cat`, which ends when its stdin is closed.
         set_up = f"set -eu\n{TOOLS['ip']} link set lo up\n{script}\necho ready\nexec cat"
         command = [TOOLS["unshare"], "--net", "--mount", "--uts", "--propagation", "private", "/bin/sh", "-c", set_up]
         self._holder = subprocess.Popen(
@@ -37,12 +37,12 @@ class Namespace:
         assert self._holder.stdout
         assert self._holder.stderr
         if self._holder.stdout.readline() != "ready\n":
-            raise RuntimeError(f"no namespace: {self._holder.stderr.read()}")
+            raise RuntimeError(f"cannot create a namespace: {self._holder.stderr.read()}")
         self.pid = self._holder.pid
         self._net = os.readlink(f"/proc/{self.pid}/ns/net")
 
     def entering(self, command: Sequence[str], *, folder: str = "/") -> list[str]:
-        """The command that runs a command in here."""
+        """The command that runs this command inside the namespace."""
         enter = [TOOLS["nsenter"], f"--target={self.pid}", "--net", "--mount", "--uts"]
         return [*enter, "/bin/sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", folder, *command]
 
@@ -50,12 +50,12 @@ class Namespace:
         subprocess.run(self.entering(["/bin/sh", "-ec", command]), check=True, capture_output=True, text=True)
 
     def processes(self) -> list[psutil.Process]:
-        """All that runs in here, whoever its parent is."""
+        """All processes in the namespace, also those whose parents have died."""
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(OSError, psutil.Error):
-                here = process.pid != self.pid and os.readlink(f"/proc/{process.pid}/ns/net") == self._net
-                if here and process.status() != psutil.STATUS_ZOMBIE:
+                inside = process.pid != self.pid and os.readlink(f"/proc/{process.pid}/ns/net") == self._net
+                if inside and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
         return found
 
@@ -67,7 +67,7 @@ class Namespace:
 
 
 class Network:
-    """A network that containers find each other in by name, as in Compose's default network."""
+    """A network in which containers find each other by name, as in Compose's default network."""
 
     def __init__(self, folder: Path, *, environment: Mapping[str, str]) -> None:
         self._environment = dict(environment)
@@ -75,8 +75,8 @@ class Network:
         self._count = 0
         self._entries: dict[str, list[str]] = {}
         self.hosts = folder / "hosts"
-        self._nameless = folder / "resolv.conf"
-        self._nameless.write_text("")
+        self._no_nameservers = folder / "resolv.conf"
+        self._no_nameservers.write_text("")
         self._write_hosts()
         self._space = Namespace(
             environment=environment,
@@ -85,7 +85,7 @@ class Network:
         self._published: list[Process] = []
 
     def join(self, space: Namespace, names: Iterable[str]) -> str:
-        """Give a container an address, which the names lead to."""
+        """Connect a container, and return its address. The names resolve to that address."""
         self._count += 1
         address, link = f"10.77.0.{self._count + 1}", f"c{self._count}"
         self._space.run(f"ip link add {link} type veth peer name eth0 netns {space.pid} && ip link set {link} master kling up")
@@ -99,12 +99,12 @@ class Network:
         self._write_hosts()
 
     def publish(self, address: str, target: int, *, on: str = "127.0.0.1", port: int = 0) -> int:
-        """Let this machine reach a port of a container; returns the port on this machine."""
+        """Make a port of a container reachable from this machine. Returns the port on this machine."""
         port = port or free_port()
         command = [sys.executable, str(PUBLISH), str(self._space.pid), f"{on}:{port}", f"{address}:{target}"]
         log = self._folder / f"publish-{port}.log"
         self._published.append(Process(f"publish-{port}", command, environment=self._environment, log=log).start())
-        until(f"port {port} is open", lambda: "open" in log.read_text(), timeout=20, told=log.read_text)
+        until(f"port {port} is open", lambda: "open" in log.read_text(), timeout=20, describe=log.read_text)
         return port
 
     def close(self) -> None:
@@ -112,19 +112,19 @@ class Network:
             publisher.kill()
         self._space.close()
 
-    def files(self) -> str:
-        """The shell commands that give a container the network's names and no others."""
-        pairs = ((self.hosts, "/etc/hosts"), (self._nameless, os.path.realpath("/etc/resolv.conf")))
+    def mount_commands(self) -> str:
+        """The shell commands after which a container resolves the names of this network and no others."""
+        pairs = ((self.hosts, "/etc/hosts"), (self._no_nameservers, os.path.realpath("/etc/resolv.conf")))
         return "\n".join(f"mount --bind {shlex.quote(str(source))} {target}" for source, target in pairs)
 
     def _write_hosts(self) -> None:
-        # Each name on a line of its own: what an address is called is then the name that was asked for.
+        # One line for each name, so that a lookup returns the name that was asked for as the canonical one.
         lines = ["127.0.0.1 localhost", *(f"{address} {name}" for address, names in self._entries.items() for name in names)]
-        self.hosts.write_text("\n".join(lines) + "\n")  # in place: it is mounted
+        self.hosts.write_text("\n".join(lines) + "\n")  # not replaced: the file is mounted
 
 
 class Container:
-    """One replica of a service. It can be killed and started again, and keeps its hostname and address."""
+    """A replica of a service. It can be killed and started again, and keeps its hostname and address."""
 
     def __init__(
         self,
@@ -146,7 +146,11 @@ class Container:
         self._workdir = workdir
         self._network = network
         script = "\n".join(
-            [f"hostname {self.hostname}", network.files(), *_mounting(mounts, workdir=workdir, layers=folder / "layers" / name)]
+            [
+                f"hostname {self.hostname}",
+                network.mount_commands(),
+                *_mount_commands(mounts, workdir=workdir, layers=folder / "layers" / name),
+            ]
         )
         self._space = Namespace(environment={"PATH": os.environ["PATH"], MARK: environment[MARK]}, script=script)
         self.address = network.join(self._space, [self.hostname, name, service])
@@ -163,16 +167,16 @@ class Container:
         return self.process.alive
 
     def processes(self) -> list[psutil.Process]:
-        """The container's processes: the service's own, and all it has started."""
+        """The container's processes: the service's own process and all that it started."""
         return self._space.processes()
 
     def execute(self, command: Sequence[str], *, timeout: float) -> subprocess.CompletedProcess[str]:
-        """Run a command in the container, as `docker compose exec` does, and return what came of it."""
+        """Run a command in the container, as `docker compose exec` does."""
         inside = self._space.entering(command, folder=self._workdir)
         return subprocess.run(inside, env=self._environment, capture_output=True, text=True, timeout=timeout, check=False)
 
     def kill(self) -> None:
-        """End all of it at once, as `docker kill` does."""
+        """Kill all processes, as `docker kill` does."""
         self.sample()
         while found := self.processes():
             for process in found:
@@ -182,7 +186,7 @@ class Container:
         self.process.wait()
 
     def stop(self, *, grace: float) -> None:
-        """Ask it to end, as `docker stop` does; what is not gone then is killed."""
+        """Terminate the service as `docker stop` does, and kill what is left after `grace` seconds."""
         self.process.terminate(timeout=grace)
         self.kill()
 
@@ -195,17 +199,17 @@ class Container:
         return self.process.tail(lines)
 
     def sample(self) -> tuple[float, int]:
-        """CPU seconds of all its processes so far, and the bytes of memory they hold now.
+        """The CPU seconds of all processes so far, and the bytes of memory that they use now.
 
-        A process that lived between two samples only is not in it.
+        A process that starts and ends between two samples is not counted.
         """
-        held = 0
+        memory = 0
         for process in self.processes():
             with contextlib.suppress(psutil.Error):
                 times = process.cpu_times()
                 self._cpu[process.pid] = times.user + times.system
-                held += _memory(process)
-        return self.cpu, held
+                memory += _memory(process)
+        return self.cpu, memory
 
     @property
     def cpu(self) -> float:
@@ -214,33 +218,34 @@ class Container:
 
 
 def _memory(process: psutil.Process) -> int:
-    """Bytes of a process, its part of what it shares with others included; without rights to know that, all of it."""
+    """The bytes of a process with its share of shared memory (PSS), or its RSS if the PSS cannot be read."""
     try:
         return int(process.memory_full_info().pss)
     except (AttributeError, psutil.AccessDenied):
         return int(process.memory_info().rss)
 
 
-def _mounting(mounts: Sequence[Mount], *, workdir: str, layers: Path) -> list[str]:
-    """The shell commands that make the container's own files, and mount what it shares with others.
+def _mount_commands(mounts: Sequence[Mount], *, workdir: str, layers: Path) -> list[str]:
+    """The shell commands that create the container's own folders and mount its volumes.
 
-    A path that this machine lacks is made on an overlay over the nearest folder there is, which only the container sees.
+    A path that this machine does not have is created on an overlay over its nearest existing parent. Only the container sees
+    the overlay.
     """
     targets = {workdir: layers / "workdir"}
     lines = []
     overlaid: set[Path] = set()
     for target in [workdir, *(mount.target for mount in mounts)]:
         if target != "/" and not (target != workdir and target.startswith(f"{workdir}/")):
-            there = next(folder for folder in [Path(target), *Path(target).parents] if folder.is_dir())
-            if there == Path("/"):
-                raise RuntimeError(f"nothing of {target} is on this machine")
-            if not any(there.is_relative_to(other) for other in overlaid):
-                overlaid.add(there)
+            existing = next(folder for folder in [Path(target), *Path(target).parents] if folder.is_dir())
+            if existing == Path("/"):
+                raise RuntimeError(f"this machine has no parent folder of {target}")
+            if not any(existing.is_relative_to(other) for other in overlaid):
+                overlaid.add(existing)
                 upper, work = (layers / f"{part}{len(overlaid)}" for part in ("upper", "work"))
                 for folder in (upper, work):
                     folder.mkdir(parents=True, mode=0o755, exist_ok=True)
-                options = f"lowerdir={there},upperdir={upper},workdir={work}"
-                lines.append(f"mount -t overlay overlay -o {shlex.quote(options)} {there}")
+                options = f"lowerdir={existing},upperdir={upper},workdir={work}"
+                lines.append(f"mount -t overlay overlay -o {shlex.quote(options)} {existing}")
     if workdir != "/":
         targets[workdir].mkdir(parents=True, exist_ok=True)
         lines += [f"mkdir -p {workdir}", f"mount --bind {shlex.quote(str(targets[workdir]))} {workdir}"]

@@ -1,4 +1,4 @@
-"""How the programs of an image run from this machine's own: Debian's PostgreSQL and Redis, and Airflow of the venv."""
+"""Runs the programs of images from this machine: Debian's PostgreSQL and Redis, and Airflow from the virtual environment."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from composefile import ComposeError, Service
-from postgres import programs
+from postgres import program_folder
 
 SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-# What the image of PostgreSQL does at its start: its variables, its user, a database made at the first start.
-# The real one sets up on a socket only and then starts anew; so does this.
+# What the entrypoint of PostgreSQL's image does: it reads the variables, switches the user, and creates the database at the
+# first start. As in the real image, the first start listens on a socket only, and the server then starts again.
 POSTGRES = """
 set -eu
 [ -n "${POSTGRES_PASSWORD:-}" ] || { echo "Database is uninitialized and superuser password is not specified." >&2; exit 1; }
-[ "$#" = 0 ] || { echo "the image's command is to stay as it is" >&2; exit 1; }
+[ "$#" = 0 ] || { echo "the image's command must not be changed" >&2; exit 1; }
 export PGDATA=/var/lib/postgresql/data
 USER=${POSTGRES_USER:-postgres}
 as() { setpriv --reuid=postgres --regid=postgres --clear-groups "$@"; }
@@ -37,7 +37,7 @@ fi
 exec setpriv --reuid=postgres --regid=postgres --clear-groups postgres -c "listen_addresses=*"
 """
 
-# Airflow's image: a program by its name if it is bash or python, otherwise a command of Airflow.
+# The entrypoint of Airflow's image: it runs bash or python, and takes everything else as a command of Airflow.
 AIRFLOW = """
 case "${1:-}" in
   bash|python) exec "$@" ;;
@@ -49,7 +49,7 @@ exec airflow "$@"
 
 @dataclass(frozen=True)
 class Image:
-    """What stands for an image: the command's beginning, variables, and the folder it starts in."""
+    """The replacement of an image: its entrypoint, environment and working directory."""
 
     entrypoint: list[str]
     environment: Mapping[str, str]
@@ -60,15 +60,15 @@ class Image:
 
 
 def image_of(service: Service) -> Image:
-    """What runs in place of the service's image."""
+    """The replacement of the service's image."""
     name = service.image.partition(":")[0]
     if service.built:
-        programs_of = Path(sys.executable).parent
-        environment = {"PATH": f"{programs_of}:{SYSTEM}", "AIRFLOW_HOME": "/opt/airflow", "LANG": "C.UTF-8", "HOME": "/opt/airflow"}
+        scripts = Path(sys.executable).parent
+        environment = {"PATH": f"{scripts}:{SYSTEM}", "AIRFLOW_HOME": "/opt/airflow", "LANG": "C.UTF-8", "HOME": "/opt/airflow"}
         return Image(["/bin/bash", "-c", AIRFLOW, "entrypoint"], environment, workdir="/opt/airflow")
     if name == "postgres":
-        return Image(["/bin/sh", "-c", POSTGRES, "entrypoint"], {"PATH": f"{programs()}:{SYSTEM}", "LANG": "C.UTF-8"})
+        return Image(["/bin/sh", "-c", POSTGRES, "entrypoint"], {"PATH": f"{program_folder()}:{SYSTEM}", "LANG": "C.UTF-8"})
     if name == "redis":
-        # The image switches protected mode off, because it listens within its own network only.
+        # The image disables protected mode, because it listens in its own network only.
         return Image(["/bin/sh", "-c", 'exec "$@" --protected-mode no', "entrypoint"], {"PATH": SYSTEM, "LANG": "C.UTF-8"})
-    raise ComposeError(f"{service.name}: this harness has nothing to run in place of {service.image}")
+    raise ComposeError(f"{service.name}: these tests have no replacement for {service.image}")

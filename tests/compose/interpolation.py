@@ -1,4 +1,4 @@
-"""Variables of a compose file: what `.env` says, put into the file's strings as Compose does."""
+"""Replaces variables in the strings of a compose file with the values of `.env`, as Compose does."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _LINE = re.compile(r"""([A-Za-z_]\w*)=(?:'([^']*)'|([^'"$\s#]*))\s*(?:\s#.*)?"""
 
 
 class ComposeError(Exception):
-    """The compose file cannot be run as it is; the text says why."""
+    """The compose file cannot be run. The message says why."""
 
 
 def read_env(path: Path) -> dict[str, str]:
-    """The variables of an `.env` file; values are plain words, or anything between single quotes."""
+    """The variables of an `.env` file. A value is a plain word, or any text in single quotes."""
     variables: dict[str, str] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
@@ -30,9 +30,9 @@ def read_env(path: Path) -> dict[str, str]:
 
 
 def interpolate(value: Any, variables: Mapping[str, str]) -> Any:
-    """The same value with all variables in its strings replaced; keys stay as they are.
+    """The value with all variables in its strings replaced. Keys are not changed.
 
-    A variable that is nowhere is an error. Compose itself only warns, and takes the empty string.
+    An undefined variable is an error. Compose itself only warns and uses an empty string.
     """
     if isinstance(value, str):
         return _VARIABLE.sub(lambda match: _replacement(match, variables), value)
@@ -44,7 +44,7 @@ def interpolate(value: Any, variables: Mapping[str, str]) -> Any:
 
 
 def names(value: Any) -> set[str]:
-    """All variables that the strings of a value mention."""
+    """The names of all variables in the strings of a value."""
     if isinstance(value, str):
         return {match[2] or match[3] for match in _VARIABLE.finditer(value)} - {None}
     if isinstance(value, dict):
@@ -55,19 +55,19 @@ def names(value: Any) -> set[str]:
 
 
 def _replacement(match: re.Match[str], variables: Mapping[str, str]) -> str:
-    escaped, bare, braced, how, argument = match.groups()
+    escaped, bare, braced, operator, argument = match.groups()
     if escaped:
         return "$"
     name = bare or braced
     if not name:
         raise ComposeError(f"a stray $ in {match.string!r}; $$ means a dollar")
     found = variables.get(name)
-    if how and how.startswith(":") and found == "":
+    if operator and operator.startswith(":") and found == "":
         found = None
-    if how and how.endswith("+"):
+    if operator and operator.endswith("+"):
         return argument if found is not None else ""
     if found is not None:
         return found
-    if how and how.endswith("-"):
+    if operator and operator.endswith("-"):
         return argument
     raise ComposeError(f"{name} is not set" + (f": {argument}" if argument else ""))

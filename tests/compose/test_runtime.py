@@ -1,4 +1,4 @@
-"""A mistake in a compose file fails: files with one mistake each, in small."""
+"""Runs a small compose file, and versions of it with one error each, which must fail."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import psutil
 import pytest
-from composed import Composed, NotHealthy
+from compose_stack import ComposeStack, NotHealthy
 from composefile import load
 from processes import free_port
 
@@ -18,7 +18,7 @@ SMALL = """
 services:
   cache:
     image: redis:7.2-bookworm
-    command: ["redis-server", "--requirepass", "${SECRET:?say it}"]
+    command: ["redis-server", "--requirepass", "${SECRET:?set it}"]
     environment: {REDISCLI_AUTH: "${SECRET}"}
     healthcheck:
       test: ["CMD-SHELL", "redis-cli -h localhost ping | grep PONG"]
@@ -43,10 +43,10 @@ volumes:
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> Callable[..., Composed]:
-    """Two services of a file in which some text is exchanged."""
+def small(tmp_path: Path) -> Callable[..., ComposeStack]:
+    """Creates the small stack, with some text of its file replaced."""
 
-    def make(changes: Mapping[str, str] = MappingProxyType({})) -> Composed:
+    def make(changes: Mapping[str, str] = MappingProxyType({})) -> ComposeStack:
         text = SMALL
         for old, new in changes.items():
             assert old in text
@@ -54,54 +54,55 @@ def small(tmp_path: Path) -> Callable[..., Composed]:
         (tmp_path / "given").mkdir()
         (tmp_path / ".env").write_text(f"SECRET='a-secret'\nPORT={free_port()}\n")
         (tmp_path / "compose.yaml").write_text(text)
-        return Composed(load(tmp_path / "compose.yaml", tmp_path / ".env"), tmp_path)
+        return ComposeStack(load(tmp_path / "compose.yaml", tmp_path / ".env"), tmp_path)
 
     return make
 
 
-def test_services_run_apart_from_the_machine(small):
-    with small() as composed:
-        (kling,), (cache,) = composed.replicas("kling"), composed.replicas("cache")
-        seen = kling.execute(["bash", "-c", 'hostname; echo "$HOSTNAME $HERE"; getent hosts cache; ls /opt/airflow'], timeout=20)
-        assert seen.stdout.split() == [kling.hostname] * 2 + ["$HOSTNAME", cache.address, "cache", "found", "given"]
+def test_services_are_isolated_from_the_machine(small):
+    with small() as compose_stack:
+        (kling,), (cache,) = compose_stack.replicas("kling"), compose_stack.replicas("cache")
+        result = kling.execute(["bash", "-c", 'hostname; echo "$HOSTNAME $HERE"; getent hosts cache; ls /opt/airflow'], timeout=20)
+        assert result.stdout.split() == [kling.hostname] * 2 + ["$HOSTNAME", cache.address, "cache", "found", "given"]
         assert kling.execute(["bash", "-c", "echo x > found/x"], timeout=20).returncode == 0
-        assert (composed.volumes / "found" / "x").read_text() == "x\n"
+        assert (compose_stack.volumes / "found" / "x").read_text() == "x\n"
         assert kling.execute(["bash", "-c", "echo x > given/x"], timeout=20).returncode != 0
-        assert urllib.request.urlopen(f"{composed.published('kling')}/_emulator/ledger", timeout=10).read() == b"[]"  # noqa: S310
+        assert urllib.request.urlopen(f"{compose_stack.published('kling')}/_emulator/ledger", timeout=10).read() == b"[]"  # noqa: S310
         listening = {c.laddr for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
-        assert {address.ip for address in listening if address.port == composed.file.services["kling"].ports[0].published} == {
+        assert {address.ip for address in listening if address.port == compose_stack.file.services["kling"].ports[0].published} == {
             "127.0.0.1"
         }
         processes = kling.processes() + cache.processes()
         assert len(processes) >= 2
     assert not psutil.wait_procs(processes, timeout=5)[1]
-    assert "healthy" in (composed.folder / "transcript.txt").read_text()
+    assert "healthy" in (compose_stack.folder / "transcript.txt").read_text()
 
 
 @pytest.mark.parametrize(("condition", "first"), [("service_healthy", "cache-1"), ("service_started", "kling-1")])
-def test_a_service_waits_for_just_what_its_condition_says(small, condition, first):
-    at_once, late = '["redis-server", "--requirepass", "${SECRET:?say it}"]', "exec redis-server --requirepass $$REDISCLI_AUTH"
-    with small({at_once: f'["sh", "-c", "sleep 2; {late}"]', "condition: service_healthy": f"condition: {condition}"}) as composed:
-        lines = [line.split()[2:] for line in (composed.folder / "transcript.txt").read_text().splitlines()]
+def test_a_service_waits_for_its_condition_only(small, condition, first):
+    command = '["redis-server", "--requirepass", "${SECRET:?set it}"]'
+    late_command = '["sh", "-c", "sleep 2; exec redis-server --requirepass $$REDISCLI_AUTH"]'
+    with small({command: late_command, "condition: service_healthy": f"condition: {condition}"}) as compose_stack:
+        lines = [line.split()[2:] for line in (compose_stack.folder / "transcript.txt").read_text().splitlines()]
     moments = {"cache-1": lines.index(["cache-1", "healthy"]), "kling-1": lines.index(["kling-1", "started"])}
     assert min(moments, key=moments.get) == first
 
 
 def test_a_killed_container_comes_back_under_its_name(small):
-    with small() as composed:
-        (kling,) = composed.replicas("kling")
-        composed.kill(kling)
+    with small() as compose_stack:
+        (kling,) = compose_stack.replicas("kling")
+        compose_stack.kill(kling)
         assert not kling.processes()
-        assert composed.ill(kling)
-        composed.restart(kling)
-        composed.scale("cache", 2)
-        assert len({cache.hostname for cache in composed.replicas("cache")}) == 2
-        composed.scale("cache", 1)
-        assert len(composed.replicas("cache")) == 1
+        assert compose_stack.health_problem(kling)
+        compose_stack.restart(kling)
+        compose_stack.scale("cache", 2)
+        assert len({cache.hostname for cache in compose_stack.replicas("cache")}) == 2
+        compose_stack.scale("cache", 1)
+        assert len(compose_stack.replicas("cache")) == 1
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
         ('REDISCLI_AUTH: "${SECRET}"', 'REDISCLI_AUTH: "wrong"', "cache-1 is unhealthy"),
         ("0.0.0.0", "no.such.host", "kling-1 has ended"),
@@ -109,10 +110,10 @@ def test_a_killed_container_comes_back_under_its_name(small):
         ("http://localhost:8900", "http://localhost:8901", "kling-1 is unhealthy"),
     ],
 )
-def test_a_mistake_is_found_when_it_runs(small, old, new, told):
-    composed = small({old: new})
-    with pytest.raises(NotHealthy, match=told), composed:
+def test_an_error_is_found_when_it_runs(small, old, new, message):
+    compose_stack = small({old: new})
+    with pytest.raises(NotHealthy, match=message), compose_stack:
         pass
-    assert not composed.containers
-    with socket.create_server(("127.0.0.1", composed.file.services["kling"].ports[0].published)):
+    assert not compose_stack.containers
+    with socket.create_server(("127.0.0.1", compose_stack.file.services["kling"].ports[0].published)):
         pass

@@ -1,4 +1,4 @@
-"""The DAGs as a user runs them: `airflow dags test`, against the emulator, with what they leave behind."""
+"""Runs the DAGs as a user does, with `airflow dags test` against the emulator, and checks their output."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def results(folder: Path) -> list[dict]:
 
 
 @pytest.mark.kling_emulator(slots=5, duration=8, videos="clip")
-def test_forty_rows_over_five_slots_end_with_forty_results_and_no_failed_try(airflow, kling, tmp_path, monkeypatch):
+def test_forty_rows_over_five_slots_give_forty_results_without_a_failed_try(airflow, kling, tmp_path, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_KLING_DEFAULT", kling.connection("access_key"))
     rows = [
         json.dumps({"id": f"r{number}", "effect_scene": "squish", "image": f"https://example.com/{number}.jpg"})
@@ -45,15 +45,15 @@ def test_forty_rows_over_five_slots_end_with_forty_results_and_no_failed_try(air
     assert kling.secret_key not in log
 
 
-def test_the_packaged_manifest_with_its_photographs_and_its_bad_row(airflow, kling, tmp_path):
+def test_the_demo_manifest_with_its_photographs_and_its_invalid_row(airflow, kling, tmp_path):
     kling.configure(slots=30)
     conf = {"manifest": str(ROOT / "demo" / "manifest.csv"), "output": str(tmp_path)}
     airflow("dags", "test", "kling_effects_mapped", "--conf", json.dumps(conf))
     lines = results(tmp_path)
     assert {line["status"] for line in lines} == {"succeed", "invalid"}
-    (bad,) = [line for line in lines if line["status"] == "invalid"]
-    assert "takes two images, the first stands left; found one image" in bad["error"]
-    assert bad["title"] == "A hug needs two: this row is refused"
+    (invalid,) = [line for line in lines if line["status"] == "invalid"]
+    assert "takes two images, the first stands left; found one image" in invalid["error"]
+    assert invalid["title"] == "A hug needs two: this row is refused"
     for line in lines:
         for video in line["videos"] or ():
             with av.open(io.BytesIO(Path(video["path"]).read_bytes())) as film:
@@ -63,7 +63,7 @@ def test_the_packaged_manifest_with_its_photographs_and_its_bad_row(airflow, kli
     assert "found one image" in report
 
 
-def test_rows_that_fail_fail_alone_and_have_a_word_each(airflow, kling, tmp_path):
+def test_a_failing_row_fails_alone_and_is_reported(airflow, kling, tmp_path):
     import PIL.Image
 
     PIL.Image.new("RGB", (200, 200)).save(tmp_path / "small.png")
@@ -79,8 +79,8 @@ def test_rows_that_fail_fail_alone_and_have_a_word_each(airflow, kling, tmp_path
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     conf = {"manifest": str(tmp_path / "manifest.json"), "output": str(tmp_path / "out")}
     airflow("dags", "test", "kling_effects_mapped", "--conf", json.dumps(conf))
-    words = {line["id"]: (line["status"], line["error"]) for line in results(tmp_path / "out")}
-    assert {name: status for name, (status, _) in words.items()} == {
+    outcomes = {line["id"]: (line["status"], line["error"]) for line in results(tmp_path / "out")}
+    assert {row_id: status for row_id, (status, _) in outcomes.items()} == {
         "good": "succeed",
         "risky": "failed",
         "small": "invalid",
@@ -88,8 +88,8 @@ def test_rows_that_fail_fail_alone_and_have_a_word_each(airflow, kling, tmp_path
         "gone": "invalid",
         "few": "invalid",
     }
-    assert "Failure to pass the risk control system" in words["risky"][1]
-    assert "small.png" in words["small"][1]
+    assert "Failure to pass the risk control system" in outcomes["risky"][1]
+    assert "small.png" in outcomes["small"][1]
     assert len(kling.ledger) == 2
 
 
@@ -102,8 +102,8 @@ def test_a_manifest_in_one_task_and_in_shards(airflow, kling, tmp_path):
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     conf = {"manifest": str(tmp_path / "manifest.json"), "output": str(tmp_path / "out")}
     airflow("dags", "test", "kling_effects_batch", "--conf", json.dumps(conf))
-    words = {line["id"]: line["status"] for line in results(tmp_path / "out")}
-    assert words == {**{f"r{number}": "succeed" for number in range(12)}, "risky": "failed", "bad": "invalid"}
+    statuses = {line["id"]: line["status"] for line in results(tmp_path / "out")}
+    assert statuses == {**{f"r{number}": "succeed" for number in range(12)}, "risky": "failed", "bad": "invalid"}
     assert len(list((tmp_path / "out" / "videos").glob("*.mp4"))) == 12
     assert "<article" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert airflow.tries("kling_effects_batch") == [("batch", "success", 1)]
@@ -112,7 +112,7 @@ def test_a_manifest_in_one_task_and_in_shards(airflow, kling, tmp_path):
     airflow("dags", "test", "kling_effects_sharded", "--conf", json.dumps({**conf, "shards": 3}))
     shards = [results(tmp_path / "out" / f"shard-{number}-of-3") for number in (1, 2, 3)]
     assert [len(lines) for lines in shards] == [5, 5, 4]
-    assert {line["id"]: line["status"] for lines in shards for line in lines} == words
+    assert {line["id"]: line["status"] for lines in shards for line in lines} == statuses
     assert [line["id"] for line in results(tmp_path / "out")] == [row["id"] for row in manifest]
     assert len(kling.ledger) == 26
 

@@ -1,4 +1,4 @@
-"""What can be asked of a running Airflow, over its public REST API and its database, whoever has started it."""
+"""A client of a running Airflow: its public REST API and its database. How Airflow was started does not matter."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
 import psycopg2
 import requests
 from processes import until
@@ -19,7 +18,7 @@ DONE = {"success", "failed"}
 
 
 class Airflow:
-    """An Airflow that answers under `url`; whoever derives from it says how to reach its database, and what its logs say."""
+    """The Airflow at `url`. Subclasses implement access to its database and its logs."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -30,62 +29,62 @@ class Airflow:
         self._states_lock = threading.Lock()
 
     def sql(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        """The rows of a query to Airflow's database."""
+        """Run a query on Airflow's database and return its rows."""
         raise NotImplementedError
 
-    def tails(self) -> str:
-        """The ends of the logs of all parts."""
+    def log_tails(self) -> str:
+        """The last lines of every component's log."""
         raise NotImplementedError
 
     def log_in(self, user: str, password: str) -> None:
-        """Ask as this user from now on."""
-        answer = self._session.post(f"{self.url}/auth/token", json={"username": user, "password": password}, timeout=30)
-        assert answer.ok, (answer.status_code, answer.text[:500])
-        self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        """Send all further requests as this user."""
+        response = self._session.post(f"{self.url}/auth/token", json={"username": user, "password": password}, timeout=30)
+        assert response.ok, (response.status_code, response.text[:500])
+        self._session.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
 
-    def ask(self, method: str, path: str, **options: Any) -> Any:
-        """Airflow's public REST API: the answer's JSON. The server's own faults are waited out, as during a restart."""
-        answer: list[requests.Response] = []
+    def request(self, method: str, path: str, **options: Any) -> Any:
+        """Send a request to Airflow's public REST API and return the JSON of the response.
 
-        def answered() -> bool:
+        Connection errors and responses of 500 or above are retried, as they occur during a restart. LookupError on a 404.
+        """
+
+        def send() -> list[requests.Response]:
             try:
                 response = self._session.request(method, f"{self.url}/api/v2/{path}", timeout=30, **options)
             except requests.RequestException:
-                return False
-            if response.status_code < 500:
-                answer.append(response)
-            return bool(answer)
+                return []
+            return [response] if response.status_code < 500 else []
 
-        until(f"Airflow answers {method} {path}", answered, told=self.tails)
-        if answer[0].status_code == 404:
+        (response,) = until(f"Airflow answers {method} {path}", send, describe=self.log_tails)
+        if response.status_code == 404:
             raise LookupError(path)
-        assert answer[0].ok, (method, path, answer[0].status_code, answer[0].text[:2000])
-        return answer[0].json() if answer[0].content else None
+        assert response.ok, (method, path, response.status_code, response.text[:2000])
+        return response.json() if response.content else None
 
     def connect(self, conn_id: str, connection: str, **extra: Any) -> None:
-        """Define a connection, given as its JSON; it replaces one of this name."""
+        """Define a connection from its JSON. It replaces an existing one of this id."""
         fields = json.loads(connection)
         body = {"connection_id": conn_id, **fields, "extra": json.dumps({**json.loads(fields.get("extra") or "{}"), **extra})}
         with contextlib.suppress(LookupError):
-            self.ask("DELETE", f"connections/{conn_id}")
-        self.ask("POST", "connections", json=body)
+            self.request("DELETE", f"connections/{conn_id}")
+        self.request("POST", "connections", json=body)
 
-    def run(self, dag_id: str, conf: Mapping[str, Any], *, run_id: str = "") -> Run:
-        """Start a DAG run; the DAG is waited for."""
-        until(f"DAG {dag_id} is there", lambda: self._has_dag(dag_id), told=self.tails)
+    def start_run(self, dag_id: str, conf: Mapping[str, Any], *, run_id: str = "") -> Run:
+        """Start a DAG run, once Airflow knows the DAG."""
+        until(f"DAG {dag_id} exists", lambda: self._has_dag(dag_id), describe=self.log_tails)
         body = {"logical_date": None, "conf": dict(conf), **({"dag_run_id": run_id} if run_id else {})}
-        made = self.ask("POST", f"dags/{dag_id}/dagRuns", json=body)
-        return Run(self, dag_id, made["dag_run_id"])
+        created = self.request("POST", f"dags/{dag_id}/dagRuns", json=body)
+        return Run(self, dag_id, created["dag_run_id"])
 
     def _has_dag(self, dag_id: str) -> bool:
         try:
-            return bool(self.ask("GET", f"dags/{dag_id}"))
+            return bool(self.request("GET", f"dags/{dag_id}"))
         except LookupError:
             return False
 
     @contextlib.contextmanager
-    def at_most(self, tasks: int) -> Iterator[None]:
-        """Let no more tasks run on workers at once."""
+    def limit_tasks(self, tasks: int) -> Iterator[None]:
+        """Within this context, Airflow runs at most this many tasks on workers at once."""
         before = self._set_slots(tasks)
         try:
             yield
@@ -93,16 +92,19 @@ class Airflow:
             self._set_slots(before)
 
     def _set_slots(self, slots: int) -> int:
-        """The slots of the default pool from now on; brings those before."""
+        """Set the slots of the default pool, and return how many it had before."""
         path = "pools/default_pool"
-        before = int(self.ask("GET", path)["slots"])
-        self.ask("PATCH", path, params={"update_mask": "slots"}, json={"name": "default_pool", "slots": slots})
+        before = int(self.request("GET", path)["slots"])
+        self.request("PATCH", path, params={"update_mask": "slots"}, json={"name": "default_pool", "slots": slots})
         return before
 
-    def run_states(self, *, anew: bool = False) -> dict[tuple[str, str], str]:
-        """The state of each DAG run: one query in half a second for all who wait; nothing while the database is away."""
+    def run_states(self, *, refresh: bool = False) -> dict[tuple[str, str], str]:
+        """The state of each DAG run by DAG id and run id; empty while the database is down.
+
+        All waiting threads share one query every half second.
+        """
         with self._states_lock:
-            if anew or time.monotonic() > self._states_until:
+            if refresh or time.monotonic() > self._states_until:
                 try:
                     rows = self.sql("select dag_id, run_id, state from dag_run")
                 except psycopg2.Error:
@@ -126,38 +128,38 @@ class Run:
 
     @property
     def state(self) -> str:
-        return str(self.stack.ask("GET", self.path)["state"])
+        return str(self.stack.request("GET", self.path)["state"])
 
     def instances(self, task_id: str = "", *, state: str = "") -> list[dict[str, Any]]:
-        """The run's task instances, of one task and in one state or of all."""
+        """The run's task instances, optionally only those of one task or in one state."""
         found: list[dict[str, Any]] = []
         while True:
-            page = self.stack.ask("GET", f"{self.path}/taskInstances", params={"limit": 100, "offset": len(found)})
+            page = self.stack.request("GET", f"{self.path}/taskInstances", params={"limit": 100, "offset": len(found)})
             found += page["task_instances"]
             if not page["task_instances"] or len(found) >= page["total_entries"]:
                 break
-        return [one for one in found if task_id in ("", one["task_id"]) and state in ("", one["state"])]
+        return [instance for instance in found if task_id in ("", instance["task_id"]) and state in ("", instance["state"])]
 
-    def until(self, what: str, happens: Callable[[], Any], *, timeout: float = 120) -> Any:
-        """Wait for something while the run is under way."""
-        return until(f"{self.run_id}: {what}", happens, timeout=timeout, told=self.told, every=0.25)
+    def until(self, what: str, condition: Callable[[], Any], *, timeout: float = 120) -> Any:
+        """Wait for a condition and return its value. A TimeoutError describes the run."""
+        return until(f"{self.run_id}: {what}", condition, timeout=timeout, describe=self.describe, interval=0.25)
 
     def until_deferred(self, task_id: str, count: int) -> None:
         self.until(f"{count} of {task_id} are deferred", lambda: len(self.instances(task_id, state="deferred")) >= count)
 
     def until_done(self, *, timeout: float = 240) -> str:
-        """The state in which the run ends."""
-        self.stack.run_states(anew=True)  # what was seen before a clear is no end
-        self.until("it ends", lambda: self.stack.run_states().get((self.dag_id, self.run_id)) in DONE, timeout=timeout)
+        """Wait for the end of the run and return its state."""
+        self.stack.run_states(refresh=True)  # a state cached before a clear does not count
+        self.until("the run ends", lambda: self.stack.run_states().get((self.dag_id, self.run_id)) in DONE, timeout=timeout)
         return self.state
 
     def count(self, task_id: str, *states: str) -> int:
-        """How many instances of a task are in one of these states."""
+        """The number of a task's instances that are in one of these states."""
         query = "select count(*) from task_instance where dag_id = %s and run_id = %s and task_id = %s and state = any(%s)"
         return int(self.stack.sql(query, self.dag_id, self.run_id, task_id, list(states))[0][0])
 
     def clear(self, *task_ids: str, only_failed: bool = False) -> None:
-        """Clear task instances, as a user does; without ids, the whole run."""
+        """Clear the instances of these tasks as a user does; without ids, the whole run."""
         body: dict[str, Any] = {
             "dry_run": False,
             "dag_run_id": self.run_id,
@@ -168,30 +170,27 @@ class Run:
         }
         if task_ids:
             body["task_ids"] = list(task_ids)
-        self.stack.ask("POST", f"dags/{self.dag_id}/clearTaskInstances", json=body)
+        self.stack.request("POST", f"dags/{self.dag_id}/clearTaskInstances", json=body)
 
     def mark(self, task_id: str, state: str, *, map_index: int) -> None:
         """Mark a task instance as `failed` or `success`."""
-        self.stack.ask("PATCH", f"{self.path}/taskInstances/{task_id}/{map_index}", json={"new_state": state})
+        self.stack.request("PATCH", f"{self.path}/taskInstances/{task_id}/{map_index}", json={"new_state": state})
 
     def fail(self) -> None:
-        """Mark the run as failed, and with it what is under way in it."""
-        self.stack.ask("PATCH", self.path, json={"state": "failed"})
+        """Mark the run as failed. Airflow ends its unfinished task instances."""
+        self.stack.request("PATCH", self.path, json={"state": "failed"})
 
     def delete(self) -> None:
-        self.stack.ask("DELETE", self.path)
+        self.stack.request("DELETE", self.path)
 
     def log(self, task_id: str, *, map_index: int = -1, try_number: int = 1) -> str:
-        """What a person reads in the UI."""
+        """The log as the UI shows it."""
         parameters = {"map_index": map_index, "full_content": True}
-        answer = self.stack.ask("GET", f"{self.path}/taskInstances/{task_id}/logs/{try_number}", params=parameters)
-        return "\n".join(str(line.get("event", line)) if isinstance(line, dict) else str(line) for line in answer["content"])
+        response = self.stack.request("GET", f"{self.path}/taskInstances/{task_id}/logs/{try_number}", params=parameters)
+        return "\n".join(str(line.get("event", line)) if isinstance(line, dict) else str(line) for line in response["content"])
 
-    def workers(self, task_id: str) -> list[psutil.Process]:
-        """The processes that run this task's instances right now."""
-        pids = [instance["pid"] for instance in self.instances(task_id, state="running")]
-        return [psutil.Process(pid) for pid in pids if pid and psutil.pid_exists(pid)]
-
-    def told(self) -> str:
-        states = [(one["task_id"], one["map_index"], one["state"], one["try_number"]) for one in self.instances()]
-        return f"{self.state}: {states}\n{self.stack.tails()}"
+    def describe(self) -> str:
+        """The run's state, the states of its task instances and the last lines of the logs, for error messages."""
+        fields = ("task_id", "map_index", "state", "try_number")
+        states = [tuple(instance[name] for name in fields) for instance in self.instances()]
+        return f"{self.state}: {states}\n{self.stack.log_tails()}"

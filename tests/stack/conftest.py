@@ -1,4 +1,4 @@
-"""One Airflow for all tests of a session, and a Kling account with a connection of its own for each test."""
+"""One Airflow for all tests of a session, and for each test a Kling account with a connection of its own."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent.parent))  # for `places`, as tests/conftest.py has it
+sys.path.insert(0, str(Path(__file__).parent.parent))  # for `places`
 
+from account import Account
+from parallel import TestBody, start
 from places import ROOT
 from stack import Stack
-from submissions import Account, Tally
-from together import Story, play
+from tally import Tally
 
 _numbers = itertools.count(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--submissions", type=int, default=20, help="how many submissions a fault hits")
-    parser.addoption("--build-folder", type=Path, default=ROOT / "build" / "stack", help="where logs, results and counts go")
+    parser.addoption("--rows", type=int, default=20, help="rows of the manifest that a fault hits")
+    parser.addoption("--build-folder", type=Path, default=ROOT / "build" / "stack", help="folder for logs, results and counts")
     parser.addoption("--airflow-option", action="append", default=[], help="an environment variable for Airflow, as NAME=value")
 
 
 @pytest.fixture(scope="session")
 def build(request: pytest.FixtureRequest) -> Path:
-    """The folder for all that this session leaves."""
+    """The folder for all files of this session."""
     folder = request.config.getoption("--build-folder").absolute()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -39,34 +40,34 @@ def build(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture(scope="session")
 def tally(build: Path) -> Tally:
-    """What became of all submissions of this session; it is printed at its end."""
+    """The counts of this session, printed at its end."""
     return Tally(build / "tally.json")
 
 
 @pytest.fixture(scope="session")
 def stack(request: pytest.FixtureRequest, build: Path) -> Iterator[Stack]:
-    """A running Airflow; its logs stay in the folder."""
+    """A running Airflow. Its logs are kept in the build folder."""
     options = dict(option.split("=", 1) for option in request.config.getoption("--airflow-option"))
     with Stack(build / "home", options=options) as stack:
         yield stack
 
 
 @pytest.fixture
-def whole(stack: Stack) -> Iterator[Stack]:
-    """The same for a test that breaks it: mended afterwards."""
+def breakable_stack(stack: Stack) -> Iterator[Stack]:
+    """The running Airflow for a test that kills parts of it; they are started again afterwards."""
     yield stack
-    stack.heal()
+    stack.repair()
 
 
 @pytest.fixture(scope="session")
-def wished(request: pytest.FixtureRequest) -> int:
-    """How many submissions a fault is to hit."""
-    return int(request.config.getoption("--submissions"))
+def rows(request: pytest.FixtureRequest) -> int:
+    """The number of rows of the manifest that a fault hits."""
+    return int(request.config.getoption("--rows"))
 
 
 @pytest.fixture(scope="session")
 def open_account(stack: Stack, tally: Tally, build: Path) -> Iterator[Callable[..., Account]]:
-    """Opens Kling accounts, each with a connection; the options are the emulator's, `extra` the connection's."""
+    """Opens Kling accounts, each with a connection. The options are the emulator's; `extra` is the connection's."""
     opened: list[Account] = []
 
     def open_one(name: str, *, extra: dict[str, object] | None = None, auth: str = "api_key", **options: object) -> Account:
@@ -82,17 +83,17 @@ def open_account(stack: Stack, tally: Tally, build: Path) -> Iterator[Callable[.
 
 
 @pytest.fixture(scope="module")
-def playing(
-    request: pytest.FixtureRequest, stack: Stack, open_account: Callable[..., Account], wished: int
-) -> Iterator[Mapping[Story, Future[None]]]:
-    """All tests of a file with `@at_once`, under way.
+def parallel_tests(
+    request: pytest.FixtureRequest, stack: Stack, open_account: Callable[..., Account], rows: int
+) -> Iterator[Mapping[TestBody, Future[None]]]:
+    """The running tests of a file that have `@in_parallel`.
 
-    More processes than two processors can serve make the scheduler late; then it takes itself for dead, and starts
-    again what is still running.
+    Too many processes on two cores delay the scheduler's heartbeats. It is then considered dead, and tasks that still run
+    are started again.
     """
-    with stack.at_most(6):
-        pool, stories = play(request.session.items, request.module, open_account=open_account, wished=wished)
-        yield stories
+    with stack.limit_tasks(6):
+        pool, futures = start(request.session.items, request.module, open_account=open_account, rows=rows)
+        yield futures
         pool.shutdown(cancel_futures=True)
 
 

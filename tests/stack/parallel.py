@@ -1,7 +1,7 @@
-"""Tests that are played all at once: what they wait for takes its time, and needs no processor.
+"""Runs the tests of a file in parallel: they spend most of their time waiting, and need little CPU.
 
-A test with `@at_once` runs in a thread of its own from the moment when the first test of its file is due; pytest then
-waits for one after the other. It gets a Kling account, and no other fixtures but the session's `wished`.
+A test with `@in_parallel` runs in a thread of its own. All threads of a file start with its first test; pytest then waits
+for one after the other. Such a test gets a Kling account, and of the fixtures only the session's `rows`.
 """
 
 from __future__ import annotations
@@ -16,37 +16,37 @@ from typing import Any
 import pytest
 from processes import until
 
-Story = Callable[..., None]
+TestBody = Callable[..., None]
 
 
-def at_once(**options: Any) -> Callable[[Story], Callable[..., None]]:
-    """Play this test along with the others of its file; the options are those of `open_account`."""
+def in_parallel(**options: Any) -> Callable[[TestBody], Callable[..., None]]:
+    """Run this test in parallel with the others of its file; the options are those of `open_account`."""
 
-    def mark(story: Story) -> Callable[..., None]:
-        def wait(playing: Mapping[Story, Future[None]]) -> None:
-            playing[story].result()
+    def mark(body: TestBody) -> Callable[..., None]:
+        def wait(parallel_tests: Mapping[TestBody, Future[None]]) -> None:
+            parallel_tests[body].result()
 
-        wait.__name__, wait.__doc__ = story.__name__, story.__doc__
-        wait.story, wait.options = story, options  # type: ignore[attr-defined]
+        wait.__name__, wait.__doc__ = body.__name__, body.__doc__
+        wait.body, wait.options = body, options  # type: ignore[attr-defined]
         return wait
 
     return mark
 
 
-def play(items: list[pytest.Item], module: ModuleType, *, open_account: Callable[..., Any], **offered: Any) -> Any:
-    """Start the chosen stories of a file; brings the threads' pool, and what becomes of each story."""
-    tests = [item.function for item in items if item.module is module and hasattr(item.function, "story")]  # type: ignore[attr-defined]
+def start(items: list[pytest.Item], module: ModuleType, *, open_account: Callable[..., Any], **fixtures: Any) -> Any:
+    """Start the selected parallel tests of a file. Returns the thread pool, and the future of each test body."""
+    tests = [item.function for item in items if item.module is module and hasattr(item.function, "body")]  # type: ignore[attr-defined]
     pool = ThreadPoolExecutor(max(1, len(tests)))
 
-    def tell(test: Any) -> None:
+    def run(test: Any) -> None:
         account = open_account(test.__name__.removeprefix("test_")[:40], **test.options)
-        wanted = inspect.signature(test.story).parameters
-        test.story(**{name: value for name, value in {"account": account, **offered}.items() if name in wanted})
+        parameters = inspect.signature(test.body).parameters
+        test.body(**{name: value for name, value in {"account": account, **fixtures}.items() if name in parameters})
 
-    return pool, {test.story: pool.submit(tell, test) for test in tests}
+    return pool, {test.body: pool.submit(run, test) for test in tests}
 
 
-def during(seconds: float) -> None:
-    """For so long a fault lasts, whatever happens."""
+def wait_seconds(seconds: float) -> None:
+    """Wait for the duration of a fault."""
     end = time.monotonic() + seconds
-    until(f"{seconds:.0f} s are over", lambda: time.monotonic() >= end, timeout=seconds + 10)
+    until(f"{seconds:.0f} s have passed", lambda: time.monotonic() >= end, timeout=seconds + 10)

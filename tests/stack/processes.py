@@ -1,4 +1,4 @@
-"""Processes of a stack: started in a group of their own with a log file each, killed for real, and none left behind."""
+"""Processes of a stack: each has its own process group and log file, can be killed, and none is left behind."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ import psutil
 
 T = TypeVar("T")
 
-MARK = "KLING_STACK_MARK"  # in the environment of everything that a stack starts, and of what that starts
+MARK = "KLING_STACK_MARK"  # an environment variable of all processes of a stack and of their children
 
 
 class Process:
-    """A program that can be started, killed and started again; all its output goes to one file."""
+    """A program that can be started, killed and started again. All its output goes to one file."""
 
     def __init__(self, name: str, command: Sequence[str], *, environment: Mapping[str, str], log: Path, **options: Any) -> None:
         self.name = name
@@ -57,32 +57,32 @@ class Process:
         return self._process.pid
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the program and to all that it has started."""
+        """Send a signal to the program and its descendants."""
         if self._process is not None:
             for process in _family(self._process.pid):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.send_signal(number)
 
     def kill(self) -> None:
-        """End it at once with all it has started, as when its container or its machine dies."""
+        """Kill the program and its descendants, as when their container or machine dies."""
         self.signal(signal.SIGKILL)
         self.wait()
 
     def kill_alone(self) -> None:
-        """End the program at once, and leave alive what it has started."""
+        """Kill the program, but none of its descendants."""
         if self._process is not None:
             self._process.kill()
         self.wait()
 
     def terminate(self, *, timeout: float = 30) -> None:
-        """Ask the program to end, as an orchestrator does, and see that all of it is gone."""
+        """Terminate the program as an orchestrator does, then kill what is left of it and its descendants."""
         if self._process is None:
             return
-        started = _family(self._process.pid)
+        family = _family(self._process.pid)
         self._process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout)
-        for process in started:
+        for process in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         self.wait()
@@ -99,6 +99,7 @@ class Process:
 
 
 def _family(pid: int) -> list[psutil.Process]:
+    """The process and its descendants; empty if it is gone."""
     try:
         parent = psutil.Process(pid)
         return [parent, *parent.children(recursive=True)]
@@ -110,8 +111,8 @@ def new_mark() -> str:
     return uuid.uuid4().hex
 
 
-def marked(mark: str) -> list[psutil.Process]:
-    """All processes that carry this mark, wherever their parents have gone."""
+def marked_processes(mark: str) -> list[psutil.Process]:
+    """All processes with this mark, also those whose parents have died."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
@@ -120,11 +121,12 @@ def marked(mark: str) -> list[psutil.Process]:
     return found
 
 
-def end_marked(mark: str) -> None:
-    for process in marked(mark):
+def kill_marked(mark: str) -> None:
+    """Kill all processes with this mark."""
+    for process in marked_processes(mark):
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(marked(mark), timeout=10)
+    psutil.wait_procs(marked_processes(mark), timeout=10)
 
 
 def free_port() -> int:
@@ -133,16 +135,21 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def until(what: str, happens: Callable[[], T], *, timeout: float = 60, told: Callable[[], str] = str, every: float = 0.1) -> T:
-    """What `happens` brings as soon as it is true; TimeoutError, with what `told` knows, if it never is."""
+def until(
+    what: str, condition: Callable[[], T], *, timeout: float = 60, describe: Callable[[], str] = str, interval: float = 0.1
+) -> T:
+    """Wait until `condition` returns a true value, and return that value.
+
+    A TimeoutError names `what` and ends with the text from `describe`.
+    """
     deadline = time.monotonic() + timeout
-    while not (seen := happens()):
+    while not (value := condition()):
         if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {timeout:.0f} s: {what}\n{told()}")
-        time.sleep(every)
-    return seen
+            raise TimeoutError(f"not within {timeout:.0f} s: {what}\n{describe()}")
+        time.sleep(interval)
+    return value
 
 
-def without(prefixes: tuple[str, ...]) -> dict[str, str]:
-    """This process's environment, but for what would set up Airflow or the emulator otherwise."""
+def environment_without(prefixes: tuple[str, ...]) -> dict[str, str]:
+    """This process's environment without the variables that start with one of these prefixes."""
     return {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}

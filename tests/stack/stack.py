@@ -1,7 +1,7 @@
-"""A whole Airflow on this machine: PostgreSQL, API server, scheduler with LocalExecutor, dag-processor, two triggerers.
+"""A complete Airflow on this machine: PostgreSQL, API server, scheduler with LocalExecutor, dag-processor, two triggerers.
 
-Each of its processes can be killed and started again. Everything is read over Airflow's public REST API, and over SQL
-where that says nothing (which triggerer has which trigger).
+Each process can be killed and started again. The tests use Airflow's public REST API, and SQL for what the API does not
+show (which triggerer runs which trigger).
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ import requests
 from airflow_api import Airflow
 from places import ROOT
 from postgres import Postgres
-from processes import MARK, Process, end_marked, free_port, new_mark, until, without
+from processes import MARK, Process, environment_without, free_port, kill_marked, new_mark, until
 
 DAGS = Path(__file__).parent / "dags"
 MODULES = Path(__file__).parent / "modules"
 TASKS_AT_ONCE = 12
 
-# Each task is a fork of the scheduler: what is imported there, a task need not import. It saves a third of its time.
+# Each task is a fork of the scheduler and shares its imports. Importing these once saves a third of a task's time.
 PRELOAD = "import aiohttp, jwt, PIL.Image, requests"
 
-# What Airflow takes minutes for where nobody waits, in seconds that a test can wait for.
-QUICK = {
+# Airflow's defaults for these are minutes; a test waits for them.
+SHORT_INTERVALS = {
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "10",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
@@ -43,7 +43,7 @@ QUICK = {
 
 
 class Stack(Airflow):
-    """An Airflow under `home`, which runs the package's DAGs and those in `dags`."""
+    """An Airflow with its files under `home`. It runs the package's DAGs and those in `dags`."""
 
     def __init__(
         self,
@@ -58,22 +58,34 @@ class Stack(Airflow):
         self.mark = new_mark()
         self.logs = home / "processes"
         self.logs.mkdir(parents=True)
-        port = free_port()
-        super().__init__(f"http://127.0.0.1:{port}")
-        # Each task is a process: where byte code may not be written, it would compile this package anew.
-        base = without(("AIRFLOW", "KLING", "PG", "COVERAGE", "PYTHONDONTWRITEBYTECODE")) | {MARK: self.mark}
+        self._port = free_port()
+        super().__init__(f"http://127.0.0.1:{self._port}")
+        # Each task is a process of its own. Without byte code files it would compile this package every time.
+        base = environment_without(("AIRFLOW", "KLING", "PG", "COVERAGE", "PYTHONDONTWRITEBYTECODE")) | {MARK: self.mark}
         self.postgres = Postgres(environment=base, log=self.logs / "postgres.log")
+        self.environment = {
+            **base,
+            # Airflow starts programs that must find `airflow`.
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{base['PATH']}",
+            "PYTHONPATH": os.pathsep.join([str(MODULES), base.get("PYTHONPATH", "")]),
+            **self._settings(dags),
+            **SHORT_INTERVALS,
+            **(options or {}),
+        }
+        self.api_server = self._component("api-server")
+        self.scheduler = self._component("scheduler", "--skip-serve-logs", preload=preload)
+        self.dag_processor = self._component("dag-processor")
+        self.triggerers = [self._triggerer(f"triggerer-{number}") for number in range(1, triggerers + 1)]
+
+    def _settings(self, dags: Path) -> dict[str, str]:
+        """Airflow's configuration as environment variables."""
         bundles = [
             {"name": name, "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle", "kwargs": {"path": str(path)}}
             for name, path in (("package", ROOT / "dags"), ("tests", dags))
         ]
         database = f"{self.postgres.address}/airflow"
-        self.environment = {
-            **base,
-            # `airflow` must be found by programs that Airflow itself starts.
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{base['PATH']}",
-            "PYTHONPATH": os.pathsep.join([str(MODULES), base.get("PYTHONPATH", "")]),
-            "AIRFLOW_HOME": str(home),
+        return {
+            "AIRFLOW_HOME": str(self.home),
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             "AIRFLOW__CORE__PARALLELISM": str(TASKS_AT_ONCE),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
@@ -81,7 +93,7 @@ class Stack(Airflow):
             "AIRFLOW__CORE__FERNET_KEY": "",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
-            "AIRFLOW__API__PORT": str(port),
+            "AIRFLOW__API__PORT": str(self._port),
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__BASE_URL": self.url,
             "AIRFLOW__API__WORKERS": "1",
@@ -92,15 +104,9 @@ class Stack(Airflow):
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": f"postgresql+asyncpg://airflow@{database}",
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
-            **QUICK,
-            **(options or {}),
         }
-        self.api_server = self._component("api-server")
-        self.scheduler = self._component("scheduler", "--skip-serve-logs", first=preload)
-        self.dag_processor = self._component("dag-processor")
-        self.triggerers = [self._triggerer(f"triggerer-{number}") for number in range(1, triggerers + 1)]
 
-    # --- Up and down
+    # --- Start and stop
 
     @property
     def components(self) -> list[Process]:
@@ -113,15 +119,15 @@ class Stack(Airflow):
         subprocess.run(command, env=self.environment, cwd=self.home, check=True, capture_output=True)
         for component in self.components:
             component.start()
-        until("Airflow is healthy", self.healthy, timeout=120, told=self.tails)
+        until("Airflow is healthy", self.healthy, timeout=120, describe=self.log_tails)
         return self
 
     def stop(self) -> None:
-        """End every process that this stack has started, and all that those have started."""
+        """Kill all processes of this stack, and their descendants."""
         for component in self.components:
             if component.alive:
                 component.kill()
-        end_marked(self.mark)
+        kill_marked(self.mark)
         self.postgres.remove()
 
     def __enter__(self) -> Stack:
@@ -134,20 +140,21 @@ class Stack(Airflow):
     def __exit__(self, *exc: object) -> None:
         self.stop()
 
-    def heal(self) -> None:
-        """Start whatever does not run, or ends while it is waited for, until all is well: as an orchestrator does."""
+    def repair(self) -> None:
+        """Start every component that is not running until all are healthy, as an orchestrator does."""
         if not self.postgres.process.alive:
             self.postgres.start()
 
-        def well() -> bool:
+        def start_missing() -> bool:
             for component in self.components:
                 if not component.alive:
                     component.start()
             return self.healthy()
 
-        until("Airflow is healthy again", well, timeout=180, told=self.tails)
+        until("Airflow is healthy again", start_missing, timeout=180, describe=self.log_tails)
 
     def healthy(self) -> bool:
+        """Whether Airflow reports that it is healthy, and all running triggerers send heartbeats."""
         try:
             parts = self._session.get(f"{self.url}/api/v2/monitor/health", timeout=5).json()
         except (requests.RequestException, ValueError):
@@ -157,33 +164,30 @@ class Stack(Airflow):
         return self.alive_triggerers() == sum(triggerer.alive for triggerer in self.triggerers)
 
     def alive_triggerers(self) -> int:
-        """How many triggerers have shown signs of life in the last seconds."""
-        lately = "latest_heartbeat > now() - interval '4 s'"
-        query = f"select count(*) from job where job_type = 'TriggererJob' and end_date is null and {lately}"  # noqa: S608
+        """The number of triggerers with a heartbeat in the last 4 seconds."""
+        recent = "latest_heartbeat > now() - interval '4 s'"
+        query = f"select count(*) from job where job_type = 'TriggererJob' and end_date is null and {recent}"  # noqa: S608
         return int(self.sql(query)[0][0])
 
-    def tails(self) -> str:
+    def log_tails(self) -> str:
         return "\n".join(f"=== {component.name}\n{component.tail()}" for component in self.components)
 
-    def _component(self, *arguments: str, name: str = "", first: str = "", **environment: str) -> Process:
+    def _component(self, *arguments: str, name: str = "", preload: str = "", **environment: str) -> Process:
         name = name or arguments[0]
-        how = ["-c", f"{first}; from airflow.__main__ import main; main()"] if first else ["-m", "airflow"]
-        command = [sys.executable, *how, *arguments]
+        program = ["-c", f"{preload}; from airflow.__main__ import main; main()"] if preload else ["-m", "airflow"]
+        command = [sys.executable, *program, *arguments]
         return Process(name, command, environment=self.environment | environment, log=self.logs / f"{name}.log", cwd=self.home)
 
     def _triggerer(self, name: str) -> Process:
-        own_name = {
-            "AIRFLOW__CORE__HOSTNAME_CALLABLE": "hostnames.own",
-            "KLING_STACK_NAME": name,
-        }
-        return self._component("triggerer", "--skip-serve-logs", name=name, **own_name)
+        hostname = {"AIRFLOW__CORE__HOSTNAME_CALLABLE": "hostnames.own", "KLING_STACK_NAME": name}
+        return self._component("triggerer", "--skip-serve-logs", name=name, **hostname)
 
-    # --- What is in it
+    # --- Database
 
     def sql(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        return self.postgres.ask("airflow", query, *values)
+        return self.postgres.query("airflow", query, *values)
 
     def triggers_of(self, triggerer: Process) -> list[int]:
-        """The triggers that this triggerer has, as far as Airflow knows."""
+        """The ids of the triggers that Airflow has assigned to this triggerer."""
         query = "select trigger.id from trigger join job on job.id = trigger.triggerer_id where job.hostname = %s"
-        return [one for (one,) in self.sql(query, triggerer.name)]
+        return [trigger_id for (trigger_id,) in self.sql(query, triggerer.name)]

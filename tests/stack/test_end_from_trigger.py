@@ -1,67 +1,67 @@
-"""Tasks that the triggerer ends itself, with paths that it shares with the workers (an object store)."""
+"""Tasks that end in the triggerer, with paths that it shares with the workers (an object store)."""
 
 from __future__ import annotations
 
-from test_kills import LONG, PATIENCE, parked, underway, until_waits
-from together import at_once
+from parallel import in_parallel
+from test_kills import ENDLESS, PATIENCE, suspended, unanswered, until_assigned
 
-RESUMED = "Pushing xcom"  # what a worker says that ends a task
+RESUMED = "Pushing xcom"  # in the log of a task that ends on a worker
 
 
-@at_once(duration=2)
-def test_videos_are_saved_and_results_are_whole_without_a_second_start_of_a_worker(account, wished):
-    run = account.submission("ends_in_triggerer", wished, shared=True)
+@in_parallel(duration=2)
+def test_videos_are_saved_without_a_second_worker_start(account, rows):
+    run = account.run_dag("ends_in_triggerer", rows, shared=True)
     assert run.until_done() == "success"
-    assert {one["try_number"] for one in run.instances("video")} == {1}
+    assert {instance["try_number"] for instance in run.instances("video")} == {1}
     log = run.log("video", map_index=0)
     assert "Saved shared://" in log
     assert RESUMED not in log
-    link = run.stack.ask("GET", f"{run.path}/taskInstances/video/links", params={"map_index": 0})
+    link = run.stack.request("GET", f"{run.path}/taskInstances/video/links", params={"map_index": 0})
     assert link["extra_links"]["Open video"].endswith(".mp4"), link
-    account.judge("ended from the triggerer")
+    account.check("ended from the triggerer")
 
 
-@at_once(duration=2)
-def test_operator_and_sensor_both_end_there(account, wished):
-    run = account.submission("both_end_in_triggerer", wished, shared=True)
+@in_parallel(duration=2)
+def test_operator_and_sensor_both_end_in_the_triggerer(account, rows):
+    run = account.run_dag("both_end_in_triggerer", rows, shared=True)
     assert run.until_done() == "success"
     for task_id in ("video.create", "video.wait"):
         assert RESUMED not in run.log(task_id, map_index=0)
-    account.judge("operator and sensor ended from the triggerer")
+    account.check("operator and sensor ended from the triggerer")
 
 
-@at_once(duration=2)
-def test_a_failed_task_is_asked_for_again_by_a_worker(account, wished):
-    account.kling.fail_next(times=wished)
-    run = account.submission("ends_in_triggerer", wished, shared=True)
+@in_parallel(duration=2)
+def test_a_failed_task_is_retried_by_a_worker(account, rows):
+    account.kling.fail_next(times=rows)
+    run = account.run_dag("ends_in_triggerer", rows, shared=True)
     assert run.until_done() == "success"
-    assert {one["try_number"] for one in run.instances("video")} == {2}
-    account.judge("task failed at Kling, to be ended from the triggerer", earlier_failed=wished)
+    assert {instance["try_number"] for instance in run.instances("video")} == {2}
+    account.check("task failed at Kling, with end_from_trigger", failed_tasks=rows)
 
 
-@at_once(duration=2)
-def test_a_folder_of_the_workers_own_is_left_to_a_worker(account, wished):
-    run = account.submission("ends_in_triggerer", wished)
+@in_parallel(duration=2)
+def test_a_folder_that_only_workers_have_is_left_to_a_worker(account, rows):
+    run = account.run_dag("ends_in_triggerer", rows)
     assert run.until_done() == "success"
     log = run.log("video", map_index=0)
     assert "a worker ends this task: save_to" in log
     assert RESUMED in log
-    account.judge("to be ended from the triggerer, which has not the folder")
+    account.check("end_from_trigger with a folder that only workers have")
 
 
-def test_a_triggerer_that_dies_while_it_saves(whole, open_account, wished):
-    first, second = whole.triggerers
-    account = open_account("saving", duration=LONG)
-    account.kling.fault("slow", on="video", seconds=LONG, times=None)
-    with parked(whole, second):
-        run = account.submission("ends_in_triggerer", wished, shared=True)
-        until_waits(run, wished, at=first)
-        run.until("all tasks exist", lambda: len(account.kling.ledger) == wished)
+def test_a_triggerer_that_dies_while_it_saves(breakable_stack, open_account, rows):
+    first, second = breakable_stack.triggerers
+    account = open_account("saving", duration=ENDLESS)
+    account.kling.fault("slow", on="video", seconds=ENDLESS, times=None)
+    with suspended(breakable_stack, second):
+        run = account.run_dag("ends_in_triggerer", rows, shared=True)
+        until_assigned(run, rows, to=first)
+        run.until("all tasks exist", lambda: len(account.kling.ledger) == rows)
         account.kling.finish()
-        run.until("videos are being saved", lambda: underway(account, "video"))
+        run.until("videos are being saved", lambda: unanswered(account, "video"))
     first.kill()
     account.kling.clear_faults()
-    until_waits(run, wished, at=second)
+    until_assigned(run, rows, to=second)
     first.start()
     assert run.until_done(timeout=PATIENCE) == "success"
-    account.judge("triggerer killed while it saves")
+    account.check("triggerer killed while it saves")

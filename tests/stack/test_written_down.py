@@ -1,15 +1,15 @@
-"""What Airflow's real processes write down, while tasks wait and when they are done: no key, no token, no image."""
+"""Airflow's real processes store no key, token or image, neither while tasks wait nor when they are done."""
 
 from __future__ import annotations
 
 import base64
 import json
 
+from account import Account
 from airflow_api import Run
 from leaks import leaks
 from places import PHOTOS
 from stack import Stack
-from submissions import Account
 
 KEYS = {
     "api_key": ["an-api-key/of+the=stack~0123456789"],
@@ -19,7 +19,7 @@ ROWS = 3
 PATIENCE = 300  # seconds
 PHOTO = min(PHOTOS.glob("*.jpg"))
 IMAGE = PHOTO.read_bytes()
-WAYS = [  # DAG, its task that waits, and how the submissions are told
+MODES = [  # the DAG, its task that waits, and the options of `run_dag`
     ("create_and_wait", "video.wait", {}),
     ("in_triggerer", "video", {"image": str(PHOTO)}),
     ("batch_on_worker", "video", {"image": base64.b64encode(IMAGE).decode()}),
@@ -33,30 +33,31 @@ def test_neither_database_nor_logs_hold_a_key_a_token_or_an_image(stack, open_ac
     runs: list[tuple[Run, str]] = []
     for auth, keys in KEYS.items():
         needles |= {f"part {number} of {auth}": part for number, part in enumerate(keys[0].split(":"))}
-        for dag_id, task_id, submissions in WAYS:
+        for dag_id, task_id, options in MODES:
             account = open_account(f"secret_{auth}_{dag_id}", auth=auth, duration=3600, **{auth: keys})
             accounts.append(account)
-            runs.append((account.submission(dag_id, ROWS, **submissions), task_id))
+            runs.append((account.run_dag(dag_id, ROWS, **options), task_id))
     for account, (run, task_id) in zip(accounts, runs, strict=True):
-        run.until("all are made", lambda account=account: len(account.kling.ledger) == ROWS, timeout=PATIENCE)
-        run.until("it waits", lambda run=run, task_id=task_id: run.count(task_id, "deferred", "running"), timeout=PATIENCE)
-    found = leaks(needles, database(stack, accounts))
+        run.until("all tasks exist", lambda account=account: len(account.kling.ledger) == ROWS, timeout=PATIENCE)
+        run.until("the task waits", lambda run=run, task_id=task_id: run.count(task_id, "deferred", "running"), timeout=PATIENCE)
+    found = leaks(needles, database_dump(stack, accounts))
     for account in accounts:
         account.kling.finish()
     for run, _ in runs:
         assert run.until_done(timeout=PATIENCE) == "success"
     results = [account.output / "results.jsonl" for account in accounts]
     assert all(path.exists() for path in results)
-    found += leaks(needles, database(stack, accounts), stack.home / "logs", stack.logs, *results)
+    found += leaks(needles, database_dump(stack, accounts), stack.home / "logs", stack.logs, *results)
     assert not found, json.dumps(found, indent=1)
 
 
-def database(stack: Stack, accounts: list[Account]) -> str:
-    """All that Airflow's database holds but its connections, where keys belong.
+def database_dump(stack: Stack, accounts: list[Account]) -> str:
+    """Airflow's database without its connections, where keys belong.
 
-    Airflow (3.3.2) writes a connection's login, which is the access key, into its audit log when somebody defines it.
+    When a connection is created, Airflow (3.3.2) writes its login, which is the access key, into the audit log. So those
+    entries are left out as well.
     """
-    dump = stack.postgres.dump("airflow", without=["connection", "log"])
+    dump = stack.postgres.dump("airflow", excluding=["connection", "log"])
     assert all(account.conn_id in dump for account in accounts)
     audit = stack.sql("select * from log where event <> 'post_connection'")
     return "\n".join([dump, *map(str, audit)])

@@ -1,4 +1,4 @@
-"""Two triggerers on one machine tell Airflow different host names, so that a test sees who has which trigger."""
+"""Gives each triggerer on this machine a host name of its own, so that a test sees which one runs a trigger."""
 
 import os
 

@@ -1,7 +1,7 @@
-"""An object store for all processes of a stack: `shared:///folder/file` is a file of this machine.
+"""An object store for all processes of a stack: `shared:///folder/file` is a file on this machine.
 
-A provider of its own, as Airflow takes file systems from providers only. Nothing but the scheme tells the package that
-it is reached from everywhere, as S3 would be.
+It is a provider because Airflow loads file systems from providers only. To the package it looks like S3: the URI's scheme
+says that every machine can reach it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class SharedFileSystem(LocalFileSystem):
     protocol = "shared"
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**{**options, "auto_mkdir": True})  # an object store has no folders to be made
+        super().__init__(**{**options, "auto_mkdir": True})  # an object store has no folders to create
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A way to a server that can be closed and opened again, while the server keeps all it knows."""
+"""A TCP proxy that can cut off a server and connect it again, while the server keeps its state."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from processes import free_port
 CHUNK = 65536
 
 
-class Way:
-    """Carries connections from a port of its own to a server.
+class Proxy:
+    """Forwards connections from a port of its own to a server.
 
-    Closed, connections are refused and the standing ones broken; silent, they are taken and nothing ever comes back.
+    While closed, it refuses connections. While silent, it accepts connections and never answers.
     """
 
     def __init__(self, url: str) -> None:
@@ -25,33 +25,32 @@ class Way:
         self.url = f"http://127.0.0.1:{self._port}"
         self._lock = threading.Lock()
         self._listener: socket.socket | None = None
-        self._pairs: list[socket.socket] = []
+        self._sockets: list[socket.socket] = []
         self._silent = False
-        self.taken = 0  # connections so far
 
     def open(self) -> None:
-        """Let everything through, from now on."""
-        self.close()  # connections that waited in silence would wait on
+        """Forward all connections from now on."""
+        self.close()  # connections accepted while silent would never be forwarded
         self._silent = False
         self._listener = socket.create_server(("127.0.0.1", self._port), backlog=256)
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def close(self) -> None:
-        """Refuse connections, and break those that stand."""
+        """Refuse new connections and break existing ones."""
         with self._lock:
             listener, self._listener = self._listener, None
-            ends, self._pairs = self._pairs, []
-        for end in [*([listener] if listener else []), *ends]:
+            sockets, self._sockets = self._sockets, []
+        for each in [*([listener] if listener else []), *sockets]:
             with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
 
     def silence(self) -> None:
-        """Take connections and requests, and answer nothing; standing connections are broken first."""
+        """Break existing connections, then accept new ones and answer nothing."""
         self.open()
         self._silent = True
 
-    def __enter__(self) -> Way:
+    def __enter__(self) -> Proxy:
         self.open()
         return self
 
@@ -61,30 +60,30 @@ class Way:
     def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
-                caller, _ = listener.accept()
+                client, _ = listener.accept()
             except OSError:  # closed
                 return
-            self.taken += 1
-            if not self._keep(caller, listener) or self._silent:
+            if not self._register(client, listener) or self._silent:
                 continue
             try:
                 server = socket.create_connection(self._target)
             except OSError:
-                caller.close()
+                client.close()
                 continue
-            self._keep(server, listener)
-            for source, sink in ((caller, server), (server, caller)):
-                threading.Thread(target=self._carry, args=(source, sink), daemon=True).start()
+            self._register(server, listener)
+            for source, sink in ((client, server), (server, client)):
+                threading.Thread(target=self._forward, args=(source, sink), daemon=True).start()
 
-    def _keep(self, end: socket.socket, listener: socket.socket) -> bool:
+    def _register(self, end: socket.socket, listener: socket.socket) -> bool:
+        """Remember a socket for `close`. If the proxy was closed meanwhile, close the socket and return False."""
         with self._lock:
             if self._listener is listener:
-                self._pairs.append(end)
+                self._sockets.append(end)
                 return True
         end.close()
         return False
 
-    def _carry(self, source: socket.socket, sink: socket.socket) -> None:
+    def _forward(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(CHUNK):
                 if self._silent:

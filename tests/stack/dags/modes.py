@@ -1,4 +1,4 @@
-"""The DAGs of the stack tests: a manifest's rows on each way through the package, with short waits."""
+"""The DAGs of the stack tests: a manifest through each mode of the package's operators, with short waits."""
 
 from datetime import timedelta
 
@@ -24,18 +24,18 @@ def collect(manifest: str, output: str, *task_ids: str) -> dict:
 
 @task
 def with_own_ids(rows: list[dict], own_id: str) -> list[dict]:
-    """The rows, each with an external id of its user's."""
+    """The rows, each with an external id that its user chose."""
     return [{**row, "external_task_id": f"{own_id}-{row['row_id']}"} for row in rows]
 
 
-def in_one(
+def one_task_a_row(
     dag_id: str, *, deferrable: bool, retries: int, timeout: float = 600, own_ids: bool = False, end_from_trigger: bool = False
 ) -> None:
-    """One operator for each row, which creates, waits and saves."""
+    """A DAG with one operator for each row, which creates, waits and saves."""
     default_args = {"retries": retries, "retry_delay": timedelta(seconds=1)}
 
     @dag(dag_id=dag_id, schedule=None, params=PARAMS, default_args=default_args, max_active_tasks=100, max_active_runs=50)
-    def submissions():
+    def videos():
         rows = read(MANIFEST)
         video = KlingEffectOperator.partial(
             task_id="video",
@@ -50,15 +50,15 @@ def in_one(
         ).expand_kwargs(with_own_ids(rows, "{{ params.own_id }}") if own_ids else rows)
         video >> collect(MANIFEST, OUTPUT, "video")
 
-    submissions()
+    videos()
 
 
-def in_two(dag_id: str, *, retries: int, timeout: float = 600, end_from_trigger: bool = False) -> None:
-    """As the DAG that the package brings: an operator creates, a sensor waits and saves."""
+def two_tasks_a_row(dag_id: str, *, retries: int, timeout: float = 600, end_from_trigger: bool = False) -> None:
+    """A DAG like `kling_effects_mapped`: an operator creates, a sensor waits and saves."""
     default_args = {"retries": retries, "retry_delay": timedelta(seconds=1)}
 
     @dag(dag_id=dag_id, schedule=None, params=PARAMS, default_args=default_args, max_active_tasks=100, max_active_runs=50)
-    def submissions():
+    def videos():
         @task_group
         def video(row_id, effect_scene, image, images):
             arguments = {"row_id": row_id, "kling_conn_id": "{{ params.kling_conn_id }}", "deferrable": True}
@@ -77,15 +77,15 @@ def in_two(dag_id: str, *, retries: int, timeout: float = 600, end_from_trigger:
 
         video.expand_kwargs(read(MANIFEST)) >> collect(MANIFEST, OUTPUT, "video.create", "video.wait")
 
-    submissions()
+    videos()
 
 
-def in_batch(dag_id: str, *, deferrable: bool) -> None:
-    """The whole manifest in one task."""
+def one_task_for_all(dag_id: str, *, deferrable: bool) -> None:
+    """A DAG with one task for the whole manifest."""
     default_args = {"retries": 10, "retry_delay": timedelta(seconds=1)}
 
     @dag(dag_id=dag_id, schedule=None, params=PARAMS, default_args=default_args, max_active_runs=50)
-    def submissions():
+    def videos():
         KlingEffectBatchOperator(
             task_id="video",
             manifest=MANIFEST,
@@ -96,19 +96,19 @@ def in_batch(dag_id: str, *, deferrable: bool) -> None:
             deferrable=deferrable,
         )
 
-    submissions()
+    videos()
 
 
-in_one("on_worker", deferrable=False, retries=10)
-in_one("in_triggerer", deferrable=True, retries=10)
-in_one("in_triggerer_once", deferrable=True, retries=0)
-in_one("impatient", deferrable=True, retries=0, timeout=15)
-in_two("create_and_wait", retries=10)
-in_two("create_and_wait_once", retries=0)
-in_one("pausable", deferrable=True, retries=10)
-in_one("cleared_by_command", deferrable=True, retries=10)
-in_one("by_own_ids", deferrable=True, retries=10, own_ids=True)
-in_one("ends_in_triggerer", deferrable=True, retries=10, end_from_trigger=True)
-in_two("both_end_in_triggerer", retries=10, end_from_trigger=True)
-in_batch("batch_on_worker", deferrable=False)
-in_batch("batch_in_triggerer", deferrable=True)
+one_task_a_row("on_worker", deferrable=False, retries=10)
+one_task_a_row("in_triggerer", deferrable=True, retries=10)
+one_task_a_row("in_triggerer_once", deferrable=True, retries=0)
+one_task_a_row("impatient", deferrable=True, retries=0, timeout=15)
+two_tasks_a_row("create_and_wait", retries=10)
+two_tasks_a_row("create_and_wait_once", retries=0)
+one_task_a_row("pausable", deferrable=True, retries=10)
+one_task_a_row("cleared_by_command", deferrable=True, retries=10)
+one_task_a_row("by_own_ids", deferrable=True, retries=10, own_ids=True)
+one_task_a_row("ends_in_triggerer", deferrable=True, retries=10, end_from_trigger=True)
+two_tasks_a_row("both_end_in_triggerer", retries=10, end_from_trigger=True)
+one_task_for_all("batch_on_worker", deferrable=False)
+one_task_for_all("batch_in_triggerer", deferrable=True)

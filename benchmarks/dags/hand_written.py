@@ -1,6 +1,6 @@
-"""What DAG authors write for themselves with what Airflow has: four ways, each as its author would be content with it.
+"""Four hand-written DAGs without this package, as DAG authors could write them with Airflow alone.
 
-None of them looks for a task before it creates one, so each of them pays twice when it is retried at the wrong moment.
+None of them looks a task up before it creates one, so each pays twice if it is retried at the wrong moment.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 PARAMS = {"manifest": "", "output": "", "kling_conn_id": "kling_default"}
 CONN_ID, OUTPUT, MANIFEST = "{{ params.kling_conn_id }}", "{{ params.output }}", "{{ params.manifest }}"
 PATH = "/v1/videos/effects"
-POLL = 5  # seconds between two looks, and between two creates that were refused
+POLL = 5  # seconds between two polls, and between two creates that were refused
 BUSY = (1302, 1303)
 DONE = ("succeed", "failed")
 
@@ -47,15 +47,15 @@ def save(url: str, name: str, output: str) -> str:
     return str(path)
 
 
-def video_url(answer: dict) -> str:
-    return answer["task_result"]["videos"][0]["url"]
+def video_url(task_data: dict) -> str:
+    return task_data["task_result"]["videos"][0]["url"]
 
 
 # --- A task for each row, which blocks
 
 
 @dag(schedule=None, params=PARAMS, max_active_tasks=1000)
-def own_blocking():
+def hand_written_blocking():
     @task(retries=3, retry_delay=timedelta(seconds=10))
     def video(row: dict, conn_id: str, output: str) -> str:
         host, headers = account(conn_id)
@@ -76,13 +76,13 @@ def own_blocking():
 # --- A deferrable operator with a trigger, one poll loop each
 
 
-class OwnTrigger(BaseTrigger):
+class VideoTrigger(BaseTrigger):
     def __init__(self, conn_id: str, task_id: str, poll: float) -> None:
         super().__init__()
         self.conn_id, self.kling_task_id, self.poll = conn_id, task_id, poll
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        return "own_ways.OwnTrigger", {"conn_id": self.conn_id, "task_id": self.kling_task_id, "poll": self.poll}
+        return "hand_written.VideoTrigger", {"conn_id": self.conn_id, "task_id": self.kling_task_id, "poll": self.poll}
 
     async def run(self):
         connection = await BaseHook.aget_connection(self.conn_id)
@@ -97,7 +97,7 @@ class OwnTrigger(BaseTrigger):
                     return
 
 
-class OwnSensor(BaseOperator):
+class VideoSensor(BaseOperator):
     template_fields = ("kling_task_id", "conn_id", "folder")
 
     def __init__(self, *, kling_task_id: str, conn_id: str, folder: str, **kwargs: Any) -> None:
@@ -105,14 +105,14 @@ class OwnSensor(BaseOperator):
         self.kling_task_id, self.conn_id, self.folder = kling_task_id, conn_id, folder
 
     def execute(self, context: Any) -> None:
-        trigger = OwnTrigger(self.conn_id, self.kling_task_id, POLL)
+        trigger = VideoTrigger(self.conn_id, self.kling_task_id, POLL)
         self.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(hours=1))
 
     def execute_complete(self, context: Any, event: dict) -> str:
         return save(event["url"], event["task_id"], self.folder)
 
 
-class OwnOperator(BaseOperator):
+class VideoOperator(BaseOperator):
     template_fields = ("row", "conn_id", "folder")
 
     def __init__(self, *, row: dict, conn_id: str, folder: str, **kwargs: Any) -> None:
@@ -123,7 +123,7 @@ class OwnOperator(BaseOperator):
         host, headers = account(self.conn_id)
         while (answer := requests.post(host + PATH, json=body(self.row), headers=headers, timeout=60).json())["code"] in BUSY:
             time.sleep(POLL)
-        trigger = OwnTrigger(self.conn_id, answer["data"]["task_id"], POLL)
+        trigger = VideoTrigger(self.conn_id, answer["data"]["task_id"], POLL)
         self.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(hours=1))
 
     def execute_complete(self, context: Any, event: dict) -> str:
@@ -131,8 +131,8 @@ class OwnOperator(BaseOperator):
 
 
 @dag(schedule=None, params=PARAMS, max_active_tasks=1000)
-def own_deferrable():
-    OwnOperator.partial(task_id="video", conn_id=CONN_ID, folder=OUTPUT, retries=3, retry_delay=timedelta(seconds=10)).expand(
+def hand_written_deferrable():
+    VideoOperator.partial(task_id="video", conn_id=CONN_ID, folder=OUTPUT, retries=3, retry_delay=timedelta(seconds=10)).expand(
         row=read(MANIFEST)
     )
 
@@ -149,7 +149,7 @@ def task_id_of(response: Any) -> str:
 
 
 @dag(schedule=None, params=PARAMS, max_active_tasks=1000)
-def own_http():
+def hand_written_http():
     @task
     def bodies(manifest_rows: list[dict]) -> list[str]:
         return [json.dumps(body(row)) for row in manifest_rows]
@@ -170,7 +170,7 @@ def own_http():
             retries=20,
             retry_delay=timedelta(seconds=POLL),
         )
-        OwnSensor(task_id="wait", kling_task_id=create.output, conn_id=CONN_ID, folder=OUTPUT)
+        VideoSensor(task_id="wait", kling_task_id=create.output, conn_id=CONN_ID, folder=OUTPUT)
 
     video.expand(data=bodies(read(MANIFEST)))
 
@@ -179,40 +179,40 @@ def own_http():
 
 
 @dag(schedule=None, params=PARAMS)
-def own_poller():
+def hand_written_poller():
     @task
     def videos(rows: list[dict]) -> int:
         params = get_current_context()["params"]
-        return asyncio.run(all_of(rows, params["kling_conn_id"], params["output"]))
+        return asyncio.run(run_all(rows, params["kling_conn_id"], params["output"]))
 
     videos(read(MANIFEST))
 
 
-async def all_of(rows: list[dict], conn_id: str, output: str) -> int:
+async def run_all(rows: list[dict], conn_id: str, output: str) -> int:
     host, headers = account(conn_id)
-    left, running, saved = list(rows), set(), []
+    waiting, running, saved = list(rows), set(), []
     async with aiohttp.ClientSession(headers=headers) as session:
-        while left or running:
-            while left:
-                async with session.post(host + PATH, json=body(left[0])) as response:
+        while waiting or running:
+            while waiting:
+                async with session.post(host + PATH, json=body(waiting[0])) as response:
                     answer = await response.json()
                 if answer["code"] in BUSY:
                     break
                 running.add(answer["data"]["task_id"])
-                left.pop(0)
+                waiting.pop(0)
             await asyncio.sleep(1)
             pages = 1 + len(running) // 500
             for number in range(1, pages + 1):
                 async with session.get(host + PATH, params={"pageNum": number, "pageSize": 500}) as response:
                     found = (await response.json())["data"]
-                for one in found:
-                    if one["task_id"] in running and one["task_status"] in DONE:
-                        running.discard(one["task_id"])
-                        saved.append(await asyncio.to_thread(save, video_url(one), one["task_id"], output))
+                for each in found:
+                    if each["task_id"] in running and each["task_status"] in DONE:
+                        running.discard(each["task_id"])
+                        saved.append(await asyncio.to_thread(save, video_url(each), each["task_id"], output))
     return len(saved)
 
 
-own_blocking()
-own_http()
-own_deferrable()
-own_poller()
+hand_written_blocking()
+hand_written_http()
+hand_written_deferrable()
+hand_written_poller()

@@ -1,4 +1,4 @@
-"""One image becomes one effect video: the smallest DAG with Kling."""
+"""The smallest DAG with Kling: makes one effect video from one image."""
 
 from airflow.sdk import Param, dag
 
@@ -12,7 +12,7 @@ from airflow_provider_kling.operators import KlingEffectOperator
     default_args={"retries": 2},
     params={
         "effect_scene": Param("pet_lion_pro", type="string", description="Name of the scene"),
-        "image": Param("https://example.com/portrait.jpg", type="string", description="URL, path, or URI of an object store"),
+        "image": Param("https://example.com/portrait.jpg", type="string", description="URL, path, or object store URI"),
         "save_to": Param("output/videos", type="string", description="Folder or URI for the video"),
     },
 )

@@ -1,14 +1,15 @@
-"""The manifest of each day becomes effect videos: every night, in catch-up, and in backfills.
+"""Makes the effect videos of one manifest per date: every night, in catch-up, and in backfills.
 
-Looks for `<manifests>/<date>.csv` (or `.jsonl`, `.json`; or `<date>/manifest.csv`). A day without one is skipped. Leaves
-`<output>/<date>/` with `results.jsonl`, `report.html` and `videos/`, and in `<output>` the same two files over all days.
+The manifest of a date is `<manifests>/<date>.csv` (or `.jsonl`, `.ndjson`, `.json`) or `<manifests>/<date>/manifest.csv`.
+A date without a manifest is skipped. The run writes `results.jsonl`, `report.html` and `videos/` into `<output>/<date>/`.
+It also updates `results.jsonl` and `report.html` in `<output>`, which cover all dates.
 
     airflow backfill create --dag-id kling_effects_backfill --from-date 2026-11-01 --to-date 2026-11-30
-    airflow backfill create … --reprocess-behavior failed      # asks again for what failed, and for nothing else
+    airflow backfill create … --reprocess-behavior failed      # repeats what failed, and nothing else
 
-Whatever is repeated or cleared pays for no video twice. A day with more rows without a video than `max_failures` is
-failed, after its results are written. Where the folders are: the Airflow Variables `kling_manifests` and `kling_results`,
-or the params.
+You can repeat or clear runs: no video is paid for twice. If more rows than `max_failures` have no video, the run fails
+after it has written its results. The folders come from the Airflow Variables `kling_manifests` and `kling_results`, or
+from the params.
 """
 
 from datetime import datetime, timedelta, timezone
@@ -35,11 +36,11 @@ DATE = "{{ params.date or (dag_run.logical_date.strftime('%Y-%m-%d') if dag_run.
     tags=["kling"],
     default_args={"retries": 2, "retry_delay": timedelta(seconds=30)},
     params={
-        "manifests": Param(None, type=["null", "string"], description="Folder or URI; empty: Variable kling_manifests"),
-        "output": Param(None, type=["null", "string"], description="Folder or URI; empty: Variable kling_results"),
-        "date": Param(None, type=["null", "string"], description="Another date than the run's, like 2026-11-22"),
-        "kling_conn_id": Param("kling_default", type="string", description="The connection, or several with commas"),
-        "max_failures": Param(0, type=["null", "number"], minimum=0, description="Rows that may fail; empty: any number"),
+        "manifests": Param(None, type=["null", "string"], description="Folder or URI. If empty: Variable kling_manifests"),
+        "output": Param(None, type=["null", "string"], description="Folder or URI. If empty: Variable kling_results"),
+        "date": Param(None, type=["null", "string"], description="Date to use instead of the run's date, like 2026-11-22"),
+        "kling_conn_id": Param("kling_default", type="string", description="Connection id, or several ids separated by commas"),
+        "max_failures": Param(0, type=["null", "number"], minimum=0, description="Rows that may fail. If empty: any number"),
     },
 )
 def kling_effects_backfill():
@@ -69,7 +70,7 @@ def kling_effects_backfill():
         timeout=timedelta(hours=24),
         deferrable=True,
     )
-    # A run is what its last tasks are: without this one, a day whose videos failed would count as done.
+    # Airflow takes the state of a run from its last tasks. Without this task, a run whose batch failed would be successful.
     done = EmptyOperator(task_id="done")
     batch >> collect(OUTPUT) >> done
     batch >> done

@@ -1,8 +1,8 @@
-"""A manifest of any size becomes effect videos, in one Airflow task.
+"""Makes the effect videos of a manifest of any size in one Airflow task.
 
-Run conf: `{"manifest": <path or URI>, "output": <folder or URI>}`. In `output` it leaves `results.jsonl` (one line for
-each row of the manifest, in its order), `videos/*.mp4` and `report.html`. A row that fails fails alone; more of them
-than `max_failures` (a number, or a fraction like 0.05) fail the task, after the results are written.
+Run conf: `{"manifest": <path or URI>, "output": <folder or URI>}`. The task writes `results.jsonl` (one line per row, in
+manifest order), `videos/*.mp4` and `report.html` into `output`. A row that fails does not affect other rows. If more rows
+fail than `max_failures` (a number, or a fraction like 0.05), the task fails after it has written the results.
 """
 
 from datetime import timedelta
@@ -18,10 +18,10 @@ from airflow_provider_kling.operators import KlingEffectBatchOperator
     tags=["kling"],
     default_args={"retries": 2, "retry_delay": timedelta(seconds=30)},
     params={
-        "manifest": Param("manifest.csv", type="string", description="CSV, JSON Lines or JSON: a path or URI"),
+        "manifest": Param("manifest.csv", type="string", description="Path or URI of a CSV, JSON Lines or JSON file"),
         "output": Param("output", type="string", description="Folder or URI for videos, results and report"),
-        "kling_conn_id": Param("kling_default", type="string", description="The connection of the Kling account"),
-        "max_failures": Param(None, type=["null", "number"], minimum=0, description="Rows that may fail; empty: any number"),
+        "kling_conn_id": Param("kling_default", type="string", description="Connection to the Kling account"),
+        "max_failures": Param(None, type=["null", "number"], minimum=0, description="Rows that may fail. If empty: any number"),
     },
 )
 def kling_effects_batch():

@@ -1,8 +1,8 @@
-"""A manifest of images becomes effect videos, one mapped task group for each row.
+"""Makes the effect videos of a manifest, with one mapped task group per row.
 
-Run conf: `{"manifest": <path or URI>, "output": <folder or URI>}`. In `output` it leaves `results.jsonl` (one line for
-each row of the manifest, in its order), `videos/*.mp4` and `report.html`. A row that fails fails alone.
-For more rows than Airflow maps ([core] max_map_length, 1024 as delivered), use KlingEffectBatchOperator.
+Run conf: `{"manifest": <path or URI>, "output": <folder or URI>}`. The run writes `results.jsonl` (one line per row, in
+manifest order), `videos/*.mp4` and `report.html` into `output`. A row that fails does not affect other rows.
+For more rows than Airflow maps ([core] max_map_length, 1024 by default), use KlingEffectBatchOperator.
 """
 
 from datetime import timedelta
@@ -20,9 +20,9 @@ from airflow_provider_kling.sensors import KlingTaskSensor
     tags=["kling"],
     default_args={"retries": 2, "retry_delay": timedelta(seconds=30)},
     params={
-        "manifest": Param("manifest.csv", type="string", description="CSV, JSON Lines or JSON: a path or URI"),
+        "manifest": Param("manifest.csv", type="string", description="Path or URI of a CSV, JSON Lines or JSON file"),
         "output": Param("output", type="string", description="Folder or URI for videos, results and report"),
-        "kling_conn_id": Param("kling_default", type="string", description="The connection of the Kling account"),
+        "kling_conn_id": Param("kling_default", type="string", description="Connection to the Kling account"),
     },
 )
 def kling_effects_mapped():

@@ -1,9 +1,9 @@
-"""A manifest of any size becomes effect videos, in some Airflow tasks that share its rows.
+"""Makes the effect videos of a manifest of any size, in several Airflow tasks that share its rows.
 
-Run conf: `{"manifest": <path or URI>, "output": <folder or URI>, "shards": 4}`. In `output` it leaves `videos/*.mp4`,
-`results.jsonl` and `report.html`, and a folder with the latter two for each shard, like `shard-1-of-4`. With another
-number of shards, a later run of the same DAG run still finds each row's video: its external id does not depend on the
-shard.
+Run conf: `{"manifest": <path or URI>, "output": <folder or URI>, "shards": 4}`. The run writes `videos/*.mp4`,
+`results.jsonl` and `report.html` into `output`. Each shard also has its own `results.jsonl` and `report.html`, in a folder
+such as `shard-1-of-4`. If you repeat the same DAG run with another number of shards, each row still finds its video,
+because its external id does not depend on the shard.
 """
 
 from datetime import timedelta
@@ -20,10 +20,10 @@ from airflow_provider_kling.operators import KlingEffectBatchOperator
     tags=["kling"],
     default_args={"retries": 2, "retry_delay": timedelta(seconds=30)},
     params={
-        "manifest": Param("manifest.csv", type="string", description="CSV, JSON Lines or JSON: a path or URI"),
+        "manifest": Param("manifest.csv", type="string", description="Path or URI of a CSV, JSON Lines or JSON file"),
         "output": Param("output", type="string", description="Folder or URI for videos, results and reports"),
-        "kling_conn_id": Param("kling_default", type="string", description="The connection of the Kling account"),
-        "shards": Param(4, type="integer", minimum=1, description="Airflow tasks that share the rows"),
+        "kling_conn_id": Param("kling_default", type="string", description="Connection to the Kling account"),
+        "shards": Param(4, type="integer", minimum=1, description="Number of Airflow tasks that share the rows"),
     },
 )
 def kling_effects_sharded():

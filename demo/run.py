@@ -1,6 +1,6 @@
-"""The main job, end to end: real Airflow turns a manifest of photographs into videos, at a Kling account on this machine.
+"""The main use case, end to end: a real Airflow turns a manifest of photographs into videos.
 
-`make demo` runs it. All it makes lies under `build/demo`.
+The Kling account is an emulator on this machine. `make demo` runs this script. All output is in `build/demo`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import IO
 
-from airflow_provider_kling.emulator.handle import KlingEmulator
+from airflow_provider_kling.emulator import KlingEmulator
 
 ROOT = Path(__file__).resolve().parent.parent
 MANIFEST = ROOT / "demo" / "manifest.csv"
@@ -22,8 +22,8 @@ BUILD = ROOT / "build" / "demo"
 OUTPUT = BUILD / "output"
 LOG = BUILD / "airflow.log"
 
-SLOTS = 8  # tasks at once
-DURATION = 4.0  # seconds of a task; at Kling it is minutes
+SLOTS = 8  # Kling tasks that run at once
+DURATION = 4.0  # seconds per Kling task; at Kling, a task takes minutes
 
 
 def main() -> int:
@@ -32,17 +32,17 @@ def main() -> int:
     BUILD.mkdir(parents=True)
     started = time.monotonic()
     with KlingEmulator.spawn(slots=SLOTS, duration=DURATION, jitter=0.3) as kling:
-        print(f"A Kling account with {SLOTS} slots listens on {kling.url}; a task takes about {DURATION:.0f} s there.")
+        print(f"An emulated Kling account with {SLOTS} slots listens on {kling.url}. A Kling task takes about {DURATION:.0f} s.")
         environment = airflow_environment(kling)
         with LOG.open("wb") as log:
-            print("Airflow sets up its database …", flush=True)
+            print("Airflow creates its database …", flush=True)
             airflow(["db", "migrate"], environment, log).wait()
             print(f"Airflow runs the DAG kling_effects_mapped on {shown(MANIFEST)} …", flush=True)
             conf = json.dumps({"manifest": str(MANIFEST), "output": str(OUTPUT)})
             run = airflow(["dags", "test", "kling_effects_mapped", "--conf", conf], environment, log)
             watch(run, kling)
         if run.returncode or not (OUTPUT / "results.jsonl").exists():
-            print(f"The DAG run failed. What Airflow said is in {shown(LOG)}; its end:\n", file=sys.stderr)
+            print(f"The DAG run failed. Airflow's log is {shown(LOG)}. It ends with:\n", file=sys.stderr)
             print("\n".join(LOG.read_text(errors="replace").splitlines()[-25:]), file=sys.stderr)
             return 1
         refused = kling.state["answers"].get("create 1303", 0)
@@ -50,8 +50,8 @@ def main() -> int:
     print_table(lines)
     count = sum(line["status"] == "succeed" for line in lines)
     print(f"\n{count} videos of {len(lines)} rows in {time.monotonic() - started:.0f} s.", end=" ")
-    print(f"While all slots were taken, {refused} creates were told to wait; none of them failed.\n")
-    print(f"  look at   {shown(OUTPUT / 'report.html')}   (in a browser: the videos beside their rows)")
+    print(f"Creates that had to wait for a slot: {refused}; none of them failed.\n")
+    print(f"  report    {shown(OUTPUT / 'report.html')}   (open it in a browser: it shows the videos beside their rows)")
     print(f"  videos    {shown(OUTPUT / 'videos')}")
     print(f"  results   {shown(OUTPUT / 'results.jsonl')}")
     print(f"  log       {shown(LOG)}")
@@ -76,13 +76,13 @@ def airflow(arguments: list[str], environment: dict[str, str], log: IO[bytes]) -
 
 
 def watch(run: subprocess.Popen[bytes], kling: KlingEmulator) -> None:
-    """Print a line whenever something has changed at Kling, until the run has ended."""
+    """Print a line whenever something changes at Kling, until the run ends."""
     started, last = time.monotonic(), ""
     while run.poll() is None:
         tasks = kling.state["tasks"]
         under_way = tasks["submitted"] + tasks["processing"]
         saved = len(list(OUTPUT.glob("videos/*.mp4")))
-        now = f"{tasks['made']:3} created, {under_way} under way, {tasks['succeed']:3} succeeded, {saved:3} saved"
+        now = f"{tasks['made']:3} created, {under_way} running, {tasks['succeed']:3} succeeded, {saved:3} saved"
         if tasks["made"] and now != last:
             print(f"  {time.monotonic() - started:3.0f} s  {now}", flush=True)
             last = now

@@ -1,6 +1,6 @@
-"""Writes .env, which docker-compose.yaml reads: random passwords, and the connection to the emulator.
+"""Writes .env for docker-compose.yaml, with random passwords and the connection to the emulator.
 
-`make env` runs it, or `python3 docker/make_env.py [folder]`. A file that is there is left as it is.
+Run `make env` or `python3 docker/make_env.py [folder]`. An existing .env is left as it is.
 """
 
 from __future__ import annotations
@@ -13,34 +13,36 @@ import sys
 from pathlib import Path
 
 TEXT = """\
-# Made by `make env`, for docker-compose.yaml. It holds passwords: keep it to yourself.
+# `make env` wrote this file for docker-compose.yaml. It contains passwords: keep it secret.
 
-# You log in at http://localhost:8080 as admin, with this password.
+# Log in at http://localhost:8080 as admin with this password.
 AIRFLOW_ADMIN_PASSWORD={admin}
 
-# The Kling account. This one leads to the emulator; for a real one, put your keys here instead, as one line:
+# The connection to the Kling account. This value connects to the emulator. To use a real account, put your keys here
+# instead, on one line:
 #   AIRFLOW_CONN_KLING_DEFAULT='{{"conn_type": "kling", "password": "<API key>"}}'
 #   AIRFLOW_CONN_KLING_DEFAULT='{{"conn_type": "kling", "login": "<access key>", "password": "<secret key>"}}'
-# and run `docker compose up --detach`.
+# Then run `docker compose up --detach`.
 AIRFLOW_CONN_KLING_DEFAULT='{connection}'
 
 # The folder that Airflow sees as /opt/airflow/manifests.
 MANIFESTS=./demo
 
-# The emulator: how many tasks it runs at once, and how many seconds one takes. At Kling it takes minutes.
+# The emulator: how many tasks it runs at once, how many seconds a task takes, and how much that varies (0.3 is ± 30 %).
+# At Kling, a task takes minutes.
 KLING_EMULATOR_SLOTS=5
 KLING_EMULATOR_DURATION=20
 KLING_EMULATOR_JITTER=0.3
 KLING_EMULATOR_API_KEY={emulator}
 
-# Ports on this machine, open to this machine alone.
+# Ports on this machine. Only this machine can reach them.
 AIRFLOW_PORT=8080
 KLING_EMULATOR_PORT=8900
 
-# How many tasks a worker runs at once. Tasks that wait for a video need none of them.
+# How many tasks a worker runs at once. Tasks that wait for a video in a triggerer do not count.
 WORKER_CONCURRENCY=8
 
-# Nobody types these. Without FERNET_KEY, what Airflow has stored encrypted is lost.
+# You never need to type these. If you lose FERNET_KEY, the data that Airflow stored encrypted is lost.
 POSTGRES_PASSWORD={postgres}
 REDIS_PASSWORD={redis}
 FERNET_KEY={fernet}
@@ -55,7 +57,7 @@ def main() -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        sys.exit(f"{path} is there already, and is left as it is. To have new passwords, move it away first.")
+        sys.exit(f"{path} already exists and is left as it is. To get new passwords, move it away first.")
     with open(descriptor, "w", encoding="utf-8") as file:
         file.write(text())
     print(f"Wrote {path}. Next: docker compose up")

@@ -137,7 +137,7 @@ def seconds(span: float | timedelta, what: str) -> float:
 
 
 def task_ids(task: Task, *, row_id: str | None) -> dict[str, Any]:
-    """The ids of a task that exists now: whoever must find it again reads them from the XCom `kling_task`."""
+    """The ids of a task that exists now: the XCom `kling_task`, from which it can be found again."""
     return {"row_id": row_id, "kling_task_id": task.kling_task_id, "external_task_id": task.external_task_id}
 
 

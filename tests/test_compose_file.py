@@ -194,7 +194,7 @@ def test_all_that_is_copied_is_there_and_reaches_the_engine():
 
 
 def test_the_copied_files_make_the_wheel(tmp_path: Path):
-    """The build of the first stage, but for pip: the build tool of the lock is there already."""
+    """The build of the first stage, but for pip: the build tool of the lock is already installed."""
     source = tmp_path / "source"
     source.mkdir()
     for name in copied():

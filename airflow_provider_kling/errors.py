@@ -25,7 +25,8 @@ KlingError
 ```
 
 Attributes of all of them: `.retryable` (whether the same call may succeed later without anyone's intervention),
-`.outcome_unknown` (whether a task may exist although the create failed), `.code` and `.request_id`.
+`.outcome_unknown` (whether a task may exist although the create failed), `.may_pass` (whether another try of the Airflow task
+may do better), `.code` and `.request_id`.
 """
 
 from __future__ import annotations
@@ -41,12 +42,26 @@ MAX_SHOWN = 50  # problems in the message of one error
 
 
 class KlingError(Exception):
-    """The base class. Its message is one sentence for the user."""
+    """The base class. Its message is one sentence for the user.
+
+    What an error means stands here, once; each subclass sets what differs. `retryable`: the same call may succeed later,
+    with nobody doing anything. `outcome_unknown`: a task may exist although the create failed. `row_status`: the status of
+    a row that ends with this error. `stops_account`: no other row of the account can work either. `needs_new_try`: waiting
+    is over, but a new try of the Airflow task may do better.
+    """
 
     retryable: bool = False
     outcome_unknown: bool = False
+    row_status: str = "error"
+    stops_account: bool = False
+    needs_new_try: bool = False
     code: int | None = None
     request_id: str | None = None
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether another try of the Airflow task may do better, with nobody doing anything."""
+        return self.retryable or self.needs_new_try
 
     def __reduce__(self) -> Any:
         """Pickle without calling the constructor, whose parameters differ from class to class."""
@@ -62,6 +77,8 @@ def _restore(error_class: type[KlingError], args: tuple[Any, ...], state: dict[s
 
 class KlingInputError(KlingError, ValueError):
     """The input cannot work. Nothing was sent, nothing was paid."""
+
+    row_status = "invalid"
 
 
 class KlingManifestError(KlingInputError):
@@ -83,6 +100,9 @@ class KlingManifestError(KlingInputError):
 
 class KlingSettingsError(KlingInputError):
     """The Airflow connection cannot work, for any row."""
+
+    row_status = "error"
+    stops_account = True
 
 
 class KlingConnectionError(KlingError):
@@ -144,6 +164,8 @@ class KlingApiError(KlingError):
 class KlingAuthError(KlingApiError):
     """The API does not accept the credentials."""
 
+    stops_account = True
+
 
 class KlingTokenTimeError(KlingAuthError):
     """The token is not yet valid, or has expired: the clock or the credentials are wrong."""
@@ -151,6 +173,8 @@ class KlingTokenTimeError(KlingAuthError):
 
 class KlingAccountError(KlingApiError):
     """The account cannot do this until a person pays or grants a permission."""
+
+    stops_account = True
 
 
 class KlingRequestError(KlingApiError):
@@ -192,16 +216,21 @@ class KlingTaskFailed(KlingError):
     `input_fault` is true if the images or the scene are the reason, so that the same request would fail again.
     """
 
+    row_status = "failed"
+
     def __init__(self, kling_task_id: str, message: str, *, advice: str = "", input_fault: bool = False) -> None:
         self.kling_task_id = kling_task_id
         self.message = message
         self.input_fault = input_fault
+        self.needs_new_try = not input_fault
         reason = message or "no reason was given"
         super().__init__(f"Kling task {kling_task_id} failed: {reason}." + (f" {advice}" if advice else ""))
 
 
 class KlingTimeoutError(KlingError):
     """The deadline passed. A task that was created continues at Kling, and its result can still be fetched."""
+
+    needs_new_try = True
 
 
 class KlingDownloadError(KlingError):
@@ -218,3 +247,5 @@ class KlingDownloadError(KlingError):
 
 class KlingStorageError(KlingError):
     """A file could not be written: no space, no permission, no such bucket."""
+
+    needs_new_try = True

@@ -17,7 +17,6 @@ from airflow_provider_kling.errors import (
     KlingAnswerError,
     KlingError,
     KlingInputError,
-    KlingStorageError,
     KlingTaskFailed,
     KlingTimeoutError,
 )
@@ -110,9 +109,7 @@ def recording_failures(
 
 def _worth_a_retry(error: KlingError, *, sensor: bool) -> bool:
     """Whether one of Airflow's retries may help. After a failed task, only an operator can ask for another one."""
-    if isinstance(error, KlingTaskFailed):
-        return not sensor and not error.input_fault
-    return error.retryable or isinstance(error, KlingTimeoutError | KlingStorageError)
+    return error.may_pass and not (sensor and isinstance(error, KlingTaskFailed))
 
 
 def earlier_attempt(context: Context) -> bool:

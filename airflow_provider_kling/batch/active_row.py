@@ -59,13 +59,12 @@ class ActiveRow:
 class Limits:
     """One permit for each row that may be in a stage at the same time."""
 
-    def __init__(self, job: BatchJob, *, accounts: int, downloads: int) -> None:
+    def __init__(self, job: BatchJob, *, accounts: int) -> None:
         self._active = asyncio.Semaphore(max(MOST_ACTIVE, (job.max_concurrency or 0) + QUEUED))
         self._at_kling = asyncio.Semaphore(job.max_concurrency or MOST_ACTIVE)
         # Rows of an account without a free slot must not keep those of another account from starting.
         self._queue = asyncio.Semaphore(QUEUED if accounts == 1 else MOST_ACTIVE)
         self._with_images = asyncio.Semaphore(QUEUED_WITH_IMAGES)
-        self.downloads = asyncio.Semaphore(downloads)
 
     async def admit(self, active: ActiveRow) -> None:
         """Wait until the row may start: until few enough rows are active, at Kling, and in the queue for a slot."""

@@ -21,6 +21,7 @@ from airflow_provider_kling.batch.progress import WAITING, Progress
 from airflow_provider_kling.batch.row_worker import RowWorker
 from airflow_provider_kling.batch.spool import Spool
 from airflow_provider_kling.batch.threads import Threads
+from airflow_provider_kling.client import Downloads
 from airflow_provider_kling.dispatch import shares_of, turn
 from airflow_provider_kling.manifests import BadRow, Row, is_portable
 from airflow_provider_kling.redaction import is_inline
@@ -43,12 +44,12 @@ class Batch:
         threads: Threads,
         progress: Progress,
         outcomes: Spool | None,
-        downloads: int,
+        downloads: Downloads,
     ) -> None:
         self._rows, self._accounts, self._threads = rows, accounts, threads
         self._progress, self._outcomes = progress, outcomes
         self._shares = shares_of([account.client.settings for account in accounts])
-        self._limits = Limits(job, accounts=len(accounts), downloads=downloads)
+        self._limits = Limits(job, accounts=len(accounts))
         self._worker = RowWorker(
             job,
             product,
@@ -56,7 +57,7 @@ class Batch:
             previous=previous,
             threads=threads,
             limits=self._limits,
-            saves_videos=outcomes is not None,
+            downloads=downloads if outcomes is not None else None,
         )
         self._outcome = BatchOutcome()
         self._failures = Failures(self._outcome, accounts=len(accounts))

@@ -8,14 +8,7 @@ from typing import Any
 from airflow_provider_kling.batch.account import Account
 from airflow_provider_kling.batch.active_row import ActiveRow
 from airflow_provider_kling.batch.job import BatchOutcome
-from airflow_provider_kling.errors import (
-    KlingAccountError,
-    KlingAuthError,
-    KlingError,
-    KlingSettingsError,
-    KlingStorageError,
-    KlingTimeoutError,
-)
+from airflow_provider_kling.errors import KlingError, KlingTaskFailed, KlingTimeoutError
 from airflow_provider_kling.results import error_result
 
 MAX_LOGGED = 50  # rows that the log names, of those that fail while the batch runs
@@ -39,7 +32,7 @@ class Failures:
         row = active.row
         outcome = error_result(error, row_id=row.id, task=active.task, effect_scene=row.effect_scene)
         self._count(active, error)
-        if isinstance(error, KlingAuthError | KlingAccountError | KlingSettingsError):
+        if isinstance(error, KlingError) and error.stops_account:
             self._stop(active.account, error)
         else:
             self._log(outcome)
@@ -51,7 +44,7 @@ class Failures:
                 self._outcome.not_created += 1
             else:
                 self._outcome.running += 1
-        elif not isinstance(error, KlingError) or error.retryable or isinstance(error, KlingStorageError):
+        elif not isinstance(error, KlingTaskFailed) and (not isinstance(error, KlingError) or error.may_pass):
             self._outcome.retryable += 1
 
     def _stop(self, account: Account, error: KlingError) -> None:

@@ -17,7 +17,7 @@ from airflow_provider_kling.batch.lookup import submission_of
 from airflow_provider_kling.batch.previous import PreviousResults, videos_are_saved
 from airflow_provider_kling.batch.progress import RUNNING, SAVING
 from airflow_provider_kling.batch.threads import Threads
-from airflow_provider_kling.client import flows
+from airflow_provider_kling.client import Downloads, flows
 from airflow_provider_kling.manifests import RESULT_COLUMNS
 from airflow_provider_kling.results import result_of
 
@@ -29,7 +29,7 @@ class RowWorker:
     """Works on one row after the other, or on many at once.
 
     `previous` holds the results of earlier attempts; without it nothing is looked up, because no earlier attempt created
-    anything. With `saves_videos` videos are saved under the job's `save_to`.
+    anything. With `downloads` videos are saved under the job's `save_to`.
     """
 
     def __init__(
@@ -41,11 +41,12 @@ class RowWorker:
         previous: PreviousResults | None,
         threads: Threads,
         limits: Limits,
-        saves_videos: bool,
+        downloads: Downloads | None,
     ) -> None:
         self._job, self._product = job, product
         self._accounts, self._previous, self._threads, self._limits = accounts, previous, threads, limits
-        self._save_to = job.save_to if saves_videos else None
+        self._downloads = downloads
+        self._save_to = job.save_to if downloads else None
 
     async def outcome_of(self, active: ActiveRow) -> dict[str, Any]:
         """The result of the row, when its task is done and its videos are saved. Raises whatever it fails with."""
@@ -121,8 +122,7 @@ class RowWorker:
 
     async def _save(self, active: ActiveRow, task: Task) -> list[str]:
         """The paths of the videos that are saved; none where none are to be, or the task failed."""
-        if not self._save_to or not task.succeeded:
+        if not self._downloads or not self._save_to or not task.succeeded:
             return []
         active.move(SAVING)
-        async with self._limits.downloads:
-            return await active.account.client.run(flows.save(self._product, task, self._save_to), log=log)
+        return await self._downloads.save(active.account.client, self._product, task, self._save_to, log=log)

@@ -15,10 +15,9 @@ from airflow_provider_kling.batch.previous import PreviousResults
 from airflow_provider_kling.batch.progress import Progress
 from airflow_provider_kling.batch.spool import Spool
 from airflow_provider_kling.batch.threads import Threads
+from airflow_provider_kling.client import DOWNLOADS, Downloads
 from airflow_provider_kling.dispatch import conn_ids
 from airflow_provider_kling.manifests import BadRow, Row
-
-DOWNLOADS = 8  # tasks whose videos are saved at once, unless the caller wants another number
 
 Log = Callable[[str], object]  # writes a line to the log of the caller
 
@@ -59,7 +58,7 @@ async def run(
             threads=threads,
             progress=progress,
             outcomes=outcomes,
-            downloads=downloads,
+            downloads=Downloads(downloads),
         )
         await stack.enter_async_context(_reporting(progress, log))
         return await batch.run()

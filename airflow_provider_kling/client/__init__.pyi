@@ -2,6 +2,7 @@
 from . import flows as flows
 from .aiohttp_transport import AiohttpTransport as AiohttpTransport
 from .async_client import AsyncClient as AsyncClient
+from .downloads import DOWNLOADS as DOWNLOADS, Downloads as Downloads
 from .flows import Submission as Submission, external_id_of as external_id_of, format_seconds as format_seconds
 from .requests_transport import RequestsTransport as RequestsTransport
 from .retrying import Attempts as Attempts

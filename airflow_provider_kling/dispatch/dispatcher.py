@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from airflow_provider_kling.api import Call, Product, Task
-from airflow_provider_kling.client import Submission, flows
+from airflow_provider_kling.client import Downloads, Submission, flows
 from airflow_provider_kling.dispatch.durations import DurationModel
 from airflow_provider_kling.dispatch.poller import Log, Poller
 from airflow_provider_kling.dispatch.slots import SlotRequest, Slots
@@ -32,7 +32,6 @@ from airflow_provider_kling.errors import KlingBusyError, KlingError, KlingSlots
 if TYPE_CHECKING:
     from airflow_provider_kling.client import AsyncClient
 
-DOWNLOADS = 8  # tasks whose videos are saved at once
 PATIENCE = 2.0  # seconds in the queue before the log says that a submission waits for a slot
 
 
@@ -45,7 +44,7 @@ class Dispatcher:
         self.slots = Slots(client.settings.max_concurrency)
         self.poller = Poller(client, product, self.slots, freed=self._grant, broken=self._end_turns)
         self._turns: dict[SlotRequest, asyncio.Future[None]] = {}
-        self._downloads = asyncio.Semaphore(DOWNLOADS)
+        self._downloads = Downloads()
         self._runner: asyncio.Task[None] | None = None
 
     @property
@@ -84,8 +83,7 @@ class Dispatcher:
 
     async def save(self, task: Task, destination: str, *, log: Log) -> list[str]:
         """Store the videos of a succeeded task, a few tasks at once; see `flows.save`. Returns their paths."""
-        async with self._downloads:
-            return await self.client.run(flows.save(self.product, task, destination), log=log)
+        return await self._downloads.save(self.client, self.product, task, destination, log=log)
 
     # --- Creating
 

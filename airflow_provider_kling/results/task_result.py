@@ -8,11 +8,11 @@ from typing import Any
 
 import pendulum
 
-from airflow_provider_kling.api import FAILED, SUCCEED, Task, Video, is_input_fault
-from airflow_provider_kling.errors import KlingAnswerError, KlingInputError, KlingSettingsError, KlingTaskFailed
+from airflow_provider_kling.api import SUCCEED, Task, Video, is_input_fault
+from airflow_provider_kling.errors import KlingAnswerError, KlingError, KlingTaskFailed
 from airflow_provider_kling.manifests import RESULT_COLUMNS
 from airflow_provider_kling.redaction import show_error, show_text
-from airflow_provider_kling.results.statuses import ERROR, INVALID
+from airflow_provider_kling.results.statuses import ERROR
 
 _SAME_AGAIN = "Use another image or scene: the same request would fail again."
 _TRY_AGAIN = "The same request may work another time."
@@ -46,11 +46,10 @@ def error_result(
 ) -> dict[str, Any]:
     """The result of a row that did not work: the keys of `result_of`, `row_id`, and `error` as one line of text.
 
-    `status` is `failed` for KlingTaskFailed, `invalid` for KlingInputError, `error` for anything else. `task` is the row's
+    `status` is the error's `row_status`: `failed`, `invalid` or `error`; `error` for any other exception. `task` is the row's
     task, where it has one: what is known of it goes into the result, its videos included, because they are paid for.
     """
-    kinds = ((KlingTaskFailed, FAILED), (KlingSettingsError, ERROR), (KlingInputError, INVALID))
-    status = next((status for kind, status in kinds if isinstance(error, kind)), ERROR)
+    status = error.row_status if isinstance(error, KlingError) else ERROR
     facts = _facts(task, effect_scene, ()) if task else {**dict.fromkeys(RESULT_COLUMNS), "effect_scene": effect_scene}
     return {"row_id": row_id, **facts, "videos": facts["videos"] or None, "status": status, "error": show_error(error)}
 

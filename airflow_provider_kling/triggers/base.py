@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_kling.errors import KlingError, KlingInputError, KlingSettingsError, KlingTimeoutError
+from airflow_provider_kling.errors import KlingError, KlingInputError, KlingTimeoutError
 
 # Rows in Airflow's database name the classes by this path, which stays importable for ever.
 CLASS_PATHS = "airflow_provider_kling.triggers"
@@ -79,7 +79,7 @@ class OneEventTrigger(BaseTrigger):
         except KlingTimeoutError as error:
             outcome = Outcome({"timeout": str(error)})
         except KlingError as error:
-            invalid = isinstance(error, KlingInputError) and not isinstance(error, KlingSettingsError)
+            invalid = error.row_status == KlingInputError.row_status
             outcome = Outcome({"error": str(error), "retryable": error.retryable, "invalid": invalid})
         await asyncio.sleep(self.held_until - time.time())
         yield await self.event_of(outcome)

@@ -41,6 +41,11 @@ CONN_FIELDS: dict[str, Any] = {
         "description": "The secret with which Kling signs its callbacks: whsec_…",
         "schema": {"type": ["string", "null"], "format": "password"},
     },
+    "allow_private_links": {
+        "label": "Allow private links",
+        "description": "Whether videos may be loaded from addresses inside your network, as from an emulator. Default: no.",
+        "schema": {"type": ["boolean", "null"]},
+    },
 }
 
 

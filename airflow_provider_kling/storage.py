@@ -2,27 +2,40 @@
 
 A file is written whole or not at all. A local file is written under another name in the same folder and then renamed.
 An object store gets a finished local file as one upload, so that a reader never sees half of an object either.
-May import `errors`.
+May import `errors`, `redaction` and `mp4`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import io
 import os
+import re
+import secrets
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from airflow_provider_kling.errors import KlingDownloadError, KlingInputError, KlingStorageError
+from airflow_provider_kling.mp4 import why_not_mp4
+from airflow_provider_kling.places import holds_password
+from airflow_provider_kling.redaction import show_place, show_reason
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
 CHUNK = 1024 * 1024  # bytes
 LONGEST_LINE = 128 * 1024 * 1024  # bytes
+PART_AGE = 3600.0  # seconds without a write after which an unfinished file counts as left behind
+
+_PROBE = 64 * 1024  # bytes that a look at an object's boxes loads at once
+_MOST_FOLDERS = 1000  # folders of which the time of the last tidying is remembered
+_PART = re.compile(r"\..+\.\d+-[0-9a-f]{16}\.part", re.DOTALL)
+_parts_removed: dict[Path, float] = {}  # folder → when
 
 
 class Extra(NamedTuple):
@@ -44,7 +57,8 @@ EXTRAS = {
 
 
 def storage_path(location: str) -> ObjectStoragePath:
-    """The file or folder that a path or URI names. Raises KlingInputError for one that no installed provider can reach.
+    """The file or folder that a path or URI names. Raises KlingInputError for one that no installed provider can reach, and
+    for one that holds a password: what stands before an `@` is the id of a connection.
 
     A relative path starts at the working directory, and `~` is the home directory.
     """
@@ -52,6 +66,7 @@ def storage_path(location: str) -> ObjectStoragePath:
 
     if not isinstance(location, str) or not location.strip():
         raise KlingInputError(f"A path is {location!r}; wanted is a path, or a URI like s3://bucket/folder.")
+    check_no_password(location)
     scheme, separator, _ = location.partition("://")
     if not separator:
         return ObjectStoragePath(f"file://{os.path.abspath(os.path.expanduser(location))}")
@@ -61,13 +76,13 @@ def storage_path(location: str) -> ObjectStoragePath:
     except (ValueError, ImportError, NotImplementedError) as error:
         extra = EXTRAS.get(scheme)
         how = f"install airflow-provider-kling[{extra.name}]" if extra else "no provider that is installed knows this scheme"
-        raise KlingInputError(f"{location} cannot be reached: {how} ({error}).") from error
+        raise KlingInputError(f"{show_place(location)} cannot be reached: {how} ({show_reason(error, location)}).") from None
     return path
 
 
 def exists(path: ObjectStoragePath) -> bool:
     """Whether there is a file that is not empty. Files are written whole, so it is finished."""
-    return bool(path.exists() and path.stat().st_size > 0)
+    return bool(path.is_file() and path.stat().st_size > 0)
 
 
 @contextlib.contextmanager
@@ -77,37 +92,73 @@ def atomic_write(path: ObjectStoragePath) -> Iterator[IO[bytes]]:
     Raises KlingStorageError where the file cannot be written.
     """
     local = Path(path.path) if is_local(path) else None
-    name = ""
+    part: Path | None = None
     try:
         if local:
             local.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=local.parent if local else None)
+        folder = local.parent if local else Path(tempfile.gettempdir())
+        remove_old_parts(folder)
+        part = folder / f".{path.name}.{os.getpid()}-{secrets.token_hex(8)}.part"
+        # The kernel applies the umask: to read it, a process would have to change it for all its threads.
+        handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666 if local else 0o600)
         with os.fdopen(handle, "w+b") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            _fsync(file.fileno())
         if local:
-            os.chmod(name, 0o666 & ~_umask())
-            os.replace(name, local)
+            os.replace(part, local)
         else:
-            path.fs.put_file(name, path.path)
+            path.fs.put_file(str(part), path.path)
     except OSError as error:
-        raise KlingStorageError(f"{location_of(path)} could not be written: {error.strerror or error}.") from error
+        raise KlingStorageError(f"{shown(path)} could not be written: {show_reason(error, location_of(path))}.") from None
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
+        if part:
+            with contextlib.suppress(OSError):
+                os.unlink(part)
+
+
+def remove_old_parts(folder: Path) -> None:
+    """Remove what killed processes left of their unfinished files, once in an hour for each folder.
+
+    A part that nobody has written to for an hour belongs to no living writer: a download without a byte ends long before.
+    """
+    now = time.time()
+    if now - _parts_removed.get(folder, 0.0) < PART_AGE:
+        return
+    if len(_parts_removed) >= _MOST_FOLDERS:
+        _parts_removed.clear()
+    _parts_removed[folder] = now
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if _PART.fullmatch(entry.name):
+                with contextlib.suppress(OSError):
+                    if now - entry.stat(follow_symlinks=False).st_mtime > PART_AGE:
+                        os.unlink(entry.path)
+
+
+def is_saved_video(path: ObjectStoragePath) -> bool:
+    """Whether a whole MP4 lies there. A folder of that name, or half a file of another program, is no saved video."""
+    if is_local(path):
+        remove_old_parts(Path(path.path).parent)
+    try:
+        if not path.is_file():
+            return False
+        with path.fs.open(path.path, "rb", block_size=_PROBE) as file:
+            return why_not_mp4(file) is None
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise KlingStorageError(f"{shown(path)} could not be read: {show_reason(error, location_of(path))}.") from None
 
 
 @contextlib.contextmanager
 def writing_video(path: ObjectStoragePath) -> Iterator[IO[bytes]]:
-    """Like `atomic_write`, for a video. Raises KlingDownloadError for an empty file, HTML or JSON, which is not kept."""
+    """Like `atomic_write`, for a video. Raises KlingDownloadError unless the bytes are a whole MP4; nothing else is kept."""
     with atomic_write(path) as file:
         yield file
-        file.seek(0)
-        head = file.read(64)
+        if why := why_not_mp4(file):
+            raise KlingDownloadError(f"What came for {path.name} is no video: it {why}.", retryable=True)
         file.seek(0, os.SEEK_END)
-        if len(head) < 12 or head.lstrip()[:1] in (b"<", b"{"):
-            raise KlingDownloadError(f"What came for {path.name} is no video: it begins with {head[:12]!r}.", retryable=True)
 
 
 @contextlib.asynccontextmanager
@@ -141,7 +192,9 @@ def read_lines(path: ObjectStoragePath) -> Iterator[bytes]:
                     line.append(piece)
                     size += len(piece)
                     if size > LONGEST_LINE:
-                        raise KlingInputError(f"{path} has a line of more than {LONGEST_LINE:,} bytes; wanted is a text of lines.")
+                        raise KlingInputError(
+                            f"{shown(path)} has a line of more than {LONGEST_LINE:,} bytes; wanted is a text of lines."
+                        )
                     if piece.endswith(b"\n"):
                         yield b"".join(line)
                         line, size = [], 0
@@ -179,17 +232,36 @@ def location_of(path: ObjectStoragePath) -> str:
     return str(path.path) if is_local(path) else str(path)
 
 
+def shown(path: ObjectStoragePath) -> str:
+    """The path as an error or a log shows it, without credentials and signatures."""
+    return show_place(location_of(path))
+
+
+def check_no_password(location: object) -> None:
+    """Raise KlingInputError for a URI with a user and a password.
+
+    ObjectStoragePath takes what stands before the `@` as the id of a connection, and asks Airflow for it: both would end up
+    in the logs of the API server.
+    """
+    if isinstance(location, str) and holds_password(location):
+        wanted = "wanted is the id of an Airflow connection that has them, like s3://conn_id@bucket/folder"
+        raise KlingInputError(f"{show_place(location)} holds credentials before its host or bucket; {wanted}.")
+
+
 def _unreadable(path: ObjectStoragePath, error: OSError) -> KlingInputError:
     match error:
         case FileNotFoundError():
-            return KlingInputError(f"{path} does not exist; wanted is a manifest (.csv, .jsonl or .json).")
+            return KlingInputError(f"{shown(path)} does not exist; wanted is a manifest (.csv, .jsonl or .json).")
         case IsADirectoryError():
-            return KlingInputError(f"{path} is a folder; wanted is a manifest (.csv, .jsonl or .json).")
+            return KlingInputError(f"{shown(path)} is a folder; wanted is a manifest (.csv, .jsonl or .json).")
         case _:
-            return KlingInputError(f"{path} may not be read by this process.")
+            return KlingInputError(f"{shown(path)} may not be read by this process.")
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _fsync(handle: int) -> None:
+    """Write a file to the disk, where its file system can: some mounts of object stores cannot."""
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM):
+            raise

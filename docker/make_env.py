@@ -68,7 +68,14 @@ def text() -> str:
     emulator = secrets.token_hex(16)
     return TEXT.format(
         admin=secrets.token_hex(8),
-        connection=json.dumps({"conn_type": "kling", "host": "http://kling-emulator:8900", "password": emulator}),
+        connection=json.dumps(
+            {
+                "conn_type": "kling",
+                "host": "http://kling-emulator:8900",
+                "password": emulator,
+                "extra": {"allow_private_links": True},
+            }
+        ),
         emulator=emulator,
         postgres=secrets.token_hex(16),
         redis=secrets.token_hex(16),

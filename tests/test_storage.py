@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import stat
+import subprocess
+import sys
+import time
 import uuid
 
 import pytest
 from airflow.sdk import ObjectStoragePath
 from airflow.sdk.io import attach
 from fsspec.implementations.memory import MemoryFileSystem
+from hostile import box, mp4
+from places import ROOT
 
 from airflow_provider_kling import storage
 from airflow_provider_kling.api import EffectRequest
 from airflow_provider_kling.errors import KlingDownloadError, KlingInputError, KlingStorageError
 from airflow_provider_kling.hooks import KlingHook
 
-VIDEO = b"\0\0\0\x20ftypisom" + bytes(100)
+VIDEO = mp4()
+CLIP = (ROOT / "airflow_provider_kling/emulator/videos/clip.mp4").read_bytes()
 
 
 @pytest.fixture(params=["folder", "store"])
@@ -62,11 +70,50 @@ def test_an_old_file_stays_until_the_new_one_is_whole(place):
     assert (place / "a").read_bytes() == b"old\n"
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>no</html>         ", b'{"code": 5000, "message": ""}', b"short"])
+NO_VIDEOS = {
+    "empty": b"",
+    "page": b"<html>no</html>         ",
+    "page with a mark": b"\xef\xbb\xbf<html>no</html>",
+    "error": b'{"code": 5000, "message": ""}',
+    "short": b"short",
+    "half": VIDEO[: len(VIDEO) // 2],
+    "one byte less": VIDEO[:-1],
+    "one byte more": VIDEO + b"\0",
+    "no index": box(b"ftyp", b"mp42") + box(b"mdat", bytes(99)),
+    "begins late": box(b"free") + VIDEO,
+    "open end": box(b"ftyp", b"mp42") + box(b"moov") + b"\0\0\0\0mdat" + bytes(99),
+    "size too small": box(b"ftyp", b"mp42") + box(b"moov") + b"\0\0\0\4mdat",
+    "large size cut off": box(b"ftyp", b"mp42") + box(b"moov") + b"\0\0\0\1mdat\0\0",
+}
+
+
+@pytest.mark.parametrize("body", NO_VIDEOS.values(), ids=NO_VIDEOS)
 def test_what_is_no_video_is_not_kept(place, body):
     with pytest.raises(KlingDownloadError, match="is no video"), storage.writing_video(place / "v.mp4") as file:
         file.write(body)
     assert names(place) == []
+
+
+@pytest.mark.parametrize("body", NO_VIDEOS.values(), ids=NO_VIDEOS)
+def test_a_file_that_is_no_video_is_no_saved_video(place, body):
+    with storage.atomic_write(place / "v.mp4") as file:
+        file.write(body)
+    assert not storage.is_saved_video(place / "v.mp4")
+
+
+@pytest.mark.parametrize("body", [VIDEO, CLIP, VIDEO + box(b"free"), VIDEO + b"\0\0\0\1skip\0\0\0\0\0\0\0\x12ab"])
+def test_a_whole_video_is_a_saved_video(place, body):
+    assert not storage.is_saved_video(place / "v.mp4")
+    with storage.writing_video(place / "v.mp4") as file:
+        file.write(body)
+    assert storage.is_saved_video(place / "v.mp4")
+    assert (place / "v.mp4").read_bytes() == body
+
+
+def test_a_folder_is_no_saved_video(place):
+    storage.write_text(place / "v.mp4" / "inside", ["x"])
+    assert not storage.is_saved_video(place / "v.mp4")
+    assert not storage.exists(place / "v.mp4")
 
 
 def test_an_async_write_is_whole_or_not_at_all(place):
@@ -105,15 +152,59 @@ def test_a_full_disk_is_a_storage_error():
 
 
 def test_files_have_the_rights_that_the_umask_leaves(tmp_path):
-    import os
-    import stat
-
     before = os.umask(0o027)
     try:
         storage.write_text(storage.storage_path(str(tmp_path / "a")), [])
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
+
+
+def test_no_write_changes_the_umask_for_other_threads(tmp_path):
+    """A process of its own with many writers, and one thread that makes folders whose rights show the umask at each moment."""
+    code = """if True:
+        import os, sys, threading
+        from airflow_provider_kling import storage
+        os.umask(0o077)
+        def write(name):
+            for _ in range(200):
+                storage.write_text(storage.storage_path(f"{sys.argv[1]}/{name}"), ["x"])
+        threads = [threading.Thread(target=write, args=(name,)) for name in range(8)]
+        [thread.start() for thread in threads]
+        seen, number = set(), 0
+        while any(thread.is_alive() for thread in threads):
+            os.mkdir(f"{sys.argv[1]}/d{number}")
+            seen.add(oct(os.stat(f"{sys.argv[1]}/d{number}").st_mode & 0o777))
+            os.rmdir(f"{sys.argv[1]}/d{number}")
+            number += 1
+        print(*seen)
+    """
+    run = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "0o700"
+
+
+def test_what_a_killed_process_left_is_removed_when_it_is_old(tmp_path):
+    """A process that is killed while it writes, twice: the second leftover is not old yet."""
+    code = """if True:
+        import os, signal, sys
+        from airflow_provider_kling import storage
+        with storage.atomic_write(storage.storage_path(sys.argv[1])) as file:
+            file.write(b"half")
+            file.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    target = tmp_path / "v.mp4"
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", code, str(target)], capture_output=True, check=False)
+    parts = sorted(tmp_path.iterdir())
+    assert len(parts) == 2
+    assert all(path.name.startswith(".v.mp4.") and path.suffix == ".part" for path in parts)
+    long_ago = time.time() - storage.PART_AGE - 1
+    os.utime(parts[0], (long_ago, long_ago))
+    (tmp_path / ".of.another.program.part").touch()
+    os.utime(tmp_path / ".of.another.program.part", (long_ago, long_ago))
+    storage.write_text(storage.storage_path(str(target)), ["whole"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([".of.another.program.part", parts[1].name, "v.mp4"])
 
 
 def test_relative_paths_and_home_are_understood(tmp_path, monkeypatch):

@@ -124,6 +124,8 @@ def _list(product: Product, page_num: int, page_size: int, parse: Callable[[Any]
 def _entries(data: Any) -> list[Any]:
     if not isinstance(data, list):
         raise KlingAnswerError(f"A list of tasks is {shorten(data)}, not a list.")
+    if len(data) > MAX_PAGE_SIZE:
+        raise KlingAnswerError(f"A page of tasks has {len(data):,} entries; the API has {MAX_PAGE_SIZE} at most.")
     return data
 
 

@@ -2,8 +2,15 @@
 from . import flows as flows
 from .aiohttp_transport import AiohttpTransport as AiohttpTransport
 from .async_client import AsyncClient as AsyncClient
+from .deadlines import (
+    Deadline as Deadline,
+    last_answer_by as last_answer_by,
+    monotonic_deadline as monotonic_deadline,
+    monotonic_now as monotonic_now,
+)
 from .downloads import DOWNLOADS as DOWNLOADS, Downloads as Downloads
 from .flows import Submission as Submission, external_id_of as external_id_of, format_seconds as format_seconds
+from .logs import LevelLog as LevelLog
 from .requests_transport import RequestsTransport as RequestsTransport
 from .retrying import Attempts as Attempts
 from .settings import KlingSettings as KlingSettings

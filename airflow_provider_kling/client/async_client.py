@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -13,8 +12,11 @@ from airflow_provider_kling import storage
 from airflow_provider_kling.api import Call
 from airflow_provider_kling.client.aiohttp_transport import AiohttpTransport
 from airflow_provider_kling.client.capacity import capacity_call, check_capacity
+from airflow_provider_kling.client.deadlines import bounded
 from airflow_provider_kling.client.flows import CheckCapacity, Flow, LoadRequest, Log, Saved, SaveVideo, Sleep, Step
+from airflow_provider_kling.client.logs import write_line
 from airflow_provider_kling.client.retrying import READ_TRIES, Attempts
+from airflow_provider_kling.client.transport import PARSED_AT_ONCE
 from airflow_provider_kling.errors import KlingError
 
 T = TypeVar("T")
@@ -29,33 +31,38 @@ class AsyncClient:
         self._transport = AiohttpTransport(attempts.settings)
         self._log = log
 
-    async def send(self, call: Call[T], *, tries: int = READ_TRIES) -> T:
-        """What the API answers to one call; a read is tried so often, a create once."""
+    async def send(self, call: Call[T], *, tries: int = READ_TRIES, deadline: float | None = None) -> T:
+        """What the API answers to one call; a read is tried so often, a create once. At the deadline it ends with an error."""
         with self._attempts.explained():
-            async for attempt in tenacity.AsyncRetrying(**self._attempts.policy(tries if call.safe else 1)):
+            async for attempt in tenacity.AsyncRetrying(**self._attempts.policy(tries if call.safe else 1, deadline=deadline)):
                 with attempt:
-                    return call.read(await self._transport.send(call, self._attempts.token()))
+                    response = await self._transport.send(call, self._attempts.token(), deadline=deadline)
+                    if len(response.body) > PARSED_AT_ONCE:
+                        return await asyncio.to_thread(call.read, response)
+                    return call.read(response)
         raise AssertionError("unreachable")
 
     async def run(
         self,
         flow: Flow[T],
         *,
+        deadline: float | None = None,
         log: Callable[[str], object] | None = None,
         take: Callable[[Step], Awaitable[Any]] | None = None,
     ) -> T:
         """Take the steps of a flow, one after the other, and return what it returns.
 
         `log` gets the flow's lines instead of the client's own log. `take` takes the steps instead of the method `take`.
+        No step outlives the `deadline`, on the clock of the event loop.
         """
         step = next(flow, None)
         try:
             while True:
                 try:
                     if isinstance(step, Log):
-                        brought = (log or self._log)(step.message)
+                        brought = write_line(log or self._log, step)
                     else:
-                        brought = await (take(step) if take and step else self.take(step))
+                        brought = await (take(step) if take and step else self.take(step, deadline=deadline))
                 except KlingError as error:
                     step = flow.throw(error)
                 else:
@@ -63,33 +70,33 @@ class AsyncClient:
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
 
-    async def take(self, step: Step | None) -> Any:
+    async def take(self, step: Step | None, *, deadline: float | None = None) -> Any:
         """Take one step of a flow, and return what it brings."""
         match step:
             case Call():
-                return await self.send(step)
+                return await self.send(step, deadline=deadline)
             case CheckCapacity(product):
                 if self.settings.max_concurrency:
-                    check_capacity(self.settings, await self.send(capacity_call(product)))
+                    check_capacity(self.settings, await self.send(capacity_call(product), deadline=deadline))
                 return None
             case Sleep(seconds):
-                await asyncio.sleep(seconds)
-                return time.time()
+                await asyncio.sleep(bounded(seconds, deadline))
+                return asyncio.get_running_loop().time()
             case LoadRequest(load):
                 return await asyncio.to_thread(load)
             case SaveVideo():
-                return await self._save(step)
+                return await self._save(step, deadline)
         raise TypeError(f"not a step: {step!r}")
 
     async def close(self) -> None:
         await self._transport.close()
 
-    async def _save(self, step: SaveVideo) -> Saved:
+    async def _save(self, step: SaveVideo, deadline: float | None) -> Saved:
         path = storage.storage_path(step.destination) / step.name
-        if await asyncio.to_thread(storage.exists, path):
+        if await asyncio.to_thread(storage.is_saved_video, path):
             return Saved(storage.location_of(path), new=False)
-        async for attempt in tenacity.AsyncRetrying(**self._attempts.policy(READ_TRIES)):
+        async for attempt in tenacity.AsyncRetrying(**self._attempts.policy(READ_TRIES, deadline=deadline)):
             with attempt:
                 async with storage.awriting_video(path) as file:
-                    await self._transport.fetch(step.url, file.write)
+                    await self._transport.fetch(step.url, file.write, deadline=deadline)
         return Saved(storage.location_of(path), new=True)

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from airflow_provider_kling.api import Product, Task
 from airflow_provider_kling.client import flows
 from airflow_provider_kling.client.async_client import AsyncClient
+from airflow_provider_kling.client.deadlines import monotonic_now
+from airflow_provider_kling.errors import KlingDownloadError
 
 DOWNLOADS = 8  # tasks, unless the caller wants another number
 
@@ -19,8 +21,28 @@ class Downloads:
         self._permits = asyncio.Semaphore(most)
 
     async def save(
-        self, client: AsyncClient, product: Product, task: Task, destination: str, *, log: Callable[[str], object]
+        self,
+        client: AsyncClient,
+        product: Product,
+        task: Task,
+        destination: str,
+        *,
+        log: Callable[[str], object],
+        deadline: float | None = None,
     ) -> list[str]:
-        """Store the videos of a succeeded task under this folder or URI; see `flows.save`. Returns their paths."""
-        async with self._permits:
-            return await client.run(flows.save(product, task, destination), log=log)
+        """Store the videos of a succeeded task under this folder or URI; see `flows.save`. Returns their paths.
+
+        Raises KlingDownloadError at the `deadline` (on the clock of the event loop), also while it waits for its turn.
+        """
+        await self._permit(deadline)
+        try:
+            return await client.run(flows.save(product, task, destination), log=log, deadline=deadline)
+        finally:
+            self._permits.release()
+
+    async def _permit(self, deadline: float | None) -> None:
+        """Wait for a turn. Those that have theirs are bounded, too, so it comes."""
+        try:
+            await asyncio.wait_for(self._permits.acquire(), None if deadline is None else max(0.0, deadline - monotonic_now()))
+        except asyncio.TimeoutError:
+            raise KlingDownloadError("No time was left to load the videos: other downloads took it.", retryable=True) from None

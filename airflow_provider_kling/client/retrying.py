@@ -9,11 +9,13 @@ from typing import Any
 
 import tenacity
 
+from airflow_provider_kling.client.deadlines import monotonic_now
 from airflow_provider_kling.client.settings import KlingSettings
 from airflow_provider_kling.errors import KlingAuthError, KlingError, KlingTokenTimeError
 
 READ_TRIES = 5
 LONGEST_READ_PAUSE = 30.0  # seconds
+LONGEST_RETRY_AFTER = 60.0  # seconds that a server may ask to wait; for longer no call waits
 
 
 class Attempts:
@@ -36,26 +38,31 @@ class Attempts:
             self._last_token = token
         return token
 
-    def policy(self, tries: int) -> dict[str, Any]:
-        """Arguments of tenacity for this many tries. One more try follows when an invalid token has been renewed, once."""
+    def policy(self, tries: int, *, deadline: float | None = None) -> dict[str, Any]:
+        """Arguments of tenacity for this many tries. One more try follows when an invalid token has been renewed, once.
+
+        No try begins at or after the `deadline` (monotonic seconds; see `monotonic_now`), nor after a pause that the server
+        wants longer than `LONGEST_RETRY_AFTER`: then the error ends the call at once, and the caller decides what to do meanwhile.
+        """
         renewed = False
+        pause = 0.0
 
         def try_again(state: tenacity.RetryCallState) -> bool:
-            nonlocal renewed
+            nonlocal renewed, pause
             error = state.outcome.exception() if state.outcome else None
             if isinstance(error, KlingTokenTimeError):
                 before, renewed = renewed, True
-                return not before and self.settings.credentials.forget()
-            return isinstance(error, KlingError) and error.retryable and state.attempt_number < tries
-
-        def pause(state: tenacity.RetryCallState) -> float:
-            error = state.outcome.exception() if state.outcome else None
-            if isinstance(error, KlingTokenTimeError):
-                return 0.0
-            return max(getattr(error, "retry_after", None) or 0.0, backoff(state))
+                pause = 0.0
+                again = not before and self.settings.credentials.forget()
+            else:
+                asked = getattr(error, "retry_after", None) or 0.0
+                pause = max(asked, backoff(state))
+                retryable = isinstance(error, KlingError) and error.retryable and state.attempt_number < tries
+                again = retryable and asked <= LONGEST_RETRY_AFTER
+            return again and (deadline is None or monotonic_now() + pause < deadline)
 
         backoff = tenacity.wait_random_exponential(multiplier=self.retry_wait, max=LONGEST_READ_PAUSE)
-        return {"retry": try_again, "wait": pause, "reraise": True}
+        return {"retry": try_again, "wait": lambda _: pause, "reraise": True}
 
     @contextlib.contextmanager
     def explained(self) -> Iterator[None]:

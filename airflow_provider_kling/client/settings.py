@@ -10,15 +10,20 @@ from urllib.parse import urlsplit
 
 from airflow_provider_kling.api import DEFAULT_BASE_URL, AccessKey, ApiKey, Credentials
 from airflow_provider_kling.errors import KlingInputError, KlingSettingsError
+from airflow_provider_kling.redaction import show_place
 
+CONN_TYPE = "kling"
 DEFAULT_TIMEOUT = 60.0  # seconds without a byte from the server
 CONNECT_TIMEOUT = 10.0  # seconds to establish a connection
+
+_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 class AirflowConnection(Protocol):
     """The part of Airflow's Connection that this module reads."""
 
     conn_id: Any
+    conn_type: Any
     login: Any
     password: Any
     host: Any
@@ -35,7 +40,7 @@ class KlingSettings:
 
     `timeout` is in seconds. `verify` is whether to check TLS certificates, or the path of a CA bundle. `proxies` maps
     `http` and `https` to proxy URLs. `max_concurrency` is the user's own limit of running tasks, if it is lower than the
-    number of the account's slots.
+    number of the account's slots. With `allow_private_links`, videos are also loaded from addresses that are not public.
     """
 
     base_url: str
@@ -46,11 +51,14 @@ class KlingSettings:
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
     max_concurrency: int | None = None
     webhook_secret: str | None = field(default=None, repr=False)
+    allow_private_links: bool = False
 
     @classmethod
     def of(cls, connection: AirflowConnection) -> KlingSettings:
         """The settings of this connection. Raises KlingSettingsError, which names the wrong field and what it expects."""
         where = f"Connection {connection.conn_id!r}"
+        if connection.conn_type != CONN_TYPE:  # else the token of another service would be sent to Kling
+            raise KlingSettingsError(f"{where}: its type is {connection.conn_type!r}; wanted is {CONN_TYPE!r}.")
         extra = connection.extra_dejson
         if not isinstance(extra, Mapping):
             raise KlingSettingsError(f"{where}: extra is {type(extra).__name__}; wanted is a JSON object.")
@@ -67,6 +75,7 @@ class KlingSettings:
             proxies=_proxies(extra.get("proxies"), where),
             max_concurrency=_max_concurrency(extra.get("max_concurrency"), where),
             webhook_secret=_webhook_secret(extra.get("webhook_secret"), where),
+            allow_private_links=_allow_private_links(extra.get("allow_private_links"), where),
         )
 
 
@@ -95,10 +104,10 @@ def _base_url(connection: AirflowConnection, where: str) -> str:
     except ValueError:
         port, name = None, None
     if not name or any(character.isspace() for character in url):
-        raise KlingSettingsError(f"{where}: host is {host!r}; wanted is a base URL like {DEFAULT_BASE_URL}.")
+        raise KlingSettingsError(f"{where}: host is {show_place(host)!r}; wanted is a base URL like {DEFAULT_BASE_URL}.")
     if parts.scheme not in ("http", "https"):
         raise KlingSettingsError(f"{where}: host has the scheme {parts.scheme!r}; wanted is http or https.")
-    if parts.query or parts.fragment or "@" in parts.netloc:
+    if parts.query or parts.fragment or "@" in parts.netloc or "%" in name or show_place(url) != url:
         raise KlingSettingsError(
             f"{where}: host holds more than scheme, name, port and path; wanted is a base URL like {DEFAULT_BASE_URL}."
         )
@@ -126,9 +135,17 @@ def _verify(value: Any, where: str) -> bool | str:
     if isinstance(value, bool):
         return value
     if isinstance(value, str):
-        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-        return words.get(value.strip().lower(), value)
+        return _WORDS.get(value.strip().lower(), value)
     raise KlingSettingsError(f"{where}: extra verify is {value!r}; wanted is true, false, or the path of a CA bundle.")
+
+
+def _allow_private_links(value: Any, where: str) -> bool:
+    allowed = _WORDS.get(value.strip().lower()) if isinstance(value, str) else value
+    if value is None or value == "":
+        return False
+    if not isinstance(allowed, bool):
+        raise KlingSettingsError(f"{where}: extra allow_private_links is {value!r}; wanted is true or false.")
+    return allowed
 
 
 def _proxies(value: Any, where: str) -> dict[str, str]:

@@ -11,7 +11,9 @@ import tenacity
 from airflow_provider_kling import storage
 from airflow_provider_kling.api import Call
 from airflow_provider_kling.client.capacity import capacity_call, check_capacity
+from airflow_provider_kling.client.deadlines import bounded
 from airflow_provider_kling.client.flows import CheckCapacity, Flow, LoadRequest, Log, Saved, SaveVideo, Sleep, Step
+from airflow_provider_kling.client.logs import write_line
 from airflow_provider_kling.client.requests_transport import RequestsTransport
 from airflow_provider_kling.client.retrying import READ_TRIES, Attempts
 from airflow_provider_kling.errors import KlingError
@@ -32,21 +34,24 @@ class Client:
         self._transport = RequestsTransport(attempts.settings)
         self._log = log
 
-    def send(self, call: Call[T], *, tries: int = READ_TRIES) -> T:
-        """What the API answers to one call; a read is tried so often, a create once."""
+    def send(self, call: Call[T], *, tries: int = READ_TRIES, deadline: float | None = None) -> T:
+        """What the API answers to one call; a read is tried so often, a create once. At the deadline it ends with an error."""
         with self._attempts.explained():
-            for attempt in tenacity.Retrying(**self._attempts.policy(tries if call.safe else 1)):
+            for attempt in tenacity.Retrying(**self._attempts.policy(tries if call.safe else 1, deadline=deadline)):
                 with attempt:
-                    return call.read(self._transport.send(call, self._attempts.token()))
+                    return call.read(self._transport.send(call, self._attempts.token(), deadline=deadline))
         raise AssertionError("unreachable")
 
-    def run(self, flow: Flow[T]) -> T:
-        """Take the steps of a flow, one after the other, and return what it returns."""
+    def run(self, flow: Flow[T], *, deadline: float | None = None) -> T:
+        """Take the steps of a flow, one after the other, and return what it returns.
+
+        No step outlives the `deadline`, on the clock of `time.monotonic`.
+        """
         step = next(flow, None)
         try:
             while True:
                 try:
-                    brought = self._take(step)
+                    brought = self._take(step, deadline)
                 except KlingError as error:
                     step = flow.throw(error)
                 else:
@@ -57,30 +62,30 @@ class Client:
     def close(self) -> None:
         self._transport.close()
 
-    def _take(self, step: Step | None) -> Any:
+    def _take(self, step: Step | None, deadline: float | None) -> Any:
         match step:
             case Call():
-                return self.send(step)
+                return self.send(step, deadline=deadline)
             case CheckCapacity(product):
                 if self.settings.max_concurrency:
-                    check_capacity(self.settings, self.send(capacity_call(product)))
+                    check_capacity(self.settings, self.send(capacity_call(product), deadline=deadline))
                 return None
             case Sleep(seconds):
-                time.sleep(seconds)
-                return time.time()
+                time.sleep(bounded(seconds, deadline))
+                return time.monotonic()
             case LoadRequest(load):
                 return load()
             case SaveVideo():
-                return self._save(step)
-            case Log(message):
-                return self._log(message)
+                return self._save(step, deadline)
+            case Log():
+                return write_line(self._log, step)
         raise TypeError(f"not a step: {step!r}")
 
-    def _save(self, step: SaveVideo) -> Saved:
+    def _save(self, step: SaveVideo, deadline: float | None) -> Saved:
         path = storage.storage_path(step.destination) / step.name
-        if storage.exists(path):
+        if storage.is_saved_video(path):
             return Saved(storage.location_of(path), new=False)
-        for attempt in tenacity.Retrying(**self._attempts.policy(READ_TRIES)):
+        for attempt in tenacity.Retrying(**self._attempts.policy(READ_TRIES, deadline=deadline)):
             with attempt, storage.writing_video(path) as file:
-                self._transport.fetch(step.url, file.write)
+                self._transport.fetch(step.url, file.write, deadline=deadline)
         return Saved(storage.location_of(path), new=True)

@@ -18,44 +18,67 @@ import certifi
 
 from airflow_provider_kling import __version__
 from airflow_provider_kling.api import Call
+from airflow_provider_kling.client.addresses import check_host, check_link, refusal_in, refused, same_origin
 from airflow_provider_kling.client.settings import KlingSettings
 from airflow_provider_kling.errors import KlingConnectionError, KlingDownloadError, KlingSettingsError
-from airflow_provider_kling.redaction import show_host
+from airflow_provider_kling.redaction import show_host, show_place, show_reason
 
 USER_AGENT = f"airflow-provider-kling/{__version__}"
-CHUNK = 256 * 1024  # bytes
+CHUNK = 64 * 1024  # bytes that are read at once
 POOL_SIZE = 32  # keep-alive connections to one host
-MAX_RESPONSE = 64 * 1024 * 1024  # bytes; a page of 500 tasks has less than 1 MB
+REQUEST_LIMIT = 120.0  # seconds that a request may take in all, whatever trickles in
+SLOWEST_UPLOAD = 64 * 1024  # bytes a second of a request's body, for which a request gets more time
+DOWNLOAD_LIMIT = 3600.0  # seconds that the download of one video may take in all
+PACE = 16 * 1024  # bytes that a download brings at least in a time of `pace_of`
+SHORTEST_PACE = 10.0  # seconds
+PARSED_AT_ONCE = 256 * 1024  # bytes of a response that an event loop can parse without a pause that others notice
+TIMED_OUT = "timed out"
 
 
-def check_link(url: str) -> None:
-    """Raise KlingDownloadError for a link that no client can follow: the libraries raise various errors for such a URL."""
-    try:
-        parts = urlsplit(url)
-        valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        valid = False
-    if not valid:
-        raise KlingDownloadError(f"The link of a video is {url[:100]!r}; wanted is a URL.")
+def time_left(settings: KlingSettings, body: bytes | None, *, until: float | None) -> float:
+    """Seconds that a request may take in all: until the deadline, if there is one, and never more than a limit of its own.
+
+    The limit leaves time for a large body on a slow line. Raises KlingConnectionError if no time is left.
+    """
+    limit = max(REQUEST_LIMIT, 4 * settings.timeout) + len(body or b"") / SLOWEST_UPLOAD
+    if until is not None and until <= 0:
+        raise KlingConnectionError(f"No time is left to ask {settings.base_url}.", sent=False)
+    return limit if until is None else min(limit, until)
 
 
-def check_video(url: str, status: int, content_type: str) -> None:
-    """Raise KlingDownloadError unless a response from a video host holds a video."""
+def download_time_left(url: str, *, until: float | None) -> float:
+    """`time_left` for a video."""
+    if until is not None and until <= 0:
+        raise KlingDownloadError(f"No time is left to load a video from {show_host(url)}.", retryable=True)
+    return DOWNLOAD_LIMIT if until is None else min(DOWNLOAD_LIMIT, until)
+
+
+def pace_of(settings: KlingSettings) -> float:
+    """Seconds in which a download must bring `PACE` bytes, or it counts as broken off."""
+    return max(settings.timeout, SHORTEST_PACE)
+
+
+def leads_to_public_only(settings: KlingSettings, url: str) -> bool:
+    """Whether a video's link may lead to public addresses only. Raises KlingDownloadError for one that says itself it does not."""
+    check_link(url)
+    if settings.allow_private_links or same_origin(settings.base_url, url):
+        return False
+    check_host(url)
+    return proxy_for(settings, url) is None  # a proxy connects in our place, and its own address may be private
+
+
+def check_video(url: str, status: int) -> None:
+    """Raise KlingDownloadError unless a response from a video host may hold a video. What it holds, its bytes decide."""
     if status != 200:
         expired = status in (401, 403, 404, 410)
         retryable = status >= 500 or status in (408, 429)
         raise KlingDownloadError(f"{show_host(url)} answers HTTP {status} for a video.", expired=expired, retryable=retryable)
-    if content_type.startswith(("text/", "application/json")):
-        raise KlingDownloadError(
-            f"{show_host(url)} answers {content_type.partition(';')[0]} where a video is expected.", retryable=True
-        )
 
 
-def append(body: bytearray, chunk: bytes) -> None:
-    """Append a chunk to a response. Raises KlingConnectionError for a response larger than any of the API."""
-    body += chunk
-    if len(body) > MAX_RESPONSE:
-        raise KlingConnectionError(f"A response is larger than {MAX_RESPONSE:,} bytes; none of the API is.", sent=True)
+def check_proxy(status: int) -> None:
+    """Raise KlingConnectionError for the answer of a proxy that has passed nothing on."""
+    if status == 407:
+        raise KlingConnectionError("The proxy answers HTTP 407: it wants other credentials.", sent=False)
 
 
 def url_of(settings: KlingSettings, call: Call[Any]) -> str:
@@ -68,11 +91,30 @@ def body_of(call: Call[Any]) -> bytes | None:
 
 
 def proxy_for(settings: KlingSettings, url: str) -> str | None:
-    """The proxy for a URL: the connection's, or else the environment's (HTTPS_PROXY, NO_PROXY). None for no proxy."""
+    """The proxy for a URL: the connection's, or else the environment's (HTTPS_PROXY, NO_PROXY). None for no proxy.
+
+    Raises KlingSettingsError for one that is no HTTP proxy, or no URL.
+    """
     parts = urlsplit(url)
     if settings.proxies:
-        return settings.proxies.get(parts.scheme)
-    return None if urllib.request.proxy_bypass(parts.netloc) else urllib.request.getproxies().get(parts.scheme)
+        proxy, source = settings.proxies.get(parts.scheme), "The connection's proxies"
+    else:
+        bypass = urllib.request.proxy_bypass(parts.netloc)
+        proxy = None if bypass else urllib.request.getproxies().get(parts.scheme)
+        source = f"The environment's {parts.scheme.upper()}_PROXY"
+    return _checked_proxy(proxy, source) if proxy else None
+
+
+def _checked_proxy(proxy: str, source: str) -> str:
+    proxy = proxy if "://" in proxy else f"http://{proxy}"  # as curl reads it
+    try:
+        parts = urlsplit(proxy)
+        valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise KlingSettingsError(f"{source} hold {show_place(proxy)}; wanted is an HTTP proxy like http://proxy.example:3128.")
+    return proxy
 
 
 def proxies_for(settings: KlingSettings, url: str) -> dict[str, str]:
@@ -85,36 +127,44 @@ def ca_bundle(settings: KlingSettings) -> str | None:
     path = settings.verify if isinstance(settings.verify, str) else None
     if path and not os.path.exists(path):
         raise KlingSettingsError(
-            f"The connection's verify is {path!r}, which does not exist here; wanted is true, false, or a CA bundle."
+            f"The connection's verify is {show_place(path)!r}, which does not exist here; wanted is true, false, or a CA bundle."
         )
     if path or not settings.verify:
         return path
     for variable in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
         if named := os.environ.get(variable):
             if not os.path.exists(named):
-                raise KlingSettingsError(f"The environment's {variable} is {named!r}, which does not exist here.")
+                raise KlingSettingsError(f"The environment's {variable} is {show_place(named)!r}, which does not exist here.")
             return named
     return certifi.where()
 
 
-def connection_error(settings: KlingSettings, error: BaseException, *, sent: bool) -> KlingConnectionError:
-    """The error for a call without a complete response. `sent`: the request may have arrived."""
+def connection_error(settings: KlingSettings, error: BaseException | None, *, sent: bool) -> KlingConnectionError:
+    """The error for a call without a complete response; without an `error` its time is over.
+
+    `sent`: the request may have arrived. Raise it outside the `except` block: a library's error, also as the cause or
+    context of this one, may hold the proxy's password.
+    """
     problem = "No complete response from" if sent else "No connection to"
-    reason = root_cause(error)
+    reason = root_cause(error, settings, settings.base_url) if error else TIMED_OUT
     hint = " It seems to speak plain HTTP: begin the base URL with http://." if "WRONG_VERSION_NUMBER" in reason else ""
     return KlingConnectionError(f"{problem} {settings.base_url}: {reason}.{hint}", sent=sent)
 
 
-def download_error(url: str, error: BaseException) -> KlingDownloadError:
-    """The error for a video that did not arrive completely."""
-    return KlingDownloadError(f"{show_host(url)} broke off a video: {root_cause(error)}.", retryable=True)
+def download_error(settings: KlingSettings, url: str, error: BaseException | None) -> KlingDownloadError:
+    """The error for a video that did not arrive completely; without an `error` its time is over."""
+    reason = root_cause(error, settings, url) if error else TIMED_OUT
+    if refusal := refusal_in(reason):
+        return refused(url, refusal)
+    return KlingDownloadError(f"{show_host(url)} broke off a video: {reason}.", retryable=True)
 
 
-def root_cause(error: BaseException) -> str:
-    """The message of the innermost exception, in at most 200 characters; `timed out` for any time-out."""
+def root_cause(error: BaseException, settings: KlingSettings, url: str) -> str:
+    """The message of the innermost exception, in at most 200 characters and without secrets; `timed out` for any time-out."""
     if isinstance(error, asyncio.TimeoutError) or "timed out" in str(error).lower():
-        return "timed out"
+        return TIMED_OUT
     cause = error
-    while (cause.__cause__ or cause.__context__) is not None:
-        cause = cause.__cause__ or cause.__context__  # type: ignore[assignment]
-    return (str(cause) or type(cause).__name__).rstrip(".")[:200]
+    while (inner := cause.__cause__ or cause.__context__) is not None:
+        cause = inner
+    proxies = [proxy for proxy in (*settings.proxies.values(), *urllib.request.getproxies().values()) if proxy]
+    return show_reason(cause, url, *proxies)[:200]

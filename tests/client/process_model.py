@@ -17,8 +17,11 @@ from airflow_provider_kling.client.flows import Flow, Log, Step
 class Process:
     """A worker or a triggerer, at one try of one submission. `step` is its next step; it is None at the end."""
 
-    def __init__(self, submission: Submission, *, adopt_existing: bool, now: float, timeout: float, deferrable: bool) -> None:
+    def __init__(
+        self, submission: Submission, *, adopt_existing: bool, now: float, timeout: float, deferrable: bool, try_number: int
+    ) -> None:
         self.submission = submission
+        self.try_number = try_number
         self.deadline = now + timeout
         self.saving = False
         self.dead_links = 0
@@ -32,7 +35,7 @@ class Process:
 
     def _try(self, *, adopt_existing: bool, deferrable: bool) -> Flow[None]:
         """One try of an Airflow task, with the flows that the operator runs."""
-        submission = dataclasses.replace(self.submission, adopt_existing=adopt_existing)
+        submission = dataclasses.replace(self.submission, adopt_existing=adopt_existing, max_attempts=self.try_number)
         try:
             if deferrable:
                 task = yield from flows.create(EFFECTS, submission)

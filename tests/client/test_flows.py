@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import logging
 from dataclasses import replace
 
 import pytest
@@ -12,6 +14,7 @@ from airflow_provider_kling.client import Submission, flows
 from airflow_provider_kling.client.flows import CheckCapacity, Log, Saved, SaveVideo, Sleep
 
 SUBMISSION = Submission(request=EffectRequest("squish", ["https://example.com/a.jpg"]), external_id="submission")
+DERIVED = f"airflow-{'0123456789' * 4}"
 
 
 class Driver:
@@ -23,6 +26,7 @@ class Driver:
         self.calls: list[str] = []
         self.pauses: list[float] = []
         self.logged: list[str] = []
+        self.levels: list[int] = []
         self.capacity: Exception | None = None  # the error of a capacity check
 
     def run(self, steps):
@@ -31,11 +35,12 @@ class Driver:
             while True:
                 if isinstance(step, Sleep):
                     self.now += step.seconds
-                    self.pauses.append(step.seconds)
+                    self.pauses += [step.seconds] * bool(step.seconds)
                     step = steps.send(self.now)
                     continue
                 if isinstance(step, Log):
                     self.logged.append(step.message)
+                    self.levels.append(step.level)
                     step = steps.send(None)
                     continue
                 if isinstance(step, CheckCapacity):
@@ -43,7 +48,7 @@ class Driver:
                     continue
                 self.calls.append(step.name if isinstance(step, SaveVideo) else f"{step.method} {step.path.rpartition('/')[2]}")
                 response = self.script.pop(0) if len(self.script) > 1 else self.script[0]
-                step = steps.throw(response) if isinstance(response, Exception) else steps.send(response)
+                step = steps.throw(copy.copy(response)) if isinstance(response, Exception) else steps.send(response)
         except StopIteration as end:
             return end.value
 
@@ -61,13 +66,12 @@ CUT = errors.KlingConnectionError("cut", sent=True)
 UNAVAILABLE = errors.KlingServerError("unavailable", code=5001)
 
 
-def create(driver, *, adopt_existing=False, **options):
-    return driver.run(flows.create(EFFECTS, replace(SUBMISSION, adopt_existing=adopt_existing), **options))
+def create(driver, **submission):
+    return driver.run(flows.create(EFFECTS, replace(SUBMISSION, **submission)))
 
 
-def create_when_free(driver, *, adopt_existing=False, **options):
-    submission = replace(SUBMISSION, adopt_existing=adopt_existing)
-    return driver.run(flows.create_when_free(EFFECTS, submission, **{"deadline": 1500.0, **options}))
+def create_when_free(driver, *, deadline=1500.0, **submission):
+    return driver.run(flows.create_when_free(EFFECTS, replace(SUBMISSION, **submission), deadline=deadline))
 
 
 def wait(driver, **options):
@@ -105,8 +109,75 @@ def test_an_id_that_exists_after_a_cut_off_create_is_this_attempts_own_task():
 
 
 def test_an_id_that_another_product_uses_is_reported():
-    with pytest.raises(errors.KlingRequestError, match="Another Kling product may use this id"):
-        create(Driver(EXISTS, NOT_FOUND))
+    with pytest.raises(errors.KlingRequestError, match="Another Kling product may use this id") as error:
+        create(driver := Driver(EXISTS, NOT_FOUND))
+    assert not error.value.retryable
+    assert "nobody knows which" in str(error.value)
+    assert 30 < sum(driver.pauses) < 120  # before that, the task may only not be shown yet
+
+
+@pytest.mark.parametrize("adopt_existing", [False, True])
+def test_a_derived_id_that_exists_and_is_not_shown_is_a_fault_that_passes(adopt_existing):
+    earlier = [NOT_FOUND] * adopt_existing
+    driver = Driver(*earlier, EXISTS, *[NOT_FOUND] * 30, task("processing"))
+    assert create_when_free(driver, adopt_existing=adopt_existing, external_id=DERIVED).status == "processing"
+    assert driver.calls.count("POST effects") == 1
+    with pytest.raises(errors.KlingTaskExists, match="yet a query of it finds no task") as error:
+        create(Driver(*earlier, EXISTS, NOT_FOUND), adopt_existing=adopt_existing, external_id=DERIVED)
+    assert error.value.retryable
+    assert error.value.outcome_unknown
+
+
+def test_an_id_of_the_users_own_that_a_lost_create_may_have_used_is_such_a_fault_too():
+    driver = Driver(CUT, NOT_FOUND, EXISTS, *[NOT_FOUND] * 30, task("processing"))
+    assert create_when_free(driver).status == "processing"
+    assert driver.calls.count("POST effects") == 2
+
+
+def test_a_task_that_exists_and_is_never_shown_is_reported_at_the_deadline():
+    with pytest.raises(errors.KlingTimeoutError, match=rf"Kling says that a task with external id {DERIVED} exists") as error:
+        create_when_free(driver := Driver(EXISTS, NOT_FOUND), external_id=DERIVED)
+    assert driver.now >= 1500.0
+    assert "Nothing was made" not in str(error.value)
+
+
+def test_a_try_uses_as_many_ids_as_its_number():
+    driver = Driver(task("failed"))
+    assert create(driver, adopt_existing=True, max_attempts=2).failed
+    assert driver.calls == ["GET submission", "GET submission-2"]
+    driver = Driver(task("failed"), NOT_FOUND, task())
+    assert create(driver, adopt_existing=True, max_attempts=2) == task()
+    assert driver.calls == ["GET submission", "GET submission-2", "POST effects"]
+
+
+@pytest.mark.parametrize(
+    ("external_id", "script", "options", "level"),
+    [
+        ("submission", [EXISTS, task()], {}, logging.WARNING),
+        ("submission", [EXISTS, task()], {"max_attempts": 1}, logging.WARNING),
+        ("submission", [task()], {"adopt_existing": True, "max_attempts": 1}, logging.WARNING),
+        ("submission", [task()], {"adopt_existing": True, "max_attempts": 2}, logging.INFO),
+        ("submission", [CUT, NOT_FOUND, EXISTS, task()], {}, logging.INFO),
+        (DERIVED, [EXISTS, task()], {"max_attempts": 1}, logging.INFO),
+        (DERIVED, [task()], {"adopt_existing": True, "max_attempts": 1}, logging.INFO),
+    ],
+)
+def test_adopting_the_task_of_another_request_is_a_warning(external_id, script, options, level):
+    create(driver := Driver(*script), external_id=external_id, **options)
+    assert driver.levels[-1] == level
+    assert ("may be those of another request" in driver.logged[-1]) == (level == logging.WARNING)
+
+
+def test_only_a_derived_id_or_the_response_to_a_create_proves_that_a_task_was_made_of_the_request():
+    for external_id, script, proven in [
+        ("submission", [task()], True),
+        ("submission", [EXISTS, task()], False),
+        ("submission", [CUT, task()], False),
+        (DERIVED, [EXISTS, task()], True),
+    ]:
+        submission = replace(SUBMISSION, external_id=external_id, created=set())
+        found = Driver(*script).run(flows.create(EFFECTS, submission))
+        assert submission.surely_made(found) == proven
 
 
 def test_a_submission_whose_tasks_all_fail_ends():
@@ -124,7 +195,7 @@ def test_a_task_that_is_done_at_once_is_queried_again():
 def test_waiting_for_a_slot_backs_off_from_1_to_15_seconds():
     driver = Driver(*[FULL] * 20, task())
     create_when_free(driver)
-    pauses = driver.pauses[1:]
+    pauses = driver.pauses
     assert 0.85 <= pauses[0] <= 1.15
     assert max(pauses) <= 15 * 1.15
     assert driver.calls == ["POST effects"] * 21
@@ -141,30 +212,41 @@ def test_a_long_wait_for_a_slot_is_logged_every_five_minutes():
 def test_a_pause_is_as_long_as_the_server_asks():
     driver = Driver(SLOW_DOWN, task())
     create_when_free(driver)
-    assert driver.pauses[1:] == [40.0]
+    assert driver.pauses == [40.0]
 
 
 def test_after_an_unknown_outcome_every_further_attempt_starts_with_a_lookup():
-    driver = Driver(CUT, UNAVAILABLE, NOT_FOUND, FULL, task())
+    driver = Driver(CUT, UNAVAILABLE, NOT_FOUND, FULL, NOT_FOUND, task())
     create_when_free(driver)
-    assert driver.calls == ["POST effects", "GET submission", "GET submission", "POST effects", "POST effects"]
+    assert driver.calls == [
+        "POST effects",
+        *["GET submission", "GET submission", "POST effects"][:3],
+        "GET submission",
+        "POST effects",
+    ]
 
 
 def test_past_the_deadline_nothing_is_created():
-    driver = Driver(task())
+    driver = Driver(NOT_FOUND)
     with pytest.raises(errors.KlingTimeoutError, match="Nothing was made, nothing was paid"):
         create_when_free(driver, deadline=999.0)
-    assert driver.calls == []
+    assert driver.calls == ["GET submission"]
 
 
 def test_past_the_deadline_a_task_that_exists_is_adopted():
     driver = Driver(task())
     assert create_when_free(driver, deadline=999.0, adopt_existing=True).kling_task_id == "7"
     assert driver.calls == ["GET submission"]
-    for found in (NOT_FOUND, task("failed")):
+    for found, lookups in ([NOT_FOUND], ["GET submission"]), ([task("failed"), NOT_FOUND], ["GET submission", "GET submission-2"]):
         with pytest.raises(errors.KlingTimeoutError):
-            create_when_free(driver := Driver(found), deadline=999.0, adopt_existing=True)
-        assert driver.calls == ["GET submission"]
+            create_when_free(driver := Driver(*found), deadline=999.0, adopt_existing=True)
+        assert driver.calls == lookups
+
+
+def test_past_the_deadline_the_task_of_a_later_id_is_adopted():
+    driver = Driver(task("failed"), task("processing"))
+    assert create_when_free(driver, deadline=999.0, adopt_existing=True).status == "processing"
+    assert driver.calls == ["GET submission", "GET submission-2"]
 
 
 def test_a_deadline_without_a_slot_says_whether_something_may_have_been_paid():
@@ -172,6 +254,57 @@ def test_a_deadline_without_a_slot_says_whether_something_may_have_been_paid():
         create_when_free(Driver(FULL))
     with pytest.raises(errors.KlingTimeoutError, match=r"A task may exist all the same.*look up external id submission"):
         create_when_free(Driver(CUT, UNAVAILABLE))
+
+
+def test_a_lost_create_stays_unknown_when_later_creates_find_no_slot():
+    """Kling may show the task late, and may refuse for want of a slot before it looks at the id."""
+    with pytest.raises(errors.KlingTimeoutError, match="A task may exist all the same"):
+        create_when_free(Driver(CUT, NOT_FOUND, FULL, *[NOT_FOUND, FULL] * 200, NOT_FOUND))
+
+
+def test_that_nothing_was_paid_is_said_only_after_a_lookup():
+    driver = Driver(FULL, NOT_FOUND)
+    with pytest.raises(errors.KlingTimeoutError, match=r"Nothing was made, nothing was paid\. Last answer"):
+        create_when_free(driver, deadline=1000.5)
+    assert driver.calls == ["POST effects", "GET submission"]
+    with pytest.raises(errors.KlingTimeoutError, match="could not be asked whether an earlier one has a task"):
+        create_when_free(Driver(FULL))
+
+
+def test_after_an_earlier_attempt_a_timeout_says_what_this_one_did_and_what_kling_shows():
+    with pytest.raises(errors.KlingTimeoutError, match=r"This attempt made nothing, and Kling shows no task of an earlier one"):
+        create_when_free(Driver(NOT_FOUND, FULL, NOT_FOUND), deadline=1000.5, adopt_existing=True)
+    with pytest.raises(errors.KlingTimeoutError, match=r"A task may exist all the same"):
+        create_when_free(Driver(UNAVAILABLE), deadline=1300.0, adopt_existing=True)
+
+
+def test_no_pause_is_longer_than_a_minute_whatever_the_server_asks_for():
+    for asked in (86400.0, 1e12, -5.0):
+        driver = Driver(errors.KlingBusyError("slow down", code=1302, retry_after=asked), task())
+        create_when_free(driver)
+        assert sum(driver.pauses) <= 60.0
+
+
+def test_a_poll_that_takes_until_the_deadline_is_the_last_one():
+    class Slow(Driver):
+        def run(self, steps):
+            self.steps = steps
+            return super().run(self._slowly(steps))
+
+        def _slowly(self, steps):
+            step = next(steps)
+            while True:
+                try:
+                    brought = yield step
+                except errors.KlingError as error:
+                    self.now += 600.0
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(brought)
+
+    with pytest.raises(errors.KlingTimeoutError):
+        wait(driver := Slow(CUT))
+    assert driver.calls == ["GET 7"]
 
 
 def test_an_error_that_cannot_pass_ends_the_wait_for_a_slot_at_once():
@@ -183,14 +316,14 @@ def test_an_error_that_cannot_pass_ends_the_wait_for_a_slot_at_once():
 def test_the_first_poll_is_at_the_given_time():
     driver = Driver(task("processing"), task("succeed"))
     wait(driver, first_poll=1030.0)
-    assert driver.pauses[1] == 30.0
+    assert driver.pauses[0] == 30.0
     assert len(driver.calls) == 2
 
 
 def test_pauses_between_polls_are_the_poll_interval_and_grow_after_failures():
     driver = Driver(task(), UNAVAILABLE, UNAVAILABLE, UNAVAILABLE, task("succeed"))
     wait(driver)
-    for pause, expected in zip(driver.pauses[1:], [10, 10, 20, 40], strict=True):
+    for pause, expected in zip(driver.pauses, [10, 10, 20, 40], strict=True):
         assert 0.85 * expected <= pause <= 1.15 * expected
     assert [text.split(":")[0] for text in driver.logged] == [
         "Kling task 7",
@@ -235,8 +368,8 @@ def test_each_of_several_videos_has_its_own_name():
 
 
 def test_a_fault_of_the_capacity_check_does_not_make_a_create_uncertain():
-    driver = Driver(task())
+    driver = Driver(NOT_FOUND)
     driver.capacity = errors.KlingServerError("unavailable", code=5001)
     with pytest.raises(errors.KlingTimeoutError, match="Nothing was made, nothing was paid"):
         create_when_free(driver)
-    assert driver.calls == []
+    assert driver.calls == ["GET submission"]

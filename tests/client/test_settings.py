@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from drivers import settings_of
 from hook_calls import REQUEST
 
 from airflow_provider_kling import errors
@@ -31,3 +32,18 @@ def test_max_concurrency_limits_the_running_tasks(hook, kling, monkeypatch):
     hook.create_task(REQUEST)
     assert len(kling.ledger) == 3
     assert kling.state["answers"].get("create 1303", 0) == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "allowed"), [(True, True), ("true", True), (False, False), ("no", False), (None, False), ("", False)]
+)
+def test_private_links_are_allowed_by_the_connection(value, allowed):
+    connection = {"conn_type": "kling", "password": "k", "host": None, "extra": {"allow_private_links": value}}
+    assert settings_of(json.dumps(connection)).allow_private_links is allowed
+
+
+@pytest.mark.parametrize("value", ["perhaps", 1, ["yes"]])
+def test_private_links_are_allowed_by_true_or_false(value):
+    connection = {"conn_type": "kling", "password": "k", "host": None, "extra": {"allow_private_links": value}}
+    with pytest.raises(errors.KlingSettingsError, match=r"allow_private_links is .*; wanted is true or false"):
+        settings_of(json.dumps(connection))

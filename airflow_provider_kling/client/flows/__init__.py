@@ -10,21 +10,24 @@ throws in the KlingError that came instead, and returns what the flow returns:
 So each rule stands here once, for worker and triggerer, and is tested without a socket or a clock.
 """
 
-from airflow_provider_kling.client.flows.create import RETRY_WAIT, SLOT_PAUSE, create, create_when_free
+from airflow_provider_kling.client.flows.create import RETRY_WAIT, KnownIds, create
+from airflow_provider_kling.client.flows.create_when_free import SLOT_PAUSE, create_when_free
 from airflow_provider_kling.client.flows.describe import describe, describe_adopted
 from airflow_provider_kling.client.flows.lookup import find, look_up
-from airflow_provider_kling.client.flows.pauses import LONGEST_TROUBLE_PAUSE, format_seconds
+from airflow_provider_kling.client.flows.pauses import LONGEST_RETRY_AFTER, LONGEST_TROUBLE_PAUSE, asked_pause, format_seconds
 from airflow_provider_kling.client.flows.save import file_names, save
 from airflow_provider_kling.client.flows.steps import CheckCapacity, Flow, LoadRequest, Log, Saved, SaveVideo, Sleep, Step
 from airflow_provider_kling.client.flows.submission import Submission, external_id_of
 from airflow_provider_kling.client.flows.wait import Watch, wait
 
 __all__ = [
+    "LONGEST_RETRY_AFTER",
     "LONGEST_TROUBLE_PAUSE",
     "RETRY_WAIT",
     "SLOT_PAUSE",
     "CheckCapacity",
     "Flow",
+    "KnownIds",
     "LoadRequest",
     "Log",
     "SaveVideo",
@@ -33,6 +36,7 @@ __all__ = [
     "Step",
     "Submission",
     "Watch",
+    "asked_pause",
     "create",
     "create_when_free",
     "describe",

@@ -1,57 +1,66 @@
-"""Create a task without paying twice: adopt the one that exists, or create one, as soon as the account has a slot."""
+"""Create a task without paying twice: adopt the one that exists, or create one."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import logging
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from airflow_provider_kling.api import Product, Task, create_call
 from airflow_provider_kling.client.flows.describe import describe_adopted
-from airflow_provider_kling.client.flows.lookup import find, look_up
-from airflow_provider_kling.client.flows.pauses import LONGEST_TROUBLE_PAUSE, format_seconds, jittered
+from airflow_provider_kling.client.flows.lookup import LOST_AFTER, OWN_ID_LOOKUPS, find, look_up
+from airflow_provider_kling.client.flows.pauses import jittered, pause
 from airflow_provider_kling.client.flows.steps import CheckCapacity, Flow, LoadRequest, Log, Sleep
 from airflow_provider_kling.client.flows.submission import MOST_FAILED, Submission
 from airflow_provider_kling.errors import (
-    KlingBusyError,
     KlingConnectionError,
     KlingError,
     KlingRequestError,
-    KlingSlotsFullError,
     KlingTaskExists,
     KlingTaskNotFound,
-    KlingTimeoutError,
 )
 
 T = TypeVar("T")
 
 RETRY_WAIT = 1.0  # seconds before a create whose response was lost is sent again, doubling from there
 CREATE_TRIES = 4  # sends of one create in one attempt, with a lookup between any two
-SLOT_PAUSE = 1.0  # seconds before the first new attempt for a slot: the vendor advises at least 1
-SLOT_PAUSE_GROWTH = 1.5
-LONGEST_SLOT_PAUSE = 15.0
-LOG_INTERVAL = 300.0  # seconds between two log lines that say nothing new
+
+
+@dataclass
+class KnownIds:
+    """What a flow has learnt about the external ids of its submission."""
+
+    failed: set[str] = field(default_factory=set)  # their tasks have failed
+    uncertain: set[str] = field(default_factory=set)  # a create was sent, and nothing tells what became of it
+    unseen: set[str] = field(default_factory=set)  # Kling says that they exist, and no lookup shows a task
 
 
 def create(
-    product: Product, submission: Submission, *, retry_wait: float = RETRY_WAIT, failed_ids: set[str] | None = None
+    product: Product,
+    submission: Submission,
+    *,
+    retry_wait: float = RETRY_WAIT,
+    deadline: float | None = None,
+    known: KnownIds | None = None,
 ) -> Flow[Task]:
     """The one task of this submission, adopted or created. Never two, as long as an earlier one has not failed.
 
     Raises KlingBusyError while no slot is free. Any error with `outcome_unknown` means that a task may exist under one
-    of the submission's external ids. `failed_ids` are those external ids whose tasks are known to have failed; the flow
-    adds those that it finds.
+    of the submission's external ids. No pause ends after `deadline` (on the driver's clock), and none is followed by a create
+    there. The flow adds to `known` what it learns.
     """
-    failed_ids = set() if failed_ids is None else failed_ids
+    known = known or KnownIds()
     adopt_existing = submission.adopt_existing
-    for external_id in submission.external_ids():
-        if external_id in failed_ids:
+    for number, external_id in enumerate(submission.external_ids(), submission.first_attempt):
+        if external_id in known.failed:
             continue
-        task, is_new = yield from _create_as(product, submission, external_id, adopt_existing=adopt_existing, retry_wait=retry_wait)
-        if is_new or not task.failed:
+        attempt = _Attempt(product, submission, external_id, retry_wait, deadline, known)
+        task, is_new = yield from attempt.run(adopt_existing=adopt_existing)
+        if is_new or not task.failed or (number >= submission.max_attempts and number < MOST_FAILED):
             return task
         reason = task.message or "no reason given"
         yield Log(f"Kling task {task.kling_task_id} of an earlier attempt failed ({reason}). Continuing with the next external id.")
-        failed_ids.add(external_id)
+        known.failed.add(external_id)
         adopt_existing = True
     raise KlingRequestError(
         f"{MOST_FAILED} tasks of external id {submission.external_id} have failed",
@@ -60,125 +69,137 @@ def create(
     )
 
 
-def _create_as(
-    product: Product, submission: Submission, external_id: str, *, adopt_existing: bool, retry_wait: float
-) -> Flow[tuple[Task, bool]]:
-    """The task with this external id, and whether this attempt created it."""
-    if adopt_existing and (found := (yield from _existing(find(product, external_id)))):
-        yield Log(describe_adopted(external_id, found))
-        return found, False
-    sent = False
-    for number in range(1, CREATE_TRIES + 1):
-        yield from _check_capacity(product, sent=sent)
-        try:
-            task = yield from _send(product, submission, external_id)
-        except KlingTaskExists as refused:
-            return (yield from _adopt(product, external_id, refused)), sent
-        except KlingError as error:
-            if error.outcome_unknown:
+@dataclass
+class _Attempt:
+    """The task with one external id of a submission."""
+
+    product: Product
+    submission: Submission
+    external_id: str
+    retry_wait: float
+    deadline: float | None
+    known: KnownIds
+
+    def run(self, *, adopt_existing: bool) -> Flow[tuple[Task, bool]]:
+        """The task with this external id, and whether this attempt created it."""
+        if self.external_id in self.known.unseen:
+            return (yield from self._adopt(self._unseen())), False
+        if adopt_existing and (found := (yield from failing_as_unknown(find(self.product, self.external_id)))):
+            yield self._adopted(found)
+            return found, False
+        sent = False
+        for number in range(1, CREATE_TRIES + 1):
+            yield from self._check_capacity(sent=sent)
+            try:
+                task = yield from self._send()
+            except KlingTaskExists as refused:
+                return (yield from self._adopt(refused)), sent
+            except KlingError as error:
+                failure = error
+            else:
+                self.submission.created.add(task.kling_task_id)
+                self.known.uncertain.discard(self.external_id)
+                # The response to a create never says how a task ended, only whether.
+                done = failing_as_unknown(look_up(self.product, task.kling_task_id))
+                return ((yield from done) if task.done else task), True
+            if failure.outcome_unknown:
                 sent = True
-                yield Log(f"The response to the create is lost: {error} Looking up external id {external_id} first.")
-                if found := (yield from _existing(find(product, external_id))):
-                    yield Log(f"The create had worked: Kling task {found.kling_task_id} ({found.status}).")
+                if found := (yield from self._look_up_lost(failure)):
                     return found, True
-            elif not isinstance(error, KlingConnectionError):
-                raise
+            elif not isinstance(failure, KlingConnectionError):
+                raise failure
             if number == CREATE_TRIES:
-                raise
-            yield Sleep(jittered(retry_wait * 2.0 ** (number - 1)))
-        else:
-            # The response to a create never says how a task ended, only whether.
-            return ((yield from _existing(look_up(product, task.kling_task_id))) if task.done else task), True
-    raise AssertionError("unreachable")
+                raise failure
+            now = yield from pause(jittered(self.retry_wait * 2.0 ** (number - 1)), self.deadline)
+            if self.deadline is not None and now >= self.deadline:
+                raise failure
+        raise AssertionError("unreachable")
+
+    def _send(self) -> Flow[Task]:
+        request = self.submission.request
+        if callable(request):
+            request = yield LoadRequest(request)
+        task: Task = yield create_call(
+            self.product, request, external_task_id=self.external_id, callback_url=self.submission.callback_url
+        )
+        return task
+
+    def _look_up_lost(self, failure: KlingError) -> Flow[Task | None]:
+        """The task of a create whose response is lost, if a lookup shows it."""
+        self.known.uncertain.add(self.external_id)
+        yield Log(f"The response to the create is lost: {failure} Looking up external id {self.external_id} first.")
+        found = yield from failing_as_unknown(find(self.product, self.external_id))
+        if found:
+            self.known.uncertain.discard(self.external_id)
+            yield Log(f"The create had worked: Kling task {found.kling_task_id} ({found.status}).")
+        return found
+
+    def _check_capacity(self, *, sent: bool) -> Flow[None]:
+        """A fault of this check does not change what is known of the submission."""
+        try:
+            yield CheckCapacity(self.product)
+        except KlingError as error:
+            error.outcome_unknown = sent
+            raise
+
+    # --- Adopting
+
+    def _adopt(self, refused: KlingTaskExists) -> Flow[Task]:
+        """The task that exists according to Kling, even if a lookup does not show it yet."""
+        ours = self.submission.derived or self.external_id in self.known.uncertain | self.known.unseen
+        lookups = LOST_AFTER if ours else OWN_ID_LOOKUPS
+        try:
+            found = yield from failing_as_unknown(look_up(self.product, self.external_id, lookups=lookups, deadline=self.deadline))
+        except KlingTaskNotFound:
+            if ours or (yield from self._is_over()):
+                self.known.unseen.add(self.external_id)
+                raise self._unseen() from None
+            raise self._not_ours(refused) from None
+        self.known.unseen.discard(self.external_id)
+        yield self._adopted(found)
+        return found
+
+    def _adopted(self, found: Task) -> Log:
+        """A line about an adopted task: a warning if it may be the task of another request."""
+        submission, sent = self.submission, self.external_id in self.known.uncertain
+        self.known.uncertain.discard(self.external_id)
+        later_try = submission.adopt_existing and submission.max_attempts > 1
+        if submission.derived or later_try or sent:
+            return Log(describe_adopted(self.external_id, found))
+        return Log(describe_adopted(self.external_id, found, certain=not submission.adopt_existing), level=logging.WARNING)
+
+    def _is_over(self) -> Flow[bool]:
+        """Whether the deadline has come, so that there were fewer lookups than planned."""
+        return self.deadline is not None and (yield Sleep(0)) >= self.deadline
+
+    def _unseen(self) -> KlingTaskExists:
+        """The error for a task of ours that exists according to Kling, while no lookup shows it: that may pass."""
+        error = KlingTaskExists(
+            f"External_task_id {self.external_id} already exists, yet a query of it finds no task",
+            code=1201,
+            http_status=400,
+            advice="The task may be shown later. It may be running, and charged; nothing is created in its place.",
+        )
+        error.retryable = error.outcome_unknown = True
+        return error
+
+    def _not_ours(self, refused: KlingTaskExists) -> KlingRequestError:
+        """The error for an id of the user's own that exists according to Kling, and that no query finds."""
+        return KlingRequestError(
+            f"{refused.message}, yet none of the {self.product.name} tasks has it",
+            code=refused.code,
+            http_status=refused.http_status,
+            request_id=refused.request_id,
+            advice="Another Kling product may use this id, or Kling does not show the task yet; nobody knows which. Run this "
+            "again later: a task that is shown by then is adopted. Choose another external_task_id only if no task of yours "
+            "has this one, since another one is paid for.",
+        )
 
 
-def _send(product: Product, submission: Submission, external_id: str) -> Flow[Task]:
-    request = submission.request
-    if callable(request):
-        request = yield LoadRequest(request)
-    task: Task = yield create_call(product, request, external_task_id=external_id, callback_url=submission.callback_url)
-    return task
-
-
-def _check_capacity(product: Product, *, sent: bool) -> Flow[None]:
-    """A fault of this check does not change what is known of the submission."""
-    try:
-        yield CheckCapacity(product)
-    except KlingError as error:
-        error.outcome_unknown = sent
-        raise
-
-
-def _existing(lookup: Flow[T]) -> Flow[T]:
+def failing_as_unknown(lookup: Flow[T]) -> Flow[T]:
     """The result of a lookup. Where it fails, for whatever reason, the error says that a task may exist."""
     try:
         return (yield from lookup)
     except KlingError as error:
         error.outcome_unknown = True
         raise
-
-
-def _adopt(product: Product, external_id: str, refused: KlingTaskExists) -> Flow[Task]:
-    """The task that exists according to Kling, even if a lookup does not show it yet."""
-    try:
-        found = yield from _existing(look_up(product, external_id))
-    except KlingTaskNotFound:
-        raise KlingRequestError(
-            f"{refused.message}, yet none of the {product.name} tasks has it",
-            code=refused.code,
-            http_status=refused.http_status,
-            request_id=refused.request_id,
-            advice="Another Kling product may use this id: choose another external_task_id.",
-        ) from None
-    yield Log(describe_adopted(external_id, found))
-    return found
-
-
-def create_when_free(product: Product, submission: Submission, *, deadline: float) -> Flow[Task]:
-    """The one task of this submission, created as soon as the account has a slot and the API works.
-
-    Raises KlingTimeoutError when `deadline` (Unix seconds) comes first, and at once what no waiting can mend.
-    """
-    now = started = yield Sleep(0)
-    pause, logged_at = SLOT_PAUSE, -LOG_INTERVAL
-    failed_ids: set[str] = set()
-    while True:
-        try:
-            if now > deadline:
-                return (yield from _adopt_only(product, submission))
-            return (yield from create(product, submission, failed_ids=failed_ids))
-        except KlingError as error:
-            if not error.retryable:
-                raise
-            # A refusal for want of a slot is the response to a create, so the lookup before it has found nothing.
-            full = isinstance(error, KlingSlotsFullError)
-            may_exist = error.outcome_unknown or (submission.adopt_existing and not full)
-            submission = replace(submission, adopt_existing=may_exist)
-            if now >= deadline:
-                raise _timed_out(submission, error, waited=now - started) from error
-            if now - logged_at >= LOG_INTERVAL:
-                logged_at = now
-                why = "All slots of the account are taken" if full else str(error).rstrip(".")
-                waited, left = format_seconds(now - started), format_seconds(deadline - now)
-                yield Log(f"{why}: waiting, {waited} so far, at most {left} more.")
-            longest = LONGEST_SLOT_PAUSE if isinstance(error, KlingBusyError) else LONGEST_TROUBLE_PAUSE
-            seconds = max(jittered(pause), getattr(error, "retry_after", None) or 0.0)
-        pause = min(pause * SLOT_PAUSE_GROWTH, longest)
-        now = yield Sleep(min(seconds, max(0.0, deadline - now)), for_slot=full)
-
-
-def _adopt_only(product: Product, submission: Submission) -> Flow[Task]:
-    """The task that an earlier attempt created; KlingTimeoutError without one, since the time is over."""
-    if submission.adopt_existing:
-        task = yield from _existing(find(product, submission.external_id))
-        if task and not task.failed:
-            yield Log(describe_adopted(submission.external_id, task))
-            return task
-    raise KlingTimeoutError("The timeout came before the Kling task was created. Nothing was made, nothing was paid.")
-
-
-def _timed_out(submission: Submission, error: KlingError, *, waited: float) -> KlingTimeoutError:
-    outcome = "Nothing was made, nothing was paid."
-    if submission.adopt_existing:
-        outcome = f"A task may exist all the same: run this again to adopt it, or look up external id {submission.external_id}."
-    return KlingTimeoutError(f"No Kling task could be created in {format_seconds(waited)}. {outcome} Last answer: {error}")

@@ -20,6 +20,18 @@ def describe(task: Task) -> str:
     return f"Kling task {task.kling_task_id}: {task.status}{unknown}."
 
 
-def describe_adopted(external_id: str, task: Task) -> str:
-    """That this external id already has a task, and that it is used instead of a new one."""
-    return f"External id {external_id} already has Kling task {task.kling_task_id} ({task.status}): adopted, nothing is paid again."
+def describe_adopted(external_id: str, task: Task, *, certain: bool | None = None) -> str:
+    """That this external id already has a task, and that it is used instead of a new one.
+
+    `certain` says that it may be the task of another request: True if it must be, False if nobody knows.
+    """
+    found = (
+        f"External id {external_id} already has Kling task {task.kling_task_id} ({task.status}): adopted, nothing is paid again."
+    )
+    if certain is None:
+        return found
+    maker = "This run has not created it" if certain else "Whether this run has created it is not known"
+    return (
+        f"{found} {maker}: its scene and its images may be those of another request. "
+        "Requests that share an external_task_id share one video."
+    )

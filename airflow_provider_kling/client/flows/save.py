@@ -6,6 +6,7 @@ from airflow_provider_kling.api import Product, Task
 from airflow_provider_kling.client.flows.lookup import look_up
 from airflow_provider_kling.client.flows.steps import Flow, Log, Saved, SaveVideo
 from airflow_provider_kling.errors import KlingAnswerError, KlingDownloadError
+from airflow_provider_kling.redaction import show_place
 
 
 def save(product: Product, task: Task, destination: str) -> Flow[list[str]]:
@@ -23,7 +24,8 @@ def save(product: Product, task: Task, destination: str) -> Flow[list[str]]:
                 expired=error.expired,
                 retryable=True,
             ) from error
-        yield Log(f"Saved {saved.path}." if saved.new else f"{saved.path} is already saved.")
+        place = show_place(saved.path)
+        yield Log(f"Saved {place}." if saved.new else f"{place} is already saved.")
         paths.append(saved.path)
     return paths
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -13,7 +14,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Sleep:
-    """Wait so many seconds. Brings the time at which the wait ended, in Unix seconds.
+    """Wait so many seconds. Brings the time at which the wait ended, on the driver's monotonic clock: that of an event loop,
+    or `time.monotonic`.
 
     With `for_slot` the wait may end earlier or later: as soon as the account has a free slot.
     """
@@ -55,9 +57,10 @@ class Saved:
 
 @dataclass(frozen=True)
 class Log:
-    """Write this sentence to the log of the caller. Brings nothing."""
+    """Write this sentence to the log of the caller, at this level of `logging`. Brings nothing."""
 
     message: str
+    level: int = logging.INFO
 
 
 Step = Call[Any] | Sleep | CheckCapacity | LoadRequest | SaveVideo | Log

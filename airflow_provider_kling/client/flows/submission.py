@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from airflow_provider_kling.api import TaskRequest
+from airflow_provider_kling.api import Task, TaskRequest
 
 MOST_FAILED = 100  # failed tasks that one submission may leave behind
+_DERIVED = re.compile(r"airflow-[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +21,9 @@ class Submission:
     - `request`: the request, or a function that loads it, so that the images of waiting submissions need no memory.
     - `adopt_existing`: an earlier attempt may have created the task, so look it up before a create.
     - `first_attempt`: 1, or the number of the first external id to use, when the tasks of those before it have failed.
+    - `max_attempts`: the number of the last external id that may be used. Where a try of an Airflow task may start several
+      times, the number of the try: then no start asks again for what has failed in the same try.
+    - `created`: the ids of the Kling tasks that a flow has created for this submission; the flow adds them.
     """
 
     request: TaskRequest | Callable[[], TaskRequest]
@@ -26,11 +31,23 @@ class Submission:
     callback_url: str | None = None
     adopt_existing: bool = False
     first_attempt: int = 1
+    max_attempts: int = MOST_FAILED
+    created: set[str] = field(default_factory=set, compare=False, repr=False)
 
     def external_ids(self) -> Iterator[str]:
-        """The id of each attempt: the next one applies when the task of the one before has failed."""
-        for number in range(self.first_attempt, MOST_FAILED + 1):
+        """The id of each attempt: the next one applies when the task of the one before has failed. There is at least one."""
+        last = max(self.first_attempt, min(self.max_attempts, MOST_FAILED))
+        for number in range(self.first_attempt, last + 1):
             yield self.external_id if number == 1 else f"{self.external_id}-{number}"
+
+    @property
+    def derived(self) -> bool:
+        """Whether the external id is one of `external_id_of`, which nobody else uses for another request."""
+        return bool(_DERIVED.fullmatch(self.external_id))
+
+    def surely_made(self, task: Task) -> bool:
+        """Whether it is certain that this task was made of this request: an id of the user's own can have been used before."""
+        return self.derived or task.kling_task_id in self.created
 
 
 def external_id_of(

@@ -14,7 +14,7 @@ class Watch:
     """One task that somebody waits for: what each poll of it means.
 
     `status` is the last status that was logged. After each `observe`, `task` is the task once it is done, and `error`
-    what ends the wait. All times are Unix seconds.
+    what ends the wait. All times are on one monotonic clock.
     """
 
     def __init__(self, kling_task_id: str, *, started: float, status: str = "") -> None:
@@ -62,7 +62,7 @@ class Watch:
 def wait(
     product: Product, kling_task_id: str, *, deadline: float, poll_interval: float, first_poll: float = 0.0, status: str = ""
 ) -> Flow[Task]:
-    """The task, once it is done: succeeded or failed. Times are Unix seconds, the interval is in seconds.
+    """The task, once it is done: succeeded or failed. Times are on the driver's clock, the interval is in seconds.
 
     The first poll is not before `first_poll`; `status` is the last status that was logged. Faults that may pass are
     waited out. Raises KlingTimeoutError at `deadline`, errors of credentials and account at once, KlingTaskNotFound
@@ -71,13 +71,14 @@ def wait(
     now = yield Sleep(0)
     watch = Watch(kling_task_id, started=now, status=status)
     if first_poll > now:
-        now = yield Sleep(first_poll - now)
+        now = yield Sleep(max(0.0, min(first_poll, deadline) - now))
     while True:
         news: Task | KlingError
         try:
             news = yield get_call(product, kling_task_id)
         except KlingError as error:
             news = error
+        now = yield Sleep(0)  # a poll may have taken long
         for message in watch.observe(news):
             yield Log(message)
         if watch.error:

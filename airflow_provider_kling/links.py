@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperatorLink
 
+from airflow_provider_kling.redaction import is_link
+
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
 
@@ -17,4 +19,5 @@ class KlingVideoLink(BaseOperatorLink):
 
     def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
         # Airflow calls this on the worker each time a task instance leaves it, and stores the link for the UI.
-        return getattr(operator, "video_url", "")
+        url = getattr(operator, "video_url", "")
+        return url if is_link(url) else ""

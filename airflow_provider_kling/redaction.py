@@ -1,15 +1,17 @@
 """Places, URLs, images and errors, made safe to show in a log, an error, a report or Airflow's UI.
 
 Signatures, credentials, tokens and images written as base64 stay out of what these functions return. Pure: no I/O.
-May import `errors`.
+May import `errors` and `places`.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from airflow_provider_kling.errors import KlingError
+from airflow_provider_kling.places import HIDDEN, LONGEST_PATH, SCHEME, hide_parameters, hide_secrets, secrets_in
 
 MAX_ERROR = 2000  # characters of an error
 MAX_PLACE = 300  # characters of a path or URL
@@ -36,12 +38,11 @@ _SIGNATURE_PREFIXES = (
     "q-url-param-list",
     "q-signature",
 )
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
 
 
 def scheme_of(place: str) -> str | None:
     """The scheme of a URL or URI in lower case, like `s3` of `s3://bucket/key`; None for a path."""
-    found = _SCHEME.match(place)
+    found = SCHEME.match(place)
     return found[1].lower() if found else None
 
 
@@ -64,15 +65,25 @@ def strip_signature(url: str) -> str:
 def show_url(url: str) -> str:
     """The URL without its query, fragment and credentials."""
     try:
-        parts = urlsplit(url)
-        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+        urlsplit(url)
+        return harmless(re.split("[?#]", hide_secrets(url))[0])
     except ValueError:
         return "(not a URL)"
 
 
 def show_host(url: str) -> str:
     """The host of a video's URL. Raises ValueError for what is no URL."""
-    return urlsplit(url).hostname or "the video's host"
+    return harmless(urlsplit(hide_secrets(url)).hostname or "the video's host")
+
+
+def is_link(url: object) -> bool:
+    """Whether a browser may open this: an http(s) URL with a host, and no `javascript:` or the like."""
+    if not isinstance(url, str) or not url[:8].lower().startswith(("http://", "https://")) or harmless(url) != url:
+        return False
+    try:
+        return bool(urlsplit(url).hostname)
+    except ValueError:
+        return False
 
 
 # --- Images as text --------------------------------------------------------------------------------------------
@@ -82,7 +93,6 @@ _BASE64_STARTS = ("/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+(?:\r?\n[A-Za-z0-9+/]+)*={0,2}")
 _SHORTEST_IMAGE = 32  # characters of base64 that starts like an image
 _SURELY_BASE64 = 256  # characters without a dot, dash or blank: longer than names of files get
-_LONGEST_PATH = 4096  # bytes, PATH_MAX of Linux
 
 
 def is_inline(source: str) -> bool:
@@ -90,9 +100,9 @@ def is_inline(source: str) -> bool:
     source = source.strip()
     if source[:5].lower() == "data:":
         return True
-    if _SCHEME.match(source):
+    if SCHEME.match(source):
         return False
-    if len(source) > _LONGEST_PATH:
+    if len(source) > LONGEST_PATH:
         return True
     is_base64 = _BASE64.fullmatch(source) is not None
     if source.startswith(_BASE64_STARTS):
@@ -105,38 +115,60 @@ def holds_image(text: str) -> bool:
     if text[:11].lower() == "data:image/":
         return True
     text = text.strip()
-    long_enough = _SHORTEST_IMAGE if text.startswith(_BASE64_STARTS) else _LONGEST_PATH
+    long_enough = _SHORTEST_IMAGE if text.startswith(_BASE64_STARTS) else LONGEST_PATH
     return len(text) >= long_enough and _BASE64.fullmatch(text) is not None
 
 
 def show_place(source: str) -> str:
     """The source of an image, or the location of a file, in at most 300 printable characters.
 
-    A path is shown as it is, a URL without its signature and credentials; of base64 only the size is shown.
+    A path is shown as it is, a URL without credentials and without the values of parameters that may sign it; of base64 only
+    the size is shown. It also hides what is secret in a malformed URL, in one without its scheme, or percent-encoded.
     """
     source = str(source).strip()
     if is_inline(source):
         what = "image in a data: URI" if source[:5].lower() == "data:" else "base64 image"
         return f"{what} ({len(source):,} characters)"
-    if _SCHEME.match(source):
-        try:
-            source = strip_signature(source)
-        except ValueError:  # no URL at all, like http://[ : show none of what may be secret in it
-            source = source.partition("?")[0].rpartition("@")[2]
+    source = hide_secrets(source[:LONGEST_PATH])
     shown = "".join(sign if sign.isprintable() else "\ufffd" for sign in source[:MAX_PLACE])
     return shown if len(source) <= MAX_PLACE else f"{shown}…"
 
 
 # --- Texts -----------------------------------------------------------------------------------------------------
 
+# What could forge a line of a log, steer a terminal, or hide or turn around what a reader sees; and what cannot be stored.
+# None of it is printable, so it is in no id that this package accepts.
+_HARMFUL = re.compile(
+    "[\0-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
+)
 _BASE64_WITHIN = re.compile(r"[A-Za-z0-9+/]{200,}={0,2}")
+_URL_WITHIN = re.compile(r"(?<![A-Za-z0-9+.\-])[A-Za-z][A-Za-z0-9+.\-]{0,30}(?:://|%3[Aa]%2[Ff]%2[Ff])[^\s'\"<>`]+")
 _TOKEN = re.compile(r"(?i)\bbearer\s+[\w.~+/=-]+")
+_AUTHORIZATION = re.compile(r"(?i)(authorization['\"]?\s?[:=]\W{0,3}(?!bearer)\w+\s+)[\w.~+/=-]+")
+_QUERY_WITHIN = re.compile(r"(?<=[\w/])\?[\w.%-]+=[^\s'\"<>`]*")
+_USER_WITHIN = re.compile(r"[^\s/@:'\"(`]+:[^\s/@'\"`]+@(?=[\w\[])")
+_JWT = re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?")
+
+
+def harmless(text: str) -> str:
+    """A text without line ends, control characters and characters that hide or turn around others: each becomes a blank or �."""
+    return _HARMFUL.sub(lambda found: " " if found[0].isspace() else "\ufffd", text)
 
 
 def one_line(text: str) -> str:
-    """A text on one line, without images and tokens."""
-    text = " ".join(text[: 10 * MAX_ERROR].split())
-    return _TOKEN.sub("Bearer …", _BASE64_WITHIN.sub(lambda found: f"[{len(found[0]):,} characters of base64]", text))
+    """A text on one line, without images and tokens, and with its URLs as `show_place` shows them."""
+    text = harmless(" ".join(text[: 10 * MAX_ERROR].split()))
+    text = _BASE64_WITHIN.sub(lambda found: f"[{len(found[0]):,} characters of base64]", text)
+    text = _URL_WITHIN.sub(lambda found: _cut_out(found[0], hide_secrets), text)
+    text = _QUERY_WITHIN.sub(lambda found: _cut_out(found[0], hide_parameters), text)
+    text = _USER_WITHIN.sub(f"{HIDDEN}@", text)
+    return _JWT.sub("…", _AUTHORIZATION.sub(r"\1…", _TOKEN.sub("Bearer …", text)))
+
+
+def _cut_out(found: str, show: Callable[[str], str]) -> str:
+    """What was found in a sentence, shown, with the marks that end the sentence or its bracket as they are."""
+    bare = found.rstrip(").,;:!]}")
+    return show(bare) + found[len(bare) :]
 
 
 def show_text(text: str) -> str:
@@ -153,6 +185,18 @@ def show_error(error: BaseException) -> str:
     if not isinstance(error, KlingError):
         text = f"{name}: {text}" if text else name
     return _cut(text or name)
+
+
+def show_reason(error: BaseException, *places: str) -> str:
+    """What an error says, without what is secret in these places, in at most 2,000 characters.
+
+    Libraries repeat a location whole, in part or unquoted, and so would the text of an error that names theirs.
+    """
+    text = str(getattr(error, "strerror", None) or error) or type(error).__name__
+    for place in places:
+        for secret in secrets_in(place):
+            text = text.replace(secret, HIDDEN)
+    return show_text(text).rstrip(".")
 
 
 def _cut(text: str) -> str:

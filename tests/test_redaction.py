@@ -31,7 +31,7 @@ def test_a_long_text_is_no_image(text: str, holds: bool) -> None:
     ("source", "shown"),
     [
         ("images/a.jpg", "images/a.jpg"),
-        ("https://u:p@host/a.jpg?x=1&X-Amz-Signature=s&X-Amz-Date=d#f", "https://host/a.jpg?x=1"),
+        ("https://u:p@host/a.jpg?x=1&X-Amz-Signature=s&X-Amz-Date=d#f", "https://host/a.jpg?x=1&…"),
         ("s3://conn@bucket/a.jpg", "s3://bucket/a.jpg"),
         (RAW, f"base64 image ({len(RAW):,} characters)"),
         ("data:image/png;base64,AAAA", "image in a data: URI (26 characters)"),
@@ -71,7 +71,7 @@ def test_a_url_is_shown_without_query_and_credentials(url: str, shown: str, host
 
 def test_what_is_no_url_is_not_shown() -> None:
     assert show_url("http://[secret") == "(not a URL)"
-    assert show_place("http://user:secret@[host?token=secret") == "[host"
+    assert show_place("http://user:secret@[host?token=secret") == "http://[host?…"
 
 
 @pytest.mark.parametrize(("place", "scheme"), [("S3://bucket/a", "s3"), ("/a", None), ("a://", "a"), ("data:a", None)])

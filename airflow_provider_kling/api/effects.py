@@ -17,7 +17,7 @@ from typing import Any
 from airflow_provider_kling.api.codes import Refusal
 from airflow_provider_kling.api.products import Product, ReceivedRequest
 from airflow_provider_kling.errors import KlingInputError
-from airflow_provider_kling.redaction import strip_signature
+from airflow_provider_kling.redaction import show_place, strip_signature
 
 # The vendor's page on video effects: "file size: ≤10MB, dimensions: ≥300px, aspect ratio: 1:2.5 ~ 2.5:1".
 MAX_IMAGE_BYTES = 10 * 1024 * 1024
@@ -137,7 +137,7 @@ class EffectRequest:
         return [problem] if problem else []
 
     def __repr__(self) -> str:
-        shown = [strip_signature(image) if is_url(image) else f"<base64, {len(image):,} characters>" for image in self.images]
+        shown = [show_place(image) if is_url(image) else f"<base64, {len(image):,} characters>" for image in self.images]
         return f"EffectRequest({self.effect_scene!r}, {shown!r})"
 
 
@@ -157,7 +157,7 @@ def decode_base64(text: str) -> bytes:
     except (binascii.Error, ValueError):
         data = b""
     if not data:
-        shown = text if len(text) <= 60 else f"{text[:20]}… ({len(text):,} characters)"
+        shown = show_place(text) if len(text) <= 60 else f"{text[:20]}… ({len(text):,} characters)"
         raise KlingInputError(f"Image {shown!r} is neither an http(s) URL nor raw base64.")
     return data
 

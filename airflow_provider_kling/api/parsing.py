@@ -1,4 +1,8 @@
-"""Reads values from JSON, fail closed: a value of another type raises KlingAnswerError, which shows what was found."""
+"""Reads values from JSON, fail closed: a value of another type raises KlingAnswerError, which shows what was found.
+
+Texts lose what could forge a line of a log or steer a terminal here, where they enter. An id that this package accepts
+consists of printable characters only, so it stays as it is.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +17,13 @@ from typing import Any
 import pendulum
 
 from airflow_provider_kling.errors import KlingAnswerError
+from airflow_provider_kling.redaction import harmless, is_link, one_line
 
 MAX_TEXT = 1000  # characters; a longer text is cut
 MAX_URL = 8192  # characters
 MAX_ID = 128  # characters of an id that becomes a file name
 MAX_UNITS = 30  # digits
 
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # characters that UTF-8 or PostgreSQL cannot store
 _ID = re.compile(r"[!-.0-\[\]-~]+")  # visible ASCII without / and \
 
 _short = reprlib.Repr()
@@ -44,10 +48,13 @@ def read_text(data: Mapping[str, Any], key: str, *, required: bool = False, max_
 
 
 def read_url(data: Mapping[str, Any], key: str, *, required: bool = False) -> str | None:
+    """The http(s) URL under this key. Anything else, like `javascript:…`, is no link: None, or an empty text if `required`."""
+    if required and data.get(key) == "":
+        return ""
     url = read_text(data, key, required=required, max_length=MAX_URL + 1)
     if url and len(url) > MAX_URL:
         raise KlingAnswerError(f"{key} has more than {MAX_URL:,} characters.")
-    return url
+    return url if is_link(data.get(key)) else "" if required else None
 
 
 def read_id(data: Mapping[str, Any], key: str) -> str:
@@ -109,11 +116,16 @@ def shorten(value: Any) -> str:
 
 
 def clean_text(value: Any, *, max_length: int = MAX_TEXT) -> str:
-    """A value as a text that can be stored and shown anywhere."""
-    return _UNSTORABLE.sub("\ufffd", value[:max_length]) if isinstance(value, str) else shorten(value)
+    """A value as a text that can be stored and shown anywhere: control characters become blanks or �."""
+    return harmless(value[:max_length]) if isinstance(value, str) else shorten(value)
+
+
+def sentence(value: Any, *, max_length: int = MAX_TEXT) -> str:
+    """A value as a text for an error message, also without a token or a signed URL that the other side repeats."""
+    return one_line(clean_text(value, max_length=max_length))
 
 
 def excerpt(body: bytes) -> str:
     """The beginning of a body that is not JSON, for an error message."""
-    start = " ".join(body[:200].decode("utf-8", "replace").split())
+    start = one_line(body[:1000].decode("utf-8", "replace"))
     return f"{start[:80]!r}" if start else "an empty body"

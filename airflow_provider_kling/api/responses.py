@@ -11,8 +11,9 @@ from typing import Any
 import pendulum
 
 from airflow_provider_kling.api.codes import error_and_advice, find_code
-from airflow_provider_kling.api.parsing import clean_text, excerpt, shorten
+from airflow_provider_kling.api.parsing import excerpt, sentence, shorten
 from airflow_provider_kling.errors import KlingAnswerError, KlingApiError, KlingRequestError
+from airflow_provider_kling.redaction import show_place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,7 @@ class Response:
 def read_data(response: Response) -> Any:
     """The `data` of a good response. Raises KlingApiError for an error code, KlingAnswerError for an undocumented response."""
     if 300 <= response.status < 400:
-        where = clean_text(response.headers.get("location", "nowhere"), max_length=200)
+        where = show_place(response.headers.get("location", "nowhere"))[:200]
         advice = "API calls follow no redirect: set the host (base URL) of the connection to where the API is."
         raise KlingRequestError(f"redirected to {where}", http_status=response.status, advice=advice)
     try:
@@ -55,13 +56,13 @@ def read_data(response: Response) -> Any:
 def _error_of_code(number: int, document: Mapping[str, Any], response: Response) -> KlingApiError:
     """The error for a response with an error code."""
     code = find_code(number, response.status)
-    message = clean_text(document.get("message") or code.meaning or "no message")
+    message = sentence(document.get("message") or code.meaning or "no message")
     error_class, advice = error_and_advice(code, message)
     return error_class(
         message,
         code=number,
         http_status=response.status,
-        request_id=clean_text(document["request_id"], max_length=200) if document.get("request_id") else None,
+        request_id=sentence(document["request_id"], max_length=200) if document.get("request_id") else None,
         advice=advice,
         retry_after=_retry_after(response.headers),
         server_time=_http_date(response.headers.get("date", "")),
@@ -71,8 +72,8 @@ def _error_of_code(number: int, document: Mapping[str, Any], response: Response)
 def _error_without_code(status: int, document: Mapping[str, Any]) -> KlingApiError | KlingAnswerError:
     """The error for an object that the API cannot have sent: a gateway's 404, or anything else."""
     if status == 404:
-        path = clean_text(document.get("path", "?"), max_length=200)
-        name = clean_text(document.get("error", "Not Found"), max_length=200)
+        path = sentence(document.get("path", "?"), max_length=200)
+        name = sentence(document.get("error", "Not Found"), max_length=200)
         advice = "The path does not exist there; check the host (base URL) of the connection."
         return KlingRequestError(f"{name}: {path}", http_status=status, advice=advice)
     return KlingAnswerError(

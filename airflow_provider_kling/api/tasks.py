@@ -30,7 +30,10 @@ LINK_LIFETIME = pendulum.duration(days=30)  # "generated images/videos will be c
 
 @dataclass(frozen=True, kw_only=True)
 class Video:
-    """A video of a succeeded task. `duration` is in seconds, None if Kling does not report it."""
+    """A video of a succeeded task. `duration` is in seconds, None if Kling does not report it.
+
+    `url` is an http(s) URL, an empty text where Kling's answer holds something else.
+    """
 
     id: str | None
     url: str
@@ -124,6 +127,8 @@ class Task:
             "created_at": milliseconds(self.created_at),
             "updated_at": milliseconds(self.updated_at),
         }
+        if self.succeeded and not self.videos:  # a list left them out; without the key it reads as the same task again
+            del shown["task_result"]
         return shown if self.units is None else {**shown, "final_unit_deduction": self.units}
 
 

@@ -12,6 +12,7 @@ from airflow_provider_kling.emulator.connection import connection
 from airflow_provider_kling.emulator.model import Entry, Settings
 from airflow_provider_kling.emulator.options import parse
 from airflow_provider_kling.emulator.web import serve
+from airflow_provider_kling.redaction import harmless
 
 
 def main() -> None:
@@ -45,7 +46,8 @@ def _log(entry: Entry) -> None:
     code = "" if entry.code is None else f" code {entry.code}"
     fault = f" (fault: {entry.fault})" if entry.fault else ""
     # Not to stdout: other programs read its first line, and perhaps nothing after it.
-    sys.stderr.write(f"{entry.n} {entry.method} {entry.path} → {entry.status or 'no answer'}{code} {task}{fault}\n")
+    line = f"{entry.n} {entry.method} {entry.path} → {entry.status or 'no answer'}{code} {task}{fault}"
+    sys.stderr.write(f"{harmless(line)}\n")
 
 
 if __name__ == "__main__":

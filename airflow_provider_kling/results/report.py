@@ -12,8 +12,9 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from airflow_provider_kling.api import SUCCEED, is_url
+from airflow_provider_kling.api import SUCCEED
 from airflow_provider_kling.manifests import IMAGE_COLUMNS, RESULT_COLUMNS
+from airflow_provider_kling.redaction import is_link
 from airflow_provider_kling.results.statuses import ERROR, STATUSES
 from airflow_provider_kling.results.summary import Summary
 
@@ -109,7 +110,7 @@ def _video(video: Mapping[str, Any], output: str) -> dict[str, Any]:
     return {
         "file": _relative(path, output),
         "path": path,
-        "url": url if isinstance(url, str) and is_url(url) else None,
+        "url": url if is_link(url) else None,
         "expires_at": video.get("expires_at"),
         "duration": video.get("duration"),
     }

@@ -19,6 +19,7 @@ from airflow_provider_kling.emulator import KlingEmulator, Settings
 from airflow_provider_kling.emulator.options import parse, to_arguments
 
 COMMAND = [sys.executable, "-m", "airflow_provider_kling.emulator"]
+PRIVATE = {"allow_private_links": True}  # its videos are on this machine
 
 
 @contextmanager
@@ -38,7 +39,7 @@ def running(*flags: str, **variables: str) -> Iterator[tuple[subprocess.Popen[st
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_command_serves_on_a_free_port_until_a_signal_ends_it(number):
     with running("--port", "0", "--slots", "3", "--log") as (process, url, connection):
-        assert connection == {"conn_type": "kling", "host": url, "password": "emulator-api-key"}
+        assert connection == {"conn_type": "kling", "host": url, "password": "emulator-api-key", "extra": PRIVATE}
         answer = requests.get(f"{url}/v1/videos/effects", headers={"Authorization": f"Bearer {connection['password']}"}, timeout=30)
         assert answer.json()["data"] == []
         process.send_signal(number)
@@ -69,7 +70,7 @@ def test_command_takes_its_settings_from_the_environment():
 
 def test_command_prints_the_access_key_if_there_is_no_api_key():
     with running("--port", "0", API_KEY="", ACCESS_KEY="ak:sk") as (_, url, connection):
-        assert connection == {"conn_type": "kling", "host": url, "login": "ak", "password": "sk"}
+        assert connection == {"conn_type": "kling", "host": url, "login": "ak", "password": "sk", "extra": PRIVATE}
 
 
 def test_command_reports_that_its_port_is_in_use():

@@ -29,6 +29,7 @@ class Settings:
     host: str = _option("127.0.0.1", "address to listen on")
     port: int = _option(8900, "port to listen on; 0 for any free one")
     public_url: str = _option("", "base URL of links to videos (default: the host that a request was sent to)")
+    allowed_hosts: tuple[str, ...] = _option((), "a name by which requests may reach it, besides localhost and IP addresses")
     log: bool = _option(False, "print one line per request")
     api_key: tuple[str, ...] = _option((DEFAULT_API_KEY,), "an accepted API key")
     access_key: tuple[str, ...] = _option((DEFAULT_ACCESS_KEY,), "an accepted access key and its secret key, as ak:sk")

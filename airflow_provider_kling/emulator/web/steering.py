@@ -1,4 +1,4 @@
-"""Steering over HTTP, under `/_emulator/`: JSON in, JSON out, no credentials.
+"""Steering over HTTP, under `/_emulator/`: JSON in, JSON out, no credentials. `visitors` says who may.
 
     GET  state                       settings, clock, counts          GET  ledger   every task ever made
     GET  journal?since=&kind=&limit= every request                    GET  slots    [[time, running], …]
@@ -16,7 +16,8 @@
     POST expire_links {"id": …}      its links so far expire; without an id those of all tasks
     POST reset                       the state after the start
 
-An `id` is a Kling task id or an external id. An invalid request is answered with HTTP 400 and `{"error": "…"}`.
+An `id` is a Kling task id or an external id. An invalid request is answered with HTTP 400 and `{"error": "…"}`, one of
+another site's web page with HTTP 403.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from airflow_provider_kling.api import FAILED, PROCESSING, SUBMITTED, SUCCEED, R
 from airflow_provider_kling.emulator.core import Emulator
 from airflow_provider_kling.emulator.model import Fault, Plan, Record, plain
 from airflow_provider_kling.emulator.web.sending import send
+from airflow_provider_kling.emulator.web.visitors import why_refused
 
 PREFIX = "/_emulator"
 Action = Callable[[dict[str, Any]], Any]
@@ -50,11 +52,19 @@ class Steering:
             *(self.forget, self.status, self.expire_links, self.reset),
         ]
         return [
-            *(web.get(f"{PREFIX}/{action.__name__}", _handler(action)) for action in reading),
-            *(web.post(f"{PREFIX}/{action.__name__}", _handler(action)) for action in changing),
-            web.post(f"{PREFIX}/faults", _handler(self.add_fault)),
-            web.delete(f"{PREFIX}/faults", _handler(self.clear_faults)),
+            *(web.get(f"{PREFIX}/{action.__name__}", self._handler(action)) for action in reading),
+            *(web.post(f"{PREFIX}/{action.__name__}", self._handler(action)) for action in changing),
+            web.post(f"{PREFIX}/faults", self._handler(self.add_fault)),
+            web.delete(f"{PREFIX}/faults", self._handler(self.clear_faults)),
         ]
+
+    def _handler(self, action: Action) -> Callable[[web.Request], Any]:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            if problem := why_refused(request, self._core.settings):
+                return await send(request, plain({"error": problem}, status=403))
+            return await _answer(request, action)
+
+        return handle
 
     # --- Reading --------------------------------------------------------------------------------------------
 
@@ -149,19 +159,16 @@ class Steering:
         return [self._record(params)] if params.get("id") else self._core.account.records
 
 
-def _handler(action: Action) -> Callable[[web.Request], Any]:
-    async def handle(request: web.Request) -> web.StreamResponse:
-        try:
-            params = (
-                {**request.query, "base": f"{request.scheme}://{request.host}"} if request.method == "GET" else await _json(request)
-            )
-            return await send(request, plain(action(params)))
-        except Refusal as refusal:
-            return await send(request, plain({"error": refusal.message}, status=400))
-        except (ValueError, TypeError, KeyError) as error:
-            return await send(request, plain({"error": f"{type(error).__name__}: {error}"}, status=400))
-
-    return handle
+async def _answer(request: web.Request, action: Action) -> web.StreamResponse:
+    try:
+        params = (
+            {**request.query, "base": f"{request.scheme}://{request.host}"} if request.method == "GET" else await _json(request)
+        )
+        return await send(request, plain(action(params)))
+    except Refusal as refusal:
+        return await send(request, plain({"error": refusal.message}, status=400))
+    except (ValueError, TypeError, KeyError) as error:
+        return await send(request, plain({"error": f"{type(error).__name__}: {error}"}, status=400))
 
 
 async def _json(request: web.Request) -> dict[str, Any]:

@@ -8,16 +8,19 @@ For use within tasks. `dags/kling_effects_backfill.py` is a whole DAG with both.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_kling.errors import KlingInputError, KlingManifestError
+from airflow_provider_kling.redaction import show_place
+from airflow_provider_kling.storage import location_of
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
+
+    from airflow_provider_kling.manifests import BadRow, Row
 
 MANIFEST = "manifest"  # the name, without its suffix, of a manifest in a folder of its own
 RUN = "run"  # the column of collected results with the name of the folder that a line comes from
@@ -40,15 +43,18 @@ def manifest_of(folder: str, day: str) -> str | None:
     places = [base / f"{name}{suffix}" for suffix in FORMATS] + [base / name / f"{MANIFEST}{suffix}" for suffix in FORMATS]
     found = [location_of(place) for place in places if exists(place)]
     if len(found) > 1:
-        raise KlingManifestError(name, [f"There are several manifests for this date: {', '.join(found)}. Leave one of them."])
+        raise KlingManifestError(
+            name, [f"There are several manifests for this date: {', '.join(map(show_place, found))}. Leave one of them."]
+        )
     return found[0] if found else None
 
 
 def collect_results(output: str, *, title: str = "Kling effects: all runs") -> dict[str, Any]:
     """Join the `results.jsonl` of all folders in this folder or URI into one there, with its `report.html`.
 
-    Folders come in the order of their names; each line gets the name of its folder as `run`. Returns the summary that
-    `write_results` returns. Call it again after each run, and never twice at the same time.
+    Folders come in the order of their names; each line gets the name of its folder as `run`. A damaged line is logged and,
+    if it still has an id, becomes an error of its row. Returns the summary that `write_results` returns. Call it again after
+    each run, and never twice at the same time.
     """
     from airflow_provider_kling.results import RESULTS, write_lines
     from airflow_provider_kling.storage import exists, storage_path
@@ -56,26 +62,90 @@ def collect_results(output: str, *, title: str = "Kling effects: all runs") -> d
     base = storage_path(output)
     runs = (folder for folder in (base.iterdir() if base.is_dir() else ()) if exists(folder / RESULTS))
     folders = sorted(runs, key=lambda folder: folder.name)
-    lines = ({RUN: folder.name, **line} for folder in folders for line in _lines(folder))
+    lines = ({RUN: folder.name, **line} for folder in folders for line in _lines(folder) if line)
     return write_lines(lines, output, title=title, log_problems=False)
 
 
-def join_shards(folders: Iterable[str], output: str, *, title: str) -> dict[str, Any]:
+def join_shards(
+    folders: Iterable[str],
+    output: str,
+    *,
+    title: str,
+    manifest: str | None = None,
+    format: str | None = None,
+    strict: bool = False,
+) -> dict[str, Any]:
     """Join the results of the shards 1, 2, 3, … of one manifest, in the order of its rows, into `output`.
 
-    `folders` are those of the shards, in their order; one without results is skipped. Returns the summary that
-    `write_results` returns.
+    `folders` are those of all shards, in their order. With `manifest` (and the same `format` and `strict` as for the shards),
+    a row that no shard has a line for is an error in the results. Without it, a shard without results raises
+    KlingInputError, because its rows are not known. Returns the summary that `write_results` returns.
     """
     from airflow_provider_kling.results import write_lines
+
+    folders = list(folders)
+    if manifest is None:
+        return write_lines(_in_turn(folders), output, title=title, log_problems=False)
+    from airflow_provider_kling.manifests import ManifestFile
+
+    with ManifestFile(manifest, format=format, strict=strict) as file:
+        return write_lines(_by_row(file.rows(), folders), output, title=title, log_problems=False)
+
+
+def _in_turn(folders: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+    """One line of each shard after the other, as their rows stand in the manifest."""
     from airflow_provider_kling.storage import storage_path
 
-    one_of_each = zip_longest(*(_lines(storage_path(folder)) for folder in folders))
-    return write_lines((line for lines in one_of_each for line in lines if line), output, title=title, log_problems=False)
+    missing = [
+        f"{number}/{len(folders)} ({show_place(folder)})" for number, folder in enumerate(folders, 1) if not _has_results(folder)
+    ]
+    if missing:
+        wanted = "run these shards again, or name the manifest, so that their rows get into the results as errors"
+        raise KlingInputError(f"There are no results of shard {', '.join(missing)}: {wanted}.")
+    for lines in zip_longest(*(_lines(storage_path(folder)) for folder in folders)):
+        yield from filter(None, lines)
 
 
-def _lines(folder: ObjectStoragePath) -> Iterator[Mapping[str, Any]]:
+def _by_row(rows: Iterable[Row | BadRow], folders: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+    """The line of each row, by its id; then lines of rows that the manifest does not have any more."""
+    from airflow_provider_kling.batch import Spool
+    from airflow_provider_kling.results import ERROR, join
+    from airflow_provider_kling.storage import storage_path
+
+    with Spool() as found:
+        ids: dict[str, bool] = {}  # of the lines, and whether their rows were met
+        for folder in folders:
+            for line in _lines(storage_path(folder)) if _has_results(folder) else ():
+                if line:
+                    found.put(line["id"], line)
+                    ids[line["id"]] = False
+        for row in rows:
+            if row.id in ids:
+                ids[row.id] = True
+                yield found.get(row.id)
+            else:
+                shard = (row.number - 1) % len(folders)
+                left = "no line for this row" if _has_results(folders[shard]) else "no results"
+                error = f"Shard {shard + 1}/{len(folders)} has left {left} in {show_place(folders[shard])}. Run it again."
+                yield from join([row], [{"row_id": row.id, "status": ERROR, "error": error}])
+        yield from (found.get(row_id) for row_id, met in ids.items() if not met)
+
+
+def _has_results(folder: str) -> bool:
+    """Whether there are results, be they empty: a shard may have no rows."""
     from airflow_provider_kling.results import RESULTS
-    from airflow_provider_kling.storage import exists, read_lines
+    from airflow_provider_kling.storage import storage_path
 
-    if exists(folder / RESULTS):
-        yield from (json.loads(line) for line in read_lines(folder / RESULTS))
+    return bool((storage_path(folder) / RESULTS).exists())
+
+
+def _lines(folder: ObjectStoragePath) -> Iterator[Mapping[str, Any] | None]:
+    """The lines of a folder's results. A damaged one is the error of its row, or None where it has no id."""
+    from airflow_provider_kling.results import RESULTS, damaged_row, read_results
+
+    place = show_place(location_of(folder / RESULTS))
+    for number, line, problem in read_results(folder / RESULTS):
+        if problem and line is not None:
+            yield damaged_row(line, f"Line {number} of {place} is damaged: {problem}. Run its batch again.")
+        else:
+            yield line

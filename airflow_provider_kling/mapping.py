@@ -1,4 +1,4 @@
-"""For DAGs that map over a manifest: its rows for `expand_kwargs`, and its results as files. For use within tasks.
+"""For DAGs that map over a manifest: its rows for `expand(row=…)`, and its results as files. For use within tasks.
 
     rows = read_manifest("manifest.csv")                                                     # in the first task
     write_results("manifest.csv", "output", outcomes_of(ti, "video.create", "video.wait"))   # in the last task
@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_kling.errors import KlingManifestError
+from airflow_provider_kling.redaction import show_place
 
 if TYPE_CHECKING:
     from airflow_provider_kling.manifests import BadRow, Row
@@ -28,7 +29,7 @@ INLINE_IMAGE = (
 def read_manifest(
     manifest: str, *, format: str | None = None, strict: bool = False, on_bad_rows: Literal["raise", "skip"] = "raise"
 ) -> list[dict[str, Any]]:
-    """The rows of a manifest (path or URI) as arguments of KlingEffectOperator: `row_id, effect_scene, image, images`.
+    """The rows of a manifest (path or URI) for `expand(row=…)`: dicts of `row_id, effect_scene, image, images`.
 
     The file's suffix tells its format, unless `format` (csv, jsonl, json) does. Relative image paths count from the
     manifest's folder. With `strict`, a scene that is unknown or discontinued makes a row bad; otherwise it is a warning.
@@ -92,7 +93,7 @@ def _without_inline_images(row: Row | BadRow) -> Row | BadRow:
 
 
 def _arguments(row: Row) -> dict[str, Any]:
-    """All four keys in every row: `expand_kwargs` over a task group needs the same ones in each."""
+    """The row as the argument `row` of operators and sensors takes it; all four keys are in every row."""
     single = len(row.images) == 1
     return {
         "row_id": row.id,
@@ -111,4 +112,4 @@ def _check_length(manifest: str, rows: int) -> None:
             f"{rows:,} rows are more than Airflow maps here ([core] max_map_length = {most:,}). "
             "Use KlingEffectBatchOperator, which takes a manifest of any size in one Airflow task, or split the manifest."
         )
-        raise KlingManifestError(manifest, [problem])
+        raise KlingManifestError(show_place(manifest), [problem])

@@ -53,6 +53,8 @@ def finish(
     """The result of a done task, with its videos saved under `save_to`; KlingTaskFailed for a failed one."""
     from airflow_provider_kling.results import result_of
 
+    if task.succeeded and not task.videos:  # a list, where a trigger may have seen it, can leave out what a query brings
+        task = hook.get_task(task.kling_task_id)
     paths = hook.save_videos(task, save_to) if save_to and task.succeeded else []
     result = result_of(task, effect_scene=effect_scene, paths=paths)
     return result if row_id is None else {**result, "row_id": row_id}
@@ -78,9 +80,10 @@ def task_of(event: Any) -> Task:
 
 @dataclass
 class FailureRecord:
-    """What is known of a row while it is worked on: its task, as soon as there is one."""
+    """What is known of a row while it is worked on: its task, as soon as there is one, and the scene of its request or task."""
 
     task: Task | None = None
+    effect_scene: str | None = None
 
 
 @contextlib.contextmanager
@@ -92,13 +95,13 @@ def recording_failures(
     An error that cannot pass by itself becomes AirflowFailException, so that no retry is spent on it. A sensor's time-out
     becomes AirflowSensorTimeout. Any other error stays as it is, and Airflow's retries apply.
     """
-    record = FailureRecord()
+    record = FailureRecord(effect_scene=effect_scene)
     try:
         yield record
     except KlingError as error:
         from airflow_provider_kling.results import error_result
 
-        failed = error_result(error, row_id=row_id, task=record.task, effect_scene=effect_scene)
+        failed = error_result(error, row_id=row_id, task=record.task, effect_scene=record.effect_scene)
         context["ti"].xcom_push(key=FAILED_RESULT, value=failed)
         if isinstance(error, KlingTimeoutError) and sensor:
             raise AirflowSensorTimeout(str(error)) from error

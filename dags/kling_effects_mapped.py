@@ -31,21 +31,18 @@ def kling_effects_mapped():
         return read_manifest(manifest, on_bad_rows="skip")
 
     @task_group
-    def video(row_id, effect_scene, image, images):
+    def video(row):
         create = KlingEffectOperator(
             task_id="create",
             map_index_template="{{ task.row_id }}",
-            row_id=row_id,
-            effect_scene=effect_scene,
-            image=image,
-            images=images,
+            row=row,
             kling_conn_id="{{ params.kling_conn_id }}",
             deferrable=True,
         )
         KlingTaskSensor(
             task_id="wait",
             map_index_template="{{ task.row_id }}",
-            row_id=row_id,
+            row=row,
             kling_task_id=create.output,
             save_to="{{ params.output }}/videos",
             kling_conn_id="{{ params.kling_conn_id }}",
@@ -58,7 +55,7 @@ def kling_effects_mapped():
         return write_results(manifest, output, outcomes_of(get_current_context()["ti"], "video.create", "video.wait"))
 
     rows = read("{{ params.manifest }}")
-    video.expand_kwargs(rows) >> collect("{{ params.manifest }}", "{{ params.output }}")
+    video.expand(row=rows) >> collect("{{ params.manifest }}", "{{ params.output }}")
 
 
 kling_effects_mapped()

@@ -28,25 +28,25 @@ from airflow_provider_kling.operators import KlingEffectBatchOperator
 )
 def kling_effects_sharded():
     @task
-    def shards(count: str, output: str) -> list[dict]:
-        return [
-            {"shard": f"{number}/{count}", "results": f"{output}/shard-{number}-of-{count}"} for number in range(1, int(count) + 1)
-        ]
+    def shards(count: str) -> list[str]:
+        return [f"{number}/{count}" for number in range(1, int(count) + 1)]
 
     @task(trigger_rule="all_done", multiple_outputs=False)
-    def collect(shards: list[dict], output: str) -> dict:
-        return join_shards([shard["results"] for shard in shards], output, title="Kling effects: all shards")
+    def collect(shards: list[str], manifest: str, output: str) -> dict:
+        folders = [f"{output}/shard-{shard.replace('/', '-of-')}" for shard in shards]
+        return join_shards(folders, output, title="Kling effects: all shards", manifest=manifest)
 
-    shared = shards("{{ params.shards }}", "{{ params.output }}")
+    shared = shards("{{ params.shards }}")
     batch = KlingEffectBatchOperator.partial(
         task_id="batch",
         map_index_template="{{ task.shard }}",
         manifest="{{ params.manifest }}",
+        results="{{ params.output }}/shard-{{ task.shard | replace('/', '-of-') }}",
         save_to="{{ params.output }}/videos",
         kling_conn_id="{{ params.kling_conn_id }}",
         deferrable=True,
-    ).expand_kwargs(shared)
-    batch >> collect(shared, "{{ params.output }}")
+    ).expand(shard=shared)
+    batch >> collect(shared, "{{ params.manifest }}", "{{ params.output }}")
 
 
 kling_effects_sharded()

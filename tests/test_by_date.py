@@ -72,4 +72,67 @@ def test_shards_come_in_the_order_of_their_manifest(tmp_path):
     folders = [str(tmp_path / name) for name in ("1", "2", "3")]
     assert join_shards(folders, str(tmp_path), title="t")["rows"] == 7
     assert [line["id"] for line in lines(tmp_path)] == [f"r{number}" for number in range(1, 8)]
-    assert join_shards([*folders, str(tmp_path / "missing")], str(tmp_path), title="t")["rows"] == 7
+
+
+def shards(folder: Path, count: int, *, present: tuple[int, ...]) -> list[str]:
+    """The folders of the shards of a manifest of nine rows; only some of them have results."""
+    for number in present:
+        results(folder / str(number), len(range(number, 10, count)), first=number, step=count)
+    return [str(folder / str(number)) for number in range(1, count + 1)]
+
+
+def manifest(folder: Path) -> str:
+    return put(
+        folder / "m.csv", "id,effect_scene,image\n" + "".join(f"r{n},squish,https://example.com/a.jpg\n" for n in range(1, 10))
+    )
+
+
+def test_a_missing_shard_is_named_or_its_rows_are_errors(tmp_path):
+    folders = shards(tmp_path, 3, present=(1, 3))
+    with pytest.raises(KlingInputError, match=r"no results of shard 2/3 \(.*/2\)"):
+        join_shards(folders, str(tmp_path), title="t")
+    assert join_shards(folders, str(tmp_path), title="t", manifest=manifest(tmp_path))["rows"] == 9
+    assert [line["id"] for line in lines(tmp_path)] == [f"r{number}" for number in range(1, 10)]
+    missing = [line for line in lines(tmp_path) if "Shard 2/3 has left no results" in line["error"]]
+    assert [(line["id"], line["status"]) for line in missing] == [("r2", "error"), ("r5", "error"), ("r8", "error")]
+
+
+def test_a_shard_without_rows_is_not_missing(tmp_path):
+    folders = shards(tmp_path, 2, present=(1,))
+    put(tmp_path / "2" / "results.jsonl", "")
+    assert join_shards(folders, str(tmp_path), title="t")["rows"] == 5
+
+
+def test_shards_are_joined_by_row_id_though_the_manifest_has_changed(tmp_path):
+    folders = shards(tmp_path, 3, present=(1, 2, 3))
+    path = put(
+        tmp_path / "m.csv", "id,effect_scene,image\nnew,squish,https://example.com/n.jpg\nr9,squish,https://example.com/a.jpg\n"
+    )
+    join_shards(folders, str(tmp_path), title="t", manifest=path)
+    assert [line["id"] for line in lines(tmp_path)][:2] == ["new", "r9"]
+    assert sorted(line["id"] for line in lines(tmp_path)) == ["new", *(f"r{number}" for number in range(1, 10))]
+
+
+DAMAGED = ["{", "[1]", "null", '{"id": 7}', "[" * 100_000, '{"status": "succeed"}']
+
+
+@pytest.mark.parametrize("text", DAMAGED, ids=[text[:12] for text in DAMAGED])
+def test_a_line_that_is_no_row_is_reported_and_the_others_are_joined(tmp_path, caplog, text):
+    results(tmp_path / "2026-11-20", 2)
+    with (tmp_path / "2026-11-20" / "results.jsonl").open("a") as file:
+        file.write(f"{text}\n")
+    assert collect_results(str(tmp_path))["rows"] == 2
+    assert "2026-11-20/results.jsonl, line 3 is damaged" in caplog.text
+    assert join_shards([str(tmp_path / "2026-11-20")], str(tmp_path / "all"), title="t")["rows"] == 2
+
+
+@pytest.mark.parametrize("wrong", [{"units": "many"}, {"videos": "x"}, {"videos": [1]}, {"status": "done"}, {"error": 5}])
+def test_a_damaged_line_with_an_id_is_an_error_of_its_row(tmp_path, caplog, wrong):
+    results(tmp_path / "2026-11-20", 2)
+    first, second = lines(tmp_path / "2026-11-20")
+    put(tmp_path / "2026-11-20" / "results.jsonl", f"{json.dumps({**first, **wrong})}\n{json.dumps(second)}\n")
+    assert collect_results(str(tmp_path))["rows"] == 2
+    line = lines(tmp_path)[0]
+    assert (line["id"], line["status"], line["videos"], line["units"]) == ("r1", "error", None, None)
+    assert f"Line 1 of {tmp_path}/2026-11-20/results.jsonl is damaged: {next(iter(wrong))} is not what" in line["error"]
+    assert "line 1 is damaged" in caplog.text

@@ -44,9 +44,10 @@ class Account:
 
 
 @contextlib.asynccontextmanager
-async def open_account(conn_id: str, job: BatchJob, product: Product) -> AsyncIterator[Account]:
-    """The account of a connection. Raises KlingSettingsError for a connection that cannot work."""
+async def open_account(conn_id: str, job: BatchJob, product: Product, *, deadline: float) -> AsyncIterator[Account]:
+    """The account of a connection; `deadline` is monotonic. Raises KlingSettingsError for a connection that cannot work."""
     async with KlingHook.dispatched(conn_id, product) as dispatcher, KlingHook(conn_id, product=product) as hook:
         client = await hook.aget_conn()
-        with PreviousAttempts(client, product) as previous:
-            yield Account(dispatcher, client, TaskLookup(job, client=client, product=product, previous=previous))
+        with PreviousAttempts(client, product, deadline=deadline) as previous:
+            lookup = TaskLookup(client, product, previous=previous, tries=job.tries, deadline=deadline)
+            yield Account(dispatcher, client, lookup)

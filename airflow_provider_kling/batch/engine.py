@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
 from typing import Any
 
 from airflow_provider_kling.api import Product
@@ -25,13 +24,16 @@ from airflow_provider_kling.client import Downloads
 from airflow_provider_kling.dispatch import shares_of, turn
 from airflow_provider_kling.manifests import BadRow, Row, is_portable
 from airflow_provider_kling.redaction import is_inline
-from airflow_provider_kling.results import INVALID
+from airflow_provider_kling.results import INVALID, decimal_of
 
 CHUNK, CHUNK_CHARACTERS = 64, 1_000_000  # rows that are read at once, and characters of their images
 
 
 class Batch:
-    """The rows of one job; the arguments are those of `runner.run`. Without `previous` nothing is looked up."""
+    """The rows of one job; the arguments are those of `runner.run`, `deadline` on the monotonic clock.
+
+    Without `previous` nothing is looked up.
+    """
 
     def __init__(
         self,
@@ -45,6 +47,8 @@ class Batch:
         progress: Progress,
         outcomes: Spool | None,
         downloads: Downloads,
+        deadline: float,
+        save_timeout: float,
     ) -> None:
         self._rows, self._accounts, self._threads = rows, accounts, threads
         self._progress, self._outcomes = progress, outcomes
@@ -58,6 +62,8 @@ class Batch:
             threads=threads,
             limits=self._limits,
             downloads=downloads if outcomes is not None else None,
+            deadline=deadline,
+            save_timeout=save_timeout,
         )
         self._outcome = BatchOutcome()
         self._failures = Failures(self._outcome, accounts=len(accounts))
@@ -116,9 +122,9 @@ class Batch:
         self._store(active.row, outcome)
 
     def _store(self, row: Row, outcome: dict[str, Any]) -> None:
-        self._progress.end(outcome["status"], units=Decimal(outcome["units"] or 0))
+        self._progress.end(outcome["status"], units=decimal_of(outcome["units"]))
         if self._outcomes is not None:
-            self._outcomes.put(row.number, outcome)
+            self._outcomes.put(row.id, outcome)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

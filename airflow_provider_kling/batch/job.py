@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from airflow_provider_kling.errors import KlingError, KlingInputError
@@ -79,7 +80,8 @@ def in_shard(rows: Iterable[Row | BadRow], shard: str | None) -> Iterator[Row | 
 def limit_of(max_failures: Any, rows: int) -> int | None:
     """How many of so many rows may fail; None for any number of them.
 
-    `max_failures` is a number of rows, a fraction of them, or either as text: `10`, `0.05`, `"10"`, `"0.05"`, `"5%"`.
+    `max_failures` is a number of rows, a fraction of them, or either as text: `10`, `0.05`, `"10"`, `"0.05"`, `"5%"`. A
+    fraction of the rows is rounded down.
     Raises KlingInputError for anything else.
     """
     value = _number(max_failures) if isinstance(max_failures, str) else max_failures
@@ -87,19 +89,21 @@ def limit_of(max_failures: Any, rows: int) -> int | None:
         return None
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
-    if isinstance(value, float) and 0 <= value <= 1:
+    if isinstance(value, float):
+        value = Decimal(repr(value))  # as it is written: 0.29, not the nearest binary fraction
+    if isinstance(value, Decimal) and value.is_finite() and 0 <= value <= 1:
         return int(value * rows)
     raise KlingInputError(f"max_failures is {max_failures!r}; wanted is a number of rows, or a fraction like 0.05 or '5%'.")
 
 
-def _number(text: str) -> int | float | None:
+def _number(text: str) -> int | Decimal | None:
     """The number or fraction in a text; -1, which is no limit, where there is none."""
     text = text.strip()
     if text in ("", "None", "none", "null"):
         return None
     try:
         if text.endswith("%"):
-            return float(text.rstrip("%")) / 100
-        return float(text) if "." in text else int(text)
-    except ValueError:
+            return Decimal(text.rstrip("%")) / 100
+        return int(text) if "." not in text and "e" not in text.lower() else Decimal(text)
+    except (ValueError, ArithmeticError):
         return -1

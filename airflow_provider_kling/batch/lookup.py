@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,8 @@ from airflow_provider_kling.batch.decision import Attempt
 from airflow_provider_kling.batch.job import BatchJob
 from airflow_provider_kling.batch.previous import PreviousAttempts
 from airflow_provider_kling.batch.threads import Threads
-from airflow_provider_kling.client import flows
-from airflow_provider_kling.errors import KlingError, KlingInputError
+from airflow_provider_kling.client import flows, last_answer_by, monotonic_now
+from airflow_provider_kling.errors import KlingError, KlingInputError, KlingTimeoutError
 from airflow_provider_kling.manifests import Row, load_image
 
 if TYPE_CHECKING:
@@ -47,28 +47,37 @@ async def submission_of(row: Row, job: BatchJob, product: Product, threads: Thre
     external_id = flows.external_id_of(
         request, dag_id=job.dag_id, run_id=job.run_id, task_id=job.task_id, place=row.id, fresh=job.fresh
     )
-    return flows.Submission(request=request if request.portable else load_again, external_id=external_id)
+    return flows.Submission(request=request if request.portable else load_again, external_id=external_id, max_attempts=job.tries)
 
 
 class TaskLookup:
-    """Finds the tasks that earlier attempts of a batch created in one account."""
+    """Finds the tasks that earlier attempts of a batch created in one account.
 
-    def __init__(self, job: BatchJob, *, client: AsyncClient, product: Product, previous: PreviousAttempts) -> None:
-        self._job, self._client, self._product, self._previous = job, client, product, previous
+    `tries` is the number of the Airflow task's current try, `deadline` that of the batch on the monotonic clock.
+    """
+
+    def __init__(self, client: AsyncClient, product: Product, *, previous: PreviousAttempts, tries: int, deadline: float) -> None:
+        self._client, self._product, self._previous = client, product, previous
+        self._tries, self._deadline = tries, deadline
+        self._given_up: KlingTimeoutError | None = None
 
     async def read_list(self) -> None:
         """Read the start of the account's list, which answers for many rows."""
         await self._previous.read_on()
+
+    def is_listed(self, submission: flows.Submission) -> bool:
+        """Whether the account's list has shown an attempt at this submission."""
+        return self._previous.last_attempt(submission.external_id) is not None
 
     async def last_attempt(self, submission: flows.Submission) -> Attempt | None:
         """The last attempt at a submission, if there was one. What the list has not shown is queried.
 
         Faults that may pass are waited out until the deadline; any other KlingError is raised.
         """
-        last = self._previous.last_attempt(submission.external_id)
+        last = await self._listed_attempt(submission)
         first = last.number + 1 if last else 1
         for number, external_id in enumerate(replace(submission, first_attempt=first).external_ids(), first):
-            if number > self._job.tries or self._previous.complete or (last and not last.repeatable):
+            if number > self._tries or (last and not last.repeatable):
                 break
             task = await self._find(external_id)
             if task is None:
@@ -77,15 +86,30 @@ class TaskLookup:
             await self._previous.read_on()  # the tasks of the next rows may be in the list as well
         return last
 
-    async def _find(self, external_id: str) -> Task | None:
-        """The task with this external id, if there is one."""
+    async def _listed_attempt(self, submission: flows.Submission) -> Attempt | None:
+        """The last attempt that the list has shown. A query has the last word on one that failed, or has no videos there."""
+        listed = self._previous.last_attempt(submission.external_id)
+        if listed is None or not listed.task.done or listed.task.videos:
+            return listed
+        task = await self._find(listed.task.kling_task_id)
+        return listed if task is None else Attempt(listed.number, task)
+
+    async def _find(self, any_id: str) -> Task | None:
+        """The task with this external id or Kling task id, if there is one."""
+        if self._given_up:
+            raise copy.copy(self._given_up)
         pause = FIRST_PAUSE
         while True:
             try:
-                return await self._client.run(flows.find(self._product, external_id))
+                return await self._client.run(flows.find(self._product, any_id), deadline=last_answer_by(self._deadline))
             except KlingError as error:
-                remaining = self._job.deadline - time.time()
-                if not error.retryable or remaining <= 0:
+                remaining = self._deadline - monotonic_now()
+                if not error.retryable:
                     raise
+                if remaining <= 0:  # the lookups of all other rows would be in vain, too, and take their time
+                    self._given_up = KlingTimeoutError(
+                        f"The timeout came before Kling said whether an earlier attempt has made this task. Last answer: {error}"
+                    )
+                    raise self._given_up from error
             await asyncio.sleep(min(pause, remaining))
             pause = min(pause * 2, LONGEST_PAUSE)

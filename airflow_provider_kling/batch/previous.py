@@ -1,16 +1,15 @@
 """What earlier attempts of a batch left: their tasks, as an account's list shows them, and the results that they wrote.
 
-One page of the list answers for 500 rows, so it is read before tasks are queried one by one. The list only saves time:
-its order may be any, and a task that it does not show is queried.
+One page of the list answers for 500 rows, so it is read before tasks are queried one by one. The list only saves time: it
+may come in any order, late or cut short. A task that it does not show is queried, and so is one of which it does not say all.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
+import posixpath
 import re
-import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -18,15 +17,18 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_kling.api import MAX_PAGE_SIZE, SUCCEED, Page, Product, Task, page_call
 from airflow_provider_kling.batch.decision import Attempt
 from airflow_provider_kling.batch.spool import Spool
+from airflow_provider_kling.client import last_answer_by, monotonic_now
 from airflow_provider_kling.errors import KlingError
-from airflow_provider_kling.results import RESULTS
-from airflow_provider_kling.storage import exists, location_of, read_lines, storage_path
+from airflow_provider_kling.results import RESULTS, read_results
+from airflow_provider_kling.storage import exists, is_saved_video, location_of, storage_path
 
 if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
+
     from airflow_provider_kling.client import AsyncClient
 
 MOST_PAGES = 400  # 200,000 tasks
-COMPLETE_FOR = 60.0  # seconds for which a page that showed all tasks proves that others do not exist
+LIST_TIMEOUT = 30.0  # seconds for one page: the list only saves time
 TASKS_AT_ONCE = 100  # tasks of a page that are stored before others get their turn on the event loop
 
 # The ids of `client.external_id_of`, and those of the attempts that follow failed ones.
@@ -35,21 +37,18 @@ logger = logging.getLogger(__name__)
 
 
 class PreviousAttempts:
-    """The tasks of earlier attempts in one account, by the external id of their submission. A context manager."""
+    """The tasks of earlier attempts in one account, by the external id of their submission. A context manager.
 
-    def __init__(self, client: AsyncClient, product: Product) -> None:
-        self._client, self._product = client, product
+    `deadline`, on the monotonic clock, bounds the reading of the list.
+    """
+
+    def __init__(self, client: AsyncClient, product: Product, *, deadline: float) -> None:
+        self._client, self._product, self._deadline = client, product, deadline
         self._tasks = Spool()
         self._numbers: dict[str, int] = {}  # of submissions with several attempts: the number of the last one
         self._pages = 0
         self._has_more = True
-        self._complete_until = 0.0
         self._reading = asyncio.Lock()
-
-    @property
-    def complete(self) -> bool:
-        """Whether one page has just shown all tasks of the account, so that no other one exists."""
-        return time.monotonic() < self._complete_until
 
     def last_attempt(self, external_id: str) -> Attempt | None:
         """The last attempt at the submission with this external id that the list has shown."""
@@ -68,7 +67,8 @@ class PreviousAttempts:
 
     async def _read_page(self) -> None:
         try:
-            page = await self._client.send(page_call(self._product, page_num=self._pages + 1, page_size=MAX_PAGE_SIZE))
+            call = page_call(self._product, page_num=self._pages + 1, page_size=MAX_PAGE_SIZE)
+            page = await self._client.send(call, deadline=last_answer_by(min(self._deadline, monotonic_now() + LIST_TIMEOUT)))
         except KlingError as error:
             if not error.retryable:
                 raise
@@ -77,10 +77,7 @@ class PreviousAttempts:
             return
         self._pages += 1
         found = await self._store(page)
-        full = page.length == MAX_PAGE_SIZE
-        if self._pages == 1 and not full and len(page.tasks) == page.length:
-            self._complete_until = time.monotonic() + COMPLETE_FOR
-        self._has_more = full and found > 0
+        self._has_more = page.length == MAX_PAGE_SIZE and found > 0
 
     async def _store(self, page: Page) -> int:
         """Keep the tasks of a page that are attempts at a submission of this package; returns how many those are."""
@@ -117,13 +114,10 @@ class PreviousResults:
         path = storage_path(results) / RESULTS
         if not exists(path):
             return
-        for text in read_lines(path):
-            try:
-                line = json.loads(text)
-                match = _EXTERNAL_ID.fullmatch(line["external_task_id"]) if line["status"] == SUCCEED else None
-            except (ValueError, TypeError, LookupError):
-                continue  # this package did not write the line
-            if match and line.get("videos"):
+        for _, line, problem in read_results(path):
+            if line is None or problem or line["status"] != SUCCEED:
+                continue
+            if match := _EXTERNAL_ID.fullmatch(line["external_task_id"] or ""):
                 self._lines.put(match[1], line)
 
     def line(self, external_id: str) -> Mapping[str, Any] | None:
@@ -139,13 +133,14 @@ class PreviousResults:
 
 
 def videos_are_saved(line: Mapping[str, Any], save_to: str) -> bool:
-    """Whether all videos of a line of results exist in the folder or URI `save_to`. Blocks."""
-    folder = location_of(storage_path(save_to))
-    return all(_is_saved(video.get("path"), folder) for video in line["videos"])
+    """Whether all videos of a line of results exist in the folder or URI `save_to`, under names of their task. Blocks."""
+    folder = storage_path(save_to)
+    return all(_is_saved(video["path"], folder, line["kling_task_id"]) for video in line["videos"])
 
 
-def _is_saved(path: str | None, folder: str) -> bool:
-    if not path:
+def _is_saved(path: str | None, folder: ObjectStoragePath, kling_task_id: str) -> bool:
+    """The path is only compared: a line that somebody has edited names no other place to look at."""
+    parent, name = posixpath.split(path or "")
+    if parent != location_of(folder).rstrip("/") or not re.fullmatch(rf"{re.escape(kling_task_id)}(_\d+)?\.mp4", name):
         return False
-    file = storage_path(path)
-    return location_of(file.parent) == folder and exists(file)
+    return is_saved_video(folder / name)

@@ -17,9 +17,12 @@ from airflow_provider_kling.batch.lookup import submission_of
 from airflow_provider_kling.batch.previous import PreviousResults, videos_are_saved
 from airflow_provider_kling.batch.progress import RUNNING, SAVING
 from airflow_provider_kling.batch.threads import Threads
-from airflow_provider_kling.client import Downloads, flows
+from airflow_provider_kling.client import Downloads, flows, last_answer_by, monotonic_now
+from airflow_provider_kling.errors import KlingTimeoutError
 from airflow_provider_kling.manifests import RESULT_COLUMNS
 from airflow_provider_kling.results import result_of
+
+LOOKUP_GRACE = 30.0  # seconds past the deadline in which rows are still looked up, to adopt the tasks that they have
 
 logger = logging.getLogger(__name__)
 log = logger.debug  # for the lines of flows: a batch has too many videos to log each of them
@@ -29,7 +32,7 @@ class RowWorker:
     """Works on one row after the other, or on many at once.
 
     `previous` holds the results of earlier attempts; without it nothing is looked up, because no earlier attempt created
-    anything. With `downloads` videos are saved under the job's `save_to`.
+    anything. With `downloads` videos are saved under the job's `save_to`. `deadline` is on the monotonic clock.
     """
 
     def __init__(
@@ -42,10 +45,12 @@ class RowWorker:
         threads: Threads,
         limits: Limits,
         downloads: Downloads | None,
+        deadline: float,
+        save_timeout: float,
     ) -> None:
         self._job, self._product = job, product
         self._accounts, self._previous, self._threads, self._limits = accounts, previous, threads, limits
-        self._downloads = downloads
+        self._downloads, self._deadline, self._save_timeout = downloads, deadline, save_timeout
         self._save_to = job.save_to if downloads else None
 
     async def outcome_of(self, active: ActiveRow) -> dict[str, Any]:
@@ -55,7 +60,7 @@ class RowWorker:
             return {name: found.get(name) for name in RESULT_COLUMNS} | {"row_id": active.row.id}
         active.has_task(found)
         self._limits.created(active)
-        task = await self._wait(active, found)
+        task = await self._with_videos(active, await self._wait(active, found))
         self._limits.done(active)
         paths = await self._save(active, task)
         return {**result_of(task, effect_scene=active.row.effect_scene, paths=paths), "row_id": active.row.id}
@@ -82,19 +87,29 @@ class RowWorker:
 
     def _decide(self, active: ActiveRow, *, line: Mapping[str, Any] | None = None, last: Attempt | None = None) -> Decision:
         """What happens to the row, as its account and the clock are now."""
-        expired = time.time() >= self._job.deadline
+        expired = monotonic_now() >= self._deadline
         return decide(line=line, last=last, tries=self._job.tries, stopped=active.account.stopped, expired=expired)
 
     async def _look_up(self, active: ActiveRow, submission: flows.Submission) -> Decision:
         """What happens to the row, given what earlier attempts left. The row moves to the account that has its task."""
         if line := await self._saved_line(submission):
             return self._decide(active, line=line)
-        last = None
-        for account in sorted(self._accounts, key=lambda account: account is not active.account):
-            if last := await account.lookup.last_attempt(submission):
-                active.account = account
+        if monotonic_now() > self._deadline + LOOKUP_GRACE:
+            raise KlingTimeoutError(
+                "The timeout came before it was this row's turn. Run this again: a task that it has is adopted."
+            )
+        last: Attempt | None = None
+        for account in self._most_likely_first(active.account, submission):
+            found = await account.lookup.last_attempt(submission)
+            if found and (last is None or found.number > last.number or not found.repeatable):
+                last, active.account = found, account
+            if last and not last.repeatable:
                 break
         return self._decide(active, last=last)
+
+    def _most_likely_first(self, assigned: Account, submission: flows.Submission) -> list[Account]:
+        """All accounts: one that does not show the task may have it, so each is asked before the row's own creates one."""
+        return sorted(self._accounts, key=lambda account: (not account.lookup.is_listed(submission), account is not assigned))
 
     async def _saved_line(self, submission: flows.Submission) -> Mapping[str, Any] | None:
         """The line that an earlier attempt wrote for the row, unless its videos are to be saved and are not."""
@@ -106,7 +121,7 @@ class RowWorker:
 
     async def _create(self, active: ActiveRow, submission: flows.Submission) -> Task:
         group = f"{self._job.dag_id} {self._job.run_id}"
-        return await active.account.dispatcher.create(submission, deadline=self._job.deadline, log=log, group=group)
+        return await active.account.dispatcher.create(submission, deadline=self._unix_deadline(), log=log, group=group)
 
     # --- Wait and save
 
@@ -116,13 +131,25 @@ class RowWorker:
             return task
         active.move(RUNNING)
         active.task = await active.account.dispatcher.wait(
-            task.kling_task_id, deadline=self._job.deadline, poll_interval=self._job.poll_interval, log=log, status=task.status
+            task.kling_task_id, deadline=self._unix_deadline(), poll_interval=self._job.poll_interval, log=log, status=task.status
         )
         return active.task
+
+    async def _with_videos(self, active: ActiveRow, task: Task) -> Task:
+        """The task as a query shows it, if it has succeeded and the list has left out its videos."""
+        if task.succeeded and not task.videos:
+            flow = flows.look_up(self._product, task.kling_task_id)
+            active.task = task = await active.account.client.run(flow, deadline=last_answer_by(self._deadline), log=log)
+        return task
+
+    def _unix_deadline(self) -> float:
+        """The deadline as the dispatcher takes it: by the wall clock as it is now."""
+        return time.time() + self._deadline - monotonic_now()
 
     async def _save(self, active: ActiveRow, task: Task) -> list[str]:
         """The paths of the videos that are saved; none where none are to be, or the task failed."""
         if not self._downloads or not self._save_to or not task.succeeded:
             return []
         active.move(SAVING)
-        return await self._downloads.save(active.account.client, self._product, task, self._save_to, log=log)
+        deadline = max(self._deadline, monotonic_now() + self._save_timeout)
+        return await self._downloads.save(active.account.client, self._product, task, self._save_to, log=log, deadline=deadline)

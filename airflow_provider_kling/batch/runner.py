@@ -15,7 +15,7 @@ from airflow_provider_kling.batch.previous import PreviousResults
 from airflow_provider_kling.batch.progress import Progress
 from airflow_provider_kling.batch.spool import Spool
 from airflow_provider_kling.batch.threads import Threads
-from airflow_provider_kling.client import DOWNLOADS, Downloads
+from airflow_provider_kling.client import DOWNLOADS, Downloads, monotonic_deadline
 from airflow_provider_kling.dispatch import conn_ids
 from airflow_provider_kling.manifests import BadRow, Row
 
@@ -32,22 +32,28 @@ async def run(
     adopt_existing: bool,
     log: Log,
     downloads: int = DOWNLOADS,
+    save_timeout: float = 0.0,
     clock: Callable[[], float] = time.monotonic,
 ) -> BatchOutcome:
     """Work on these rows, `count` in all, until each has ended.
 
-    - `outcomes`: gets what became of each good row, by row number: the keys of `results.result_of` or `error_result`, and
+    - `outcomes`: gets what became of each good row, by row id: the keys of `results.result_of` or `error_result`, and
       `row_id`. Without it, as in the triggerer, no video is saved, and rows whose images only a worker can read are skipped.
     - `adopt_existing`: earlier attempts may have created tasks, so these are looked up before anything is created.
     - `log`: gets a line about the progress every 10 to 60 seconds, and at the end.
+    - `save_timeout`: seconds that the videos of one task may take, where less is left until the job's deadline.
     - `clock`: returns seconds since any fixed time; for the progress.
 
     Raises KlingSettingsError for connections that cannot work, other KlingErrors if earlier results or tasks are unreadable.
     """
     progress = Progress(rows=count, clock=clock)
+    deadline = monotonic_deadline(job.deadline)  # once: the wall clock may be set while the batch runs
     async with contextlib.AsyncExitStack() as stack:
         threads = stack.enter_context(Threads())
-        accounts = [await stack.enter_async_context(open_account(conn_id, job, product)) for conn_id in conn_ids(job.kling_conn_id)]
+        accounts = [
+            await stack.enter_async_context(open_account(conn_id, job, product, deadline=deadline))
+            for conn_id in conn_ids(job.kling_conn_id)
+        ]
         previous = await _read_previous(stack, job, accounts, threads) if adopt_existing else None
         batch = Batch(
             job,
@@ -59,6 +65,8 @@ async def run(
             progress=progress,
             outcomes=outcomes,
             downloads=Downloads(downloads),
+            deadline=deadline,
+            save_timeout=save_timeout,
         )
         await stack.enter_async_context(_reporting(progress, log))
         return await batch.run()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,14 +23,14 @@ from airflow_provider_kling.api import (
     ResourcePack,
     Task,
     TaskRequest,
-    costs_call,
     get_call,
     list_call,
 )
-from airflow_provider_kling.client import KlingSettings, flows
+from airflow_provider_kling.client import KlingSettings, flows, last_answer_by, monotonic_now
 from airflow_provider_kling.errors import KlingError, KlingSettingsError
 from airflow_provider_kling.get_provider_info import UI_FIELD_BEHAVIOUR
 from airflow_provider_kling.hooks.callbacks import verified_task
+from airflow_provider_kling.hooks.calls import SAVE_TIMEOUT, call_deadline, create_flow, packs_call
 
 if TYPE_CHECKING:
     from airflow_provider_kling.client import AsyncClient, Client
@@ -91,7 +90,7 @@ class KlingHook(BaseHook):
         instead of a new one, unless it failed: then the next id (`…-2`) is used.
         Raises KlingSlotsFullError or KlingBusyError if nothing was created because the account is busy.
         """
-        return self.run(self._create(request, external_task_id, callback_url, adopt_existing))
+        return self.run(*self._create(request, external_task_id, callback_url, adopt_existing))
 
     async def acreate_task(
         self,
@@ -101,48 +100,49 @@ class KlingHook(BaseHook):
         callback_url: str | None = None,
         adopt_existing: bool = False,
     ) -> Task:
-        return await self.arun(self._create(request, external_task_id, callback_url, adopt_existing))
+        return await self.arun(*self._create(request, external_task_id, callback_url, adopt_existing))
 
     def get_task(self, any_id: str) -> Task:
         """The task with this Kling task id or external id. Raises KlingTaskNotFound if there is none."""
-        return self.get_conn().send(get_call(self.product, any_id))
+        return self._read(get_call(self.product, any_id))
 
     async def aget_task(self, any_id: str) -> Task:
-        return await (await self.aget_conn()).send(get_call(self.product, any_id))
+        return await self._aread(get_call(self.product, any_id))
 
     def find_task(self, external_id: str) -> Task | None:
         """The task with this external id, if there is one."""
-        return self.run(flows.find(self.product, external_id))
+        return self.run(flows.find(self.product, external_id), call_deadline(self.settings))
 
     async def afind_task(self, external_id: str) -> Task | None:
-        return await self.arun(flows.find(self.product, external_id))
+        return await self.arun(flows.find(self.product, external_id), call_deadline(await self.asettings()))
 
     def list_tasks(self, page_num: int = 1, page_size: int = DEFAULT_PAGE_SIZE) -> list[Task]:
         """Page 1 to 1000 of the account's tasks, with 1 to 500 tasks on a page. Do not rely on their order."""
-        return self.get_conn().send(list_call(self.product, page_num=page_num, page_size=page_size))
+        return self._read(list_call(self.product, page_num=page_num, page_size=page_size))
 
     async def alist_tasks(self, page_num: int = 1, page_size: int = DEFAULT_PAGE_SIZE) -> list[Task]:
-        return await (await self.aget_conn()).send(list_call(self.product, page_num=page_num, page_size=page_size))
+        return await self._aread(list_call(self.product, page_num=page_num, page_size=page_size))
 
     def wait_for_task(self, kling_task_id: str, *, timeout: float = 3600.0, poll_interval: float = POLL_INTERVAL) -> Task:
         """Wait until the task has succeeded or failed, and return it. Raises KlingTimeoutError after `timeout` seconds."""
-        deadline = time.time() + timeout
-        return self.run(flows.wait(self.product, kling_task_id, deadline=deadline, poll_interval=poll_interval))
+        deadline = monotonic_now() + timeout
+        flow = flows.wait(self.product, kling_task_id, deadline=deadline, poll_interval=poll_interval)
+        return self.run(flow, deadline=last_answer_by(deadline))
 
     async def await_for_task(self, kling_task_id: str, *, timeout: float = 3600.0, poll_interval: float = POLL_INTERVAL) -> Task:
         deadline = time.time() + timeout
         async with self.dispatched(self.kling_conn_id, self.product) as account:
             return await account.wait(kling_task_id, deadline=deadline, poll_interval=poll_interval, log=self.log.info)
 
-    def save_videos(self, task: Task, destination: str) -> list[str]:
-        """Save the videos of a succeeded task under this folder or URI. Returns their paths, in order.
+    def save_videos(self, task: Task, destination: str, *, timeout: float = SAVE_TIMEOUT) -> list[str]:
+        """Save the videos of a succeeded task under this folder or URI, within `timeout` seconds. Returns their paths, in order.
 
         An existing file is not downloaded again, and a dead link is renewed once. Raises KlingDownloadError.
         """
-        return self.run(flows.save(self.product, task, destination))
+        return self.run(flows.save(self.product, task, destination), deadline=monotonic_now() + timeout)
 
-    async def asave_videos(self, task: Task, destination: str) -> list[str]:
-        return await self.arun(flows.save(self.product, task, destination))
+    async def asave_videos(self, task: Task, destination: str, *, timeout: float = SAVE_TIMEOUT) -> list[str]:
+        return await self.arun(flows.save(self.product, task, destination), deadline=monotonic_now() + timeout)
 
     def read_callback(self, body: bytes, headers: Mapping[str, str]) -> Task:
         """The task in a callback from Kling, after its signature is verified with the connection's `webhook_secret`.
@@ -162,17 +162,17 @@ class KlingHook(BaseHook):
         self, start: pendulum.DateTime | None = None, end: pendulum.DateTime | None = None, name: str | None = None
     ) -> list[ResourcePack]:
         """The account's resource packs of a period (default: the last year). At most one call per second."""
-        return self.get_conn().send(_packs_call(start, end, name))
+        return self._read(packs_call(start, end, name))
 
     async def aget_resource_packs(
         self, start: pendulum.DateTime | None = None, end: pendulum.DateTime | None = None, name: str | None = None
     ) -> list[ResourcePack]:
-        return await (await self.aget_conn()).send(_packs_call(start, end, name))
+        return await self._aread(packs_call(start, end, name))
 
     def test_connection(self) -> tuple[bool, str]:
         """Whether the credentials work, and a text: if they do not, what is wrong. Reads one task, which costs nothing."""
         try:
-            self.get_conn().send(list_call(self.product, page_size=1), tries=1)
+            self._read(list_call(self.product, page_size=1), tries=1)
             return True, f"Kling accepts the credentials at {self.settings.base_url}."
         except KlingError as error:
             return False, str(error)
@@ -181,7 +181,7 @@ class KlingHook(BaseHook):
 
     async def atest_connection(self) -> tuple[bool, str]:
         try:
-            await (await self.aget_conn()).send(list_call(self.product, page_size=1), tries=1)
+            await self._aread(list_call(self.product, page_size=1), tries=1)
             return True, f"Kling accepts the credentials at {(await self.asettings()).base_url}."
         except KlingError as error:
             return False, str(error)
@@ -223,29 +223,37 @@ class KlingHook(BaseHook):
     def get_conn(self) -> Client:
         """The client of this hook. Its sessions are kept alive."""
         if self._client is None:
-            from airflow_provider_kling.client import Attempts, Client
+            from airflow_provider_kling.client import Attempts, Client, LevelLog
 
             attempts = Attempts(self.settings, retry_wait=self.retry_wait, hide=mask_secret)
-            self._client = Client(attempts, log=self.log.info)
+            self._client = Client(attempts, log=LevelLog(self.log))
         return self._client
 
     async def aget_conn(self) -> AsyncClient:
         """The client of this hook for the running event loop."""
-        from airflow_provider_kling.client import AsyncClient, Attempts
+        from airflow_provider_kling.client import AsyncClient, Attempts, LevelLog
 
         settings = await self.asettings()
         loop = asyncio.get_running_loop()
         if loop not in self._async_clients:
             attempts = Attempts(settings, retry_wait=self.retry_wait, hide=mask_secret)
-            self._async_clients[loop] = AsyncClient(attempts, log=self.log.info)
+            self._async_clients[loop] = AsyncClient(attempts, log=LevelLog(self.log))
         return self._async_clients[loop]
 
-    def run(self, flow: flows.Flow[T]) -> T:
-        """Run a flow to its end, and return its result."""
-        return self.get_conn().run(flow)
+    def run(self, flow: flows.Flow[T], deadline: float | None = None) -> T:
+        """Run a flow to its end, and return its result. Nothing outlives `deadline`, on the monotonic clock."""
+        return self.get_conn().run(flow, deadline=deadline)
 
-    async def arun(self, flow: flows.Flow[T]) -> T:
-        return await (await self.aget_conn()).run(flow)
+    async def arun(self, flow: flows.Flow[T], deadline: float | None = None) -> T:
+        return await (await self.aget_conn()).run(flow, deadline=deadline)
+
+    def _read(self, call: Call[T], **options: Any) -> T:
+        """Send a call that no caller bounds, within the limit of one call."""
+        return self.get_conn().send(call, deadline=call_deadline(self.settings), **options)
+
+    async def _aread(self, call: Call[T], **options: Any) -> T:
+        client = await self.aget_conn()
+        return await client.send(call, deadline=call_deadline(client.settings), **options)
 
     @classmethod
     def dispatched(
@@ -281,16 +289,12 @@ class KlingHook(BaseHook):
 
     def _create(
         self, request: TaskRequest, external_task_id: str | None, callback_url: str | None, adopt_existing: bool
-    ) -> flows.Flow[Task]:
-        submission = flows.Submission(
-            request=request,
-            external_id=external_task_id or f"kling-{uuid.uuid4().hex}",
+    ) -> tuple[flows.Flow[Task], float]:
+        return create_flow(
+            self.product,
+            request,
+            external_task_id=external_task_id,
             callback_url=callback_url,
             adopt_existing=adopt_existing,
+            retry_wait=self.retry_wait,
         )
-        return flows.create(self.product, submission, retry_wait=self.retry_wait)
-
-
-def _packs_call(start: pendulum.DateTime | None, end: pendulum.DateTime | None, name: str | None) -> Call[list[ResourcePack]]:
-    end = end or pendulum.now("UTC")
-    return costs_call(start=start or end.subtract(years=1), end=end, name=name)

@@ -15,6 +15,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from airflow_provider_kling.api import MAX_IMAGE_BYTES, MAX_IMAGE_RATIO, MIN_IMAGE_SIDE, is_url
 from airflow_provider_kling.errors import KlingInputError
+from airflow_provider_kling.manifests.pixels import PixelBudget
 from airflow_provider_kling.redaction import show_place
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 # What Pillow itself takes for a decompression bomb (PIL.Image.MAX_IMAGE_PIXELS): a quarter of 1 GiB over 3 bytes.
 MAX_PIXELS = 1024 * 1024 * 1024 // 4 // 3
+
+_DECODED = PixelBudget(MAX_PIXELS)  # of all threads at once: as many as a single image may have
 
 WANTED = "JPEG or PNG"
 
@@ -129,9 +132,7 @@ def _count_frames(data: bytes, format: str, label: str) -> int:
             width, height = image.size
             _check_sides(width, height, label)  # before a pixel is decoded
             image.verify()
-        with _open(data) as image:
-            image.draft(image.mode, (1, 1))  # a JPEG is read whole all the same, in a 64th of the memory
-            image.load()
+        _DECODED.decode(width * height, lambda: _decode(data))
         if not _has_end(data, format):
             raise EOFError("truncated")
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -144,6 +145,12 @@ def _count_frames(data: bytes, format: str, label: str) -> int:
         what = "truncated" if "truncated" in str(error).lower() else "broken"
         raise KlingInputError(f"{label}: found a {what} {format}, which cannot be decoded; wanted a whole file.") from None
     return frames
+
+
+def _decode(data: bytes) -> None:
+    with _open(data) as image:
+        image.draft(image.mode, (1, 1))  # a JPEG is read whole all the same, in a 64th of the memory
+        image.load()
 
 
 def _open(data: bytes) -> Image.Image:

@@ -11,19 +11,20 @@ import contextlib
 import os
 import re
 import stat
+import tempfile
 from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import unquote
 
 from airflow_provider_kling.api import MAX_IMAGE_BYTES
-from airflow_provider_kling.errors import KlingInputError
+from airflow_provider_kling.errors import KlingInputError, KlingStorageError
 from airflow_provider_kling.manifests.images import WANTED, check_image, check_url, decode_inline, refuse_size
 from airflow_provider_kling.manifests.parsing import parse_rows
 from airflow_provider_kling.manifests.row_checks import Warn
 from airflow_provider_kling.manifests.rows import BadRow, Row, resolve_images
 from airflow_provider_kling.redaction import is_inline, scheme_of, show_place
-from airflow_provider_kling.storage import EXTRAS, local_copy, location_of, read_lines, storage_path
+from airflow_provider_kling.storage import EXTRAS, check_no_password, is_local, local_copy, location_of, read_lines, storage_path
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -35,9 +36,9 @@ class ManifestFile:
     """A manifest where it is: a context manager in whose block its rows can be read as often as they are needed.
 
     `location` is a path or URI; its suffix tells the format, unless `format` does (csv, jsonl, json). With `strict`, a scene
-    that is unknown or discontinued makes a BadRow. A manifest in an object store is copied to this machine for the block,
-    so that each reading gives the same rows. With `async with`, what blocks at both ends runs in a thread.
-    Entering raises KlingInputError for a manifest in a store that does not exist, may not be read, or has an unknown scheme.
+    that is unknown or discontinued makes a BadRow. The manifest is copied for the block, so that each reading gives the same
+    rows, whatever happens to the file. With `async with`, what blocks at both ends runs in a thread.
+    Entering raises KlingInputError for a manifest that does not exist, is no file, may not be read, or has an unknown scheme.
     """
 
     def __init__(self, location: str, *, format: str | None = None, strict: bool = False) -> None:
@@ -56,8 +57,7 @@ class ManifestFile:
     def rows(self, warn: Warn | None = None) -> Iterator[Row | BadRow]:
         """The rows from the beginning, as a stream, with relative image paths joined to the manifest's folder.
 
-        `warn` is called with each warning. Raises KlingInputError where the file cannot be read, KlingManifestError where its
-        rows cannot be told from each other.
+        `warn` is called with each warning. Raises KlingManifestError where the rows cannot be told from each other.
         """
         if self._copy is None:
             raise RuntimeError("The manifest is not open; read its rows in a `with` block.")
@@ -68,7 +68,7 @@ class ManifestFile:
     def __enter__(self) -> ManifestFile:
         path = storage_path(self.location)
         self._folder = location_of(path.parent)
-        self._copy = self._block.enter_context(local_copy(path))
+        self._copy = self._block.enter_context(_private_copy(path))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
@@ -81,6 +81,25 @@ class ManifestFile:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await asyncio.to_thread(self.__exit__, kind, error, traceback)
+
+
+@contextlib.contextmanager
+def _private_copy(path: ObjectStoragePath) -> Iterator[ObjectStoragePath]:
+    """A copy that nobody else writes to: while a batch runs for hours, somebody may edit its manifest."""
+    if not is_local(path):
+        with local_copy(path) as copy:
+            yield copy
+        return
+    if os.path.exists(path.path) and not os.path.isfile(path.path) and not os.path.isdir(path.path):
+        raise KlingInputError(f"{show_place(path.path)} is a device, pipe or socket; wanted is a manifest (.csv, .jsonl or .json).")
+    with tempfile.TemporaryDirectory(prefix="airflow-kling-") as folder:
+        copy = storage_path(folder) / "manifest"
+        try:
+            with open(copy.path, "wb") as file:
+                file.writelines(read_lines(path))
+        except OSError as error:
+            raise KlingStorageError(f"The manifest could not be copied to {folder}: {error.strerror or error}.") from error
+        yield copy
 
 
 # --- Images ----------------------------------------------------------------------------------------------------
@@ -146,14 +165,10 @@ def _read_file(source: str, shown: str) -> bytes:
         # Airflow's ObjectStoragePath takes the name as written; RFC 8089 writes a blank as %20. So first the one, then the other.
         path = path if os.path.lexists(path) or "\0" in path else unquote(path)
     try:
-        facts = os.stat(path)
-        if stat.S_ISDIR(facts.st_mode):
-            raise KlingInputError(f"{shown}: found a directory; wanted a {WANTED} file.")
-        if not stat.S_ISREG(facts.st_mode):
-            raise KlingInputError(f"{shown}: found a device, pipe or socket; wanted a {WANTED} file.")
-        if facts.st_size > MAX_IMAGE_BYTES:
-            refuse_size(shown, facts.st_size)
-        with open(path, "rb") as file:
+        _check_facts(os.stat(path), shown)
+        # The file may have become a pipe since. Without O_NONBLOCK, opening that would wait for its writer.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            _check_facts(os.fstat(file.fileno()), shown)
             return file.read(MAX_IMAGE_BYTES + 1)
     except KlingInputError:
         raise
@@ -164,14 +179,26 @@ def _read_file(source: str, shown: str) -> bytes:
         raise KlingInputError(f"{shown}: cannot be read ({reason}); wanted a readable {WANTED} file.") from None
 
 
+def _check_facts(facts: os.stat_result, shown: str) -> None:
+    if stat.S_ISDIR(facts.st_mode):
+        raise KlingInputError(f"{shown}: found a directory; wanted a {WANTED} file.")
+    if not stat.S_ISREG(facts.st_mode):
+        raise KlingInputError(f"{shown}: found a device, pipe or socket; wanted a {WANTED} file.")
+    if facts.st_size > MAX_IMAGE_BYTES:
+        refuse_size(shown, facts.st_size)
+
+
 def _read_object(uri: str, scheme: str, shown: str) -> bytes:
     from airflow.sdk import ObjectStoragePath
 
+    check_no_password(uri)
     try:
         path: Any = ObjectStoragePath(uri)
         _ = path.fs  # raises where no file system has this scheme
     except (ValueError, ImportError):
         raise KlingInputError(_unknown_scheme(scheme, shown)) from None
+    if is_local(path) or getattr(path.fs, "local_file", False):
+        return _read_file(path.path, shown)
     try:
         with path.open("rb") as file:
             return _read_limited(file, shown)

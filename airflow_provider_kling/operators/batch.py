@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, conf
+from airflow.providers.common.compat.sdk import AirflowFailException, conf
 
+from airflow_provider_kling.operator_base import KlingOperator
 from airflow_provider_kling.outcomes import earlier_attempt, recording_failures, seconds, task_of
+from airflow_provider_kling.redaction import show_place
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -22,9 +24,10 @@ if TYPE_CHECKING:
 SUMMARY = "summary"  # XCom: the summary of the results, also where the task fails
 VIDEOS = "{results}/videos"
 MAX_LOGGED = 50  # bad rows that the log names
+SAVE_TIMEOUT = 3600.0  # seconds for the videos of one task, after the triggerer has used up the time
 
 
-class KlingEffectBatchOperator(BaseOperator):
+class KlingEffectBatchOperator(KlingOperator):
     """Makes the videos of a whole manifest, and writes `results.jsonl` and `report.html`. Returns a small summary.
 
     A row that fails does not fail the others: `max_failures` decides how many of them fail the task. After a retry, a clear
@@ -104,7 +107,8 @@ class KlingEffectBatchOperator(BaseOperator):
                 case _:
                     task_of(event)  # raises the error in the event, or KlingAnswerError for an unknown one
                     raise KlingAnswerError("The trigger ended with the event of another operator.")
-            return self._run(context, self._job(context, deadline=float(deadline)), adopt_existing=True, may_defer=False)
+            job = self._job(context, deadline=float(deadline))
+            return self._run(context, job, adopt_existing=True, may_defer=False, save_timeout=SAVE_TIMEOUT)
 
     def on_kill(self) -> None:
         self.log.info(
@@ -118,7 +122,10 @@ class KlingEffectBatchOperator(BaseOperator):
         """What the batch does, from the rendered parameters. Raises KlingInputError for those that cannot work."""
         from airflow_provider_kling.batch import BatchJob, shard_of
         from airflow_provider_kling.dispatch import conn_ids
+        from airflow_provider_kling.storage import check_no_password
 
+        for location in (self.manifest, self.results, self.save_to or ""):
+            check_no_password(location)
         _check_count("downloads", self.downloads)
         if self.max_concurrency is not None:
             _check_count("max_concurrency", self.max_concurrency)
@@ -159,7 +166,9 @@ class KlingEffectBatchOperator(BaseOperator):
 
     # --- Here or in the triggerer
 
-    def _run(self, context: Context, job: BatchJob, *, adopt_existing: bool, may_defer: bool) -> dict[str, Any]:
+    def _run(
+        self, context: Context, job: BatchJob, *, adopt_existing: bool, may_defer: bool, save_timeout: float = 0.0
+    ) -> dict[str, Any]:
         """Defer, or work on all rows and write their results. Returns the summary."""
         from airflow_provider_kling.batch import Spool, limit_of
         from airflow_provider_kling.manifests import ManifestFile
@@ -169,13 +178,14 @@ class KlingEffectBatchOperator(BaseOperator):
             limit = limit_of(self.max_failures, count)
             if may_defer and self._triggerer_can_read(job):
                 self._defer(job, count)
-            outcome = self._work(job, manifest, outcomes, count=count, adopt_existing=adopt_existing)
+            options = {"count": count, "adopt_existing": adopt_existing, "save_timeout": save_timeout}
+            outcome = self._work(job, manifest, outcomes, **options)
             summary = _write_results(job, manifest, outcomes)
         context["ti"].xcom_push(key=SUMMARY, value=summary)
         _raise_if_failed(context, outcome, summary, limit)
         return summary
 
-    def _work(self, job: BatchJob, manifest: ManifestFile, outcomes: Spool, *, count: int, adopt_existing: bool) -> BatchOutcome:
+    def _work(self, job: BatchJob, manifest: ManifestFile, outcomes: Spool, **options: Any) -> BatchOutcome:
         """Work on all rows in this process; what becomes of each goes into `outcomes`."""
         from airflow_provider_kling import batch
 
@@ -183,11 +193,10 @@ class KlingEffectBatchOperator(BaseOperator):
             batch.run(
                 job,
                 batch.in_shard(manifest.rows(), job.shard),
-                count=count,
                 outcomes=outcomes,
-                adopt_existing=adopt_existing,
                 log=self.log.info,
                 downloads=self.downloads,
+                **options,
             )
         )
 
@@ -196,7 +205,7 @@ class KlingEffectBatchOperator(BaseOperator):
         from airflow_provider_kling.manifests import is_portable
 
         locations = {"manifest": job.manifest, "results": job.results}
-        local = [f"{name} {location!r}" for name, location in locations.items() if not is_portable(location)]
+        local = [f"{name} {show_place(location)!r}" for name, location in locations.items() if not is_portable(location)]
         if local:
             self.log.warning(
                 "Not deferred, this worker does it all: %s may not be there for the triggerer. To free the worker, use the "
@@ -233,7 +242,7 @@ def _write_results(job: BatchJob, manifest: ManifestFile, outcomes: Spool) -> di
     from airflow_provider_kling.batch import in_shard
     from airflow_provider_kling.results import lines_of, report_title, write_lines
 
-    lines = lines_of(in_shard(manifest.rows(), job.shard), lambda row: outcomes.get(row.number))
+    lines = lines_of(in_shard(manifest.rows(), job.shard), lambda row: outcomes.get(row.id))
     title = report_title(job.manifest) + (f", shard {job.shard}" if job.shard else "")
     return write_lines(lines, job.results, title=title, log_problems=False)  # the batch has logged them
 
@@ -250,17 +259,19 @@ def _raise_if_failed(context: Context, outcome: BatchOutcome, summary: dict[str,
     if outcome.running or outcome.not_created:
         raise KlingTimeoutError(
             f"Not all rows are done at the timeout: {outcome.running:,} still run at Kling and will be charged, "
-            f"{outcome.not_created:,} were not asked for. Run this again to adopt the former without paying twice, and to go on."
+            f"{outcome.not_created:,} have no task that is known. Run this again to go on, without paying twice."
         )
     if outcome.retryable and _has_retries(context):
-        error = KlingError(f"{outcome.retryable:,} rows have errors that may pass; trying again. {summary['results']} has them.")
+        error = KlingError(
+            f"{outcome.retryable:,} rows have errors that may pass; trying again. {show_place(summary['results'])} has them."
+        )
         error.retryable = True
         raise error
     without = summary["rows"] - summary["succeed"]
     if limit is not None and without > limit:
         raise AirflowFailException(
             f"{without:,} of {summary['rows']:,} rows have no video, which is more than max_failures={limit:,}. "
-            f"{summary['results']} says why. To ask again for what may work another time, clear this task."
+            f"{show_place(summary['results'])} says why. To ask again for what may work another time, clear this task."
         )
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.providers.common.compat.sdk import BaseOperator, conf
+from airflow.providers.common.compat.sdk import conf
 
+from airflow_provider_kling.errors import KlingInputError
 from airflow_provider_kling.links import KlingVideoLink
+from airflow_provider_kling.operator_base import ROW_KEYS, KlingOperator
 from airflow_provider_kling.operators.inline_images import InlineImages
-from airflow_provider_kling.operators.reschedule import reschedule
-from airflow_provider_kling.operators.submissions import adoptable_task, submission_of
+from airflow_provider_kling.operators.reschedule import create_or_reschedule
+from airflow_provider_kling.operators.submissions import account_for, adoptable_task, submission_of
 from airflow_provider_kling.outcomes import (
     finish,
     first_start,
@@ -28,11 +30,11 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
     from airflow_provider_kling.api import Task
-    from airflow_provider_kling.client import Submission
+    from airflow_provider_kling.client import Deadline, Submission
     from airflow_provider_kling.hooks import KlingHook
 
 
-class KlingEffectOperator(BaseOperator):
+class KlingEffectOperator(KlingOperator):
     """Creates the Kling task for one effect video, and only one, even if the Airflow task is retried, cleared or killed.
 
     Returns the Kling task id or, with `wait_for_completion`, the result (plain JSON, see the docs). The XCom `kling_task`
@@ -50,6 +52,8 @@ class KlingEffectOperator(BaseOperator):
     :param poll_interval: seconds between two polls of a task.
     :param timeout: seconds, or a timedelta, for the whole wait: for a slot, and until the task is done. Default: 24 hours.
     :param row_id: the id of the manifest row. It replaces the map index in the external id. Templated.
+    :param row: a row that `mapping.read_manifest` returned, in place of `row_id`, `effect_scene`, `image` and `images`: for
+        `expand(row=…)`. Nothing in it is rendered.
     :param fresh: any text. With another text, the same request creates another video. Templated.
     :param strict: treat unknown and discontinued scenes as errors instead of warnings.
     :param deferrable: wait in the triggerer, without a worker. Default: Airflow's `[operators] default_deferrable`.
@@ -71,6 +75,7 @@ class KlingEffectOperator(BaseOperator):
         "row_id",
         "fresh",
     )
+    row_fields = ROW_KEYS
     template_fields_renderers = {"images": "json"}
     ui_color = "#0b3d2e"
     ui_fgcolor = "#ffffff"
@@ -79,7 +84,7 @@ class KlingEffectOperator(BaseOperator):
     def __init__(
         self,
         *,
-        effect_scene: str,
+        effect_scene: str | None = None,
         image: str | None = None,
         images: Sequence[str] | None = None,
         external_task_id: str | None = None,
@@ -90,6 +95,7 @@ class KlingEffectOperator(BaseOperator):
         poll_interval: float | timedelta = 10.0,
         timeout: float | timedelta = timedelta(hours=24),
         row_id: str | None = None,
+        row: Mapping[str, Any] | None = None,
         fresh: str | None = None,
         strict: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
@@ -113,6 +119,9 @@ class KlingEffectOperator(BaseOperator):
         self.deferrable = deferrable
         self.end_from_trigger = end_from_trigger
         self.video_url = ""  # for KlingVideoLink
+        self.take_row(row)
+        if row is None and effect_scene is None:
+            raise KlingInputError("effect_scene is missing; wanted is the name of a scene, like 'pet_lion_pro', or row.")
         self._inline = InlineImages()
         self._hide_inline_images()
 
@@ -121,38 +130,46 @@ class KlingEffectOperator(BaseOperator):
         super().render_template_fields(context, jinja_env)
         self._hide_inline_images()
 
+    def use_row(self, context: Context) -> None:
+        super().use_row(context)
+        self._hide_inline_images()
+
     def execute(self, context: Context) -> Any:
-        from airflow_provider_kling.client import flows
+        from airflow_provider_kling.client import Deadline, flows
 
         now = time.time()
+        self.use_row(context)
         with (
             recording_failures(context, row_id=self.row_id, effect_scene=self.effect_scene) as record,
             contextlib.ExitStack() as opened,
         ):
             submission = self._submission(context)
-            deadline = self._deadline(context, now)
-            hook = opened.enter_context(self._account(context, submission))
+            deadline = Deadline.of(self._deadline(context, now))
+            hook = opened.enter_context(account_for(context, submission, self.kling_conn_id, log=self.log))
             self.log.info("External id %s: asking Kling for %s", submission.external_id, self._description())
             record.task = task = self._create(hook, submission, deadline)
+            record.effect_scene = self.effect_scene if submission.surely_made(task) else None
             self.log.info("%s", flows.describe(task))
             push_task_ids(context, task, row_id=self.row_id)
             if not self.wait_for_completion:
                 return task.kling_task_id
             if not task.done:
-                record.task = task = self._wait(hook, task, deadline)
-            return self._finish(hook, task)
+                record.task = task = self._wait(hook, task, deadline, record.effect_scene)
+            return self._finish(hook, task, record.effect_scene)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Called after a trigger has fired: the task exists, and is done if the operator waits for its completion."""
         from airflow_provider_kling.hooks import hook_of
 
+        self.use_row(context)
         with recording_failures(context, row_id=self.row_id, effect_scene=self.effect_scene) as record:
             record.task = task = task_of(event)
+            record.effect_scene = event.get("effect_scene", self.effect_scene)  # events of older triggers hold none
             push_task_ids(context, task, row_id=self.row_id)
             if not self.wait_for_completion:
                 return task.kling_task_id
             with hook_of(task.kling_task_id, self.kling_conn_id, event) as hook:
-                return self._finish(hook, task)
+                return self._finish(hook, task, record.effect_scene)
 
     def on_kill(self) -> None:
         self.log.info(
@@ -165,8 +182,10 @@ class KlingEffectOperator(BaseOperator):
     def _submission(self, context: Context) -> Submission:
         from airflow_provider_kling.api import EffectRequest
         from airflow_provider_kling.manifests import load_image
+        from airflow_provider_kling.storage import check_no_password
 
-        request = EffectRequest(self.effect_scene, [load_image(source) for source in self._sources()])
+        check_no_password(self.save_to or "")
+        request = EffectRequest(self.effect_scene or "", [load_image(source) for source in self._sources()])
         for warning in request.check_scene(strict=self.strict):
             self.log.warning("%s", warning)
         return submission_of(
@@ -197,31 +216,19 @@ class KlingEffectOperator(BaseOperator):
         start = first_start(context, datetime.fromtimestamp(now, timezone.utc))
         return start.timestamp() + seconds(self.timeout, "timeout")
 
-    def _account(self, context: Context, submission: Submission) -> KlingHook:
-        """The account for this submission. It is the same in all tries."""
-        from airflow_provider_kling.dispatch import conn_ids
-        from airflow_provider_kling.hooks import account_of
-
-        map_index = context["ti"].map_index
-        place = map_index if map_index is not None and map_index >= 0 else submission.external_id
-        hook = account_of(submission, self.kling_conn_id, place=place)
-        if len(conn_ids(self.kling_conn_id)) > 1:
-            self.log.info("Account %s.", hook.kling_conn_id)
-        return hook
-
     # --- Three ways to create
 
-    def _create(self, hook: KlingHook, submission: Submission, deadline: float) -> Task:
+    def _create(self, hook: KlingHook, submission: Submission, deadline: Deadline) -> Task:
         """The task: created on this worker, or adopted. Deferred, the triggerer or a later start of a worker creates it."""
-        from airflow_provider_kling.client import flows
+        from airflow_provider_kling.client import flows, last_answer_by
 
         if not self.deferrable:
-            return hook.run(flows.create_when_free(hook.product, submission, deadline=deadline))
+            flow = flows.create_when_free(hook.product, submission, deadline=deadline.monotonic)
+            return hook.run(flow, last_answer_by(deadline.monotonic))
         if not self._portable():
-            return self._create_or_reschedule(hook, submission, deadline)
+            return create_or_reschedule(hook, submission, deadline, log=self.log)
         # All creates of the triggerer wait in one queue for the slots. A create from here would jump the queue.
-        task = adoptable_task(hook, submission, log=self.log) if submission.adopt_existing else None
-        return task or self._defer_create(hook, submission, deadline)
+        return adoptable_task(hook, submission, log=self.log) or self._defer_create(hook, submission, deadline.unix)
 
     def _portable(self) -> bool:
         """Whether the triggerer, which may be another machine, can read the images."""
@@ -244,32 +251,22 @@ class KlingEffectOperator(BaseOperator):
             external_id=submission.external_id,
             callback_url=submission.callback_url,
             wait_for_completion=self.wait_for_completion,
+            tries=submission.max_attempts,
         )
-
-    def _create_or_reschedule(self, hook: KlingHook, submission: Submission, deadline: float) -> Task:
-        """Create the task now, or release the worker until there may be a slot: only workers can read the images."""
-        from airflow_provider_kling.client import flows
-        from airflow_provider_kling.errors import KlingError
-
-        try:
-            return hook.run(flows.create(hook.product, submission))
-        except KlingError as error:
-            if not error.retryable:
-                raise
-            reschedule(self.log, error, deadline=deadline)
 
     # --- Two ways to wait
 
-    def _wait(self, hook: KlingHook, task: Task, deadline: float) -> Task:
+    def _wait(self, hook: KlingHook, task: Task, deadline: Deadline, effect_scene: str | None) -> Task:
         """Wait until the task is done, and return it. With `deferrable`, the worker is released until then."""
-        from airflow_provider_kling.client import flows
+        from airflow_provider_kling.client import flows, last_answer_by
 
         interval = seconds(self.poll_interval, "poll_interval")
         if self.deferrable:
-            self._defer_wait(hook, task, deadline, interval)
-        return hook.run(flows.wait(hook.product, task.kling_task_id, deadline=deadline, poll_interval=interval, status=task.status))
+            self._defer_wait(hook, task, deadline.unix, interval, effect_scene)
+        flow = flows.wait(hook.product, task.kling_task_id, deadline=deadline.monotonic, poll_interval=interval, status=task.status)
+        return hook.run(flow, last_answer_by(deadline.monotonic))
 
-    def _defer_wait(self, hook: KlingHook, task: Task, deadline: float, poll_interval: float) -> NoReturn:
+    def _defer_wait(self, hook: KlingHook, task: Task, deadline: float, poll_interval: float, effect_scene: str | None) -> NoReturn:
         from airflow_provider_kling.triggers import KlingTaskTrigger, defer
 
         defer(
@@ -279,10 +276,10 @@ class KlingEffectOperator(BaseOperator):
             deadline=deadline,
             poll_interval=poll_interval,
             kling_task_id=task.kling_task_id,
-            effect_scene=self.effect_scene,
+            effect_scene=effect_scene,
         )
 
-    def _finish(self, hook: KlingHook, task: Task) -> dict[str, Any]:
-        result = finish(hook, task, save_to=self.save_to, effect_scene=self.effect_scene, row_id=self.row_id)
-        self.video_url = task.videos[0].url
+    def _finish(self, hook: KlingHook, task: Task, effect_scene: str | None) -> dict[str, Any]:
+        result = finish(hook, task, save_to=self.save_to, effect_scene=effect_scene, row_id=self.row_id)
+        self.video_url = result["videos"][0]["url"]
         return result

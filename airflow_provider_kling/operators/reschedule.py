@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 import random
-import time
 from datetime import datetime, timedelta, timezone
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_kling.outcomes import AirflowRescheduleException
+
+if TYPE_CHECKING:
+    from airflow_provider_kling.api import Task
+    from airflow_provider_kling.client import Deadline, Submission
+    from airflow_provider_kling.hooks import KlingHook
 
 RESCHEDULE_AFTER = 10.0  # seconds, at least: a fast end would meet the race that triggers.HOLD_BACK describes
 
 
-def reschedule(log: Any, error: Exception, *, deadline: float) -> NoReturn:
-    """Let Airflow start the task again in 10 to 20 s, without a retry; KlingTimeoutError past `deadline` (Unix seconds)."""
-    from airflow_provider_kling.errors import KlingSlotsFullError, KlingTimeoutError
+def create_or_reschedule(hook: KlingHook, submission: Submission, deadline: Deadline, *, log: Any) -> Task:
+    """Create the task now, or release the worker until there may be a slot. KlingTimeoutError past the deadline."""
+    from airflow_provider_kling.client import flows, last_answer_by
+    from airflow_provider_kling.errors import KlingError
 
-    if time.time() >= deadline:
-        raise KlingTimeoutError(f"No Kling task could be created until the timeout. Last answer: {error}") from error
+    flow = flows.create_when_free(hook.product, submission, deadline=deadline.monotonic, once=True)
+    try:
+        return hook.run(flow, last_answer_by(deadline.monotonic))
+    except KlingError as error:
+        if not error.retryable:
+            raise
+        reschedule(log, error)
+
+
+def reschedule(log: Any, error: Exception) -> NoReturn:
+    """Let Airflow start the task again in 10 to 20 s, without a retry."""
+    from airflow_provider_kling.errors import KlingSlotsFullError
+
     reason = "All slots of the account are taken." if isinstance(error, KlingSlotsFullError) else str(error)
     pause = random.uniform(RESCHEDULE_AFTER, 2 * RESCHEDULE_AFTER)  # noqa: S311 - only spreads the load
     log.info("%s Trying again in %.0f s, without a retry; only workers can read this image.", reason, pause)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_kling.outcomes import earlier_attempt
@@ -37,14 +38,33 @@ def submission_of(
         external_id=check_id(external_id),
         callback_url=callback_url,
         adopt_existing=earlier_attempt(context),
+        max_attempts=max(1, ti.try_number),  # what has failed in this try is not asked for again in it
     )
 
 
+def account_for(context: Context, submission: Submission, kling_conn_id: str | Sequence[str], *, log: Any) -> KlingHook:
+    """The account for this submission. It is the same in all tries."""
+    from airflow_provider_kling.dispatch import conn_ids
+    from airflow_provider_kling.hooks import account_of
+
+    map_index = context["ti"].map_index
+    place = map_index if map_index is not None and map_index >= 0 else submission.external_id
+    hook = account_of(submission, kling_conn_id, place=place)
+    if len(conn_ids(kling_conn_id)) > 1:
+        log.info("Account %s.", hook.kling_conn_id)
+    return hook
+
+
 def adoptable_task(hook: KlingHook, submission: Submission, *, log: Any) -> Task | None:
-    """The task that an earlier attempt created. None if there is none, it failed, or it cannot be looked up at the moment."""
+    """The task that exists for this submission. None if there is none, it failed, or it cannot be looked up at the moment.
+
+    A first attempt looks up only an id of the user's own: its task must be that of another request, which is a warning.
+    """
     from airflow_provider_kling.client import flows
     from airflow_provider_kling.errors import KlingError
 
+    if submission.derived and not submission.adopt_existing:
+        return None
     try:
         task = hook.find_task(submission.external_id)
     except KlingError as error:
@@ -53,5 +73,8 @@ def adoptable_task(hook: KlingHook, submission: Submission, *, log: Any) -> Task
         return None
     if task is None or task.failed:
         return None
-    log.info("%s", flows.describe_adopted(submission.external_id, task))
+    if submission.derived or submission.adopt_existing:
+        log.info("%s", flows.describe_adopted(submission.external_id, task))
+    else:
+        log.warning("%s", flows.describe_adopted(submission.external_id, task, certain=True))
     return task

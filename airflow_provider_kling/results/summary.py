@@ -51,7 +51,7 @@ class Tally:
         """Count one more line."""
         status = line.get("status")
         self._counts[status if status in STATUSES else ERROR] += 1
-        self._units += _decimal(line.get("units"))
+        self._units += decimal_of(line.get("units"))
         self._videos += len(line.get("videos") or ())
 
     @property
@@ -59,13 +59,22 @@ class Tally:
         return Summary(counts=dict(self._counts), units=self._units, videos=self._videos)
 
 
-def _decimal(value: Any) -> Decimal:
+def is_units(value: Any) -> bool:
+    """Whether it is a decimal text of a sensible number of units, as results have it."""
+    return isinstance(value, str) and _number(value) is not None
+
+
+def decimal_of(units: Any) -> Decimal:
     """A number of units; 0 for what is no sensible number."""
+    return (None if units is None else _number(str(units))) or Decimal(0)
+
+
+def _number(text: str) -> Decimal | None:
     try:
-        number = Decimal(str(value)) if value is not None else Decimal(0)
+        number = Decimal(text[:100])
     except InvalidOperation:
-        return Decimal(0)
-    return number if number.is_finite() and abs(number.adjusted()) < 30 else Decimal(0)
+        return None
+    return number if number.is_finite() and abs(number.adjusted()) < 30 else None
 
 
 def _plural(count: int, noun: str) -> str:

@@ -16,7 +16,7 @@ from airflow_provider_kling.results.lines import to_jsonl
 from airflow_provider_kling.results.report import render_report
 from airflow_provider_kling.results.statuses import STATUSES
 from airflow_provider_kling.results.summary import Tally
-from airflow_provider_kling.storage import location_of, read_lines, storage_path, write_text
+from airflow_provider_kling.storage import location_of, read_lines, shown, storage_path, write_text
 
 RESULTS, REPORT = "results.jsonl", "report.html"
 MAX_LOGGED = 100  # rows without a video that the log names
@@ -38,7 +38,7 @@ def write_lines(lines: Iterable[Mapping[str, Any]], output: str, *, title: str, 
     written = (json.loads(line) for line in read_lines(results))
     now = datetime.now(timezone.utc)
     write_text(report, render_report(written, title=title, summary=summary, created_at=now, output=location_of(folder)))
-    log.info("%s. Results: %s, report: %s", summary.text, location_of(results), location_of(report))
+    log.info("%s. Results: %s, report: %s", summary.text, shown(results), shown(report))
     return {
         "rows": summary.rows,
         **{status: summary.counts.get(status, 0) for status in STATUSES},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -18,6 +18,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_kling.links import KlingVideoLink
+from airflow_provider_kling.operator_base import KlingOperator
 from airflow_provider_kling.outcomes import earlier_attempt, finish, recording_failures, seconds, task_of
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from airflow_provider_kling.hooks import KlingHook
 
 
-class KlingTaskSensor(BaseSensorOperator):
+class KlingTaskSensor(KlingOperator, BaseSensorOperator):
     """Waits until a Kling task is done. Its XCom is the result (plain JSON, see the docs).
 
     :param kling_task_id: the Kling task id, or the external id. Templated.
@@ -35,6 +36,7 @@ class KlingTaskSensor(BaseSensorOperator):
     :param kling_conn_id: the connection of the account that has the task. If that may be one of several accounts: a list of
         their connections, or a text with commas. Templated.
     :param row_id: the id of the manifest row; the result contains it as `row_id`. Templated.
+    :param row: the row of the manifest that has the id, as `mapping.read_manifest` returned it: for mapping over rows.
     :param deferrable: wait in the triggerer, without a worker. Default: Airflow's `[operators] default_deferrable`.
     :param end_from_trigger: with `deferrable`: after a success, the triggerer saves the videos and ends the task, without a
         second start of a worker, unless the task needs one (see the docs). Default: a worker ends it.
@@ -44,6 +46,7 @@ class KlingTaskSensor(BaseSensorOperator):
     """
 
     template_fields: Sequence[str] = ("kling_task_id", "save_to", "kling_conn_id", "row_id")
+    row_fields = ("row_id",)
     ui_color = "#d9f2e6"
     ui_fgcolor = "#0b3d2e"
     operator_extra_links = (KlingVideoLink(),)
@@ -55,6 +58,7 @@ class KlingTaskSensor(BaseSensorOperator):
         save_to: str | None = None,
         kling_conn_id: str | Sequence[str] = "kling_default",
         row_id: str | None = None,
+        row: Mapping[str, Any] | None = None,
         poke_interval: float | timedelta = 10.0,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         end_from_trigger: bool = False,
@@ -68,8 +72,10 @@ class KlingTaskSensor(BaseSensorOperator):
         self.deferrable = deferrable
         self.end_from_trigger = end_from_trigger
         self.video_url = ""  # for KlingVideoLink
+        self.take_row(row)
 
     def execute(self, context: Context) -> Any:
+        self.use_row(context)
         if not self.deferrable:
             with self._with_task_id():
                 return super().execute(context)
@@ -86,6 +92,7 @@ class KlingTaskSensor(BaseSensorOperator):
         from airflow_provider_kling.errors import KlingError
 
         with recording_failures(context, row_id=self.row_id, sensor=True) as record, contextlib.ExitStack() as opened:
+            self._check_id()
             try:
                 hook = opened.enter_context(self._hook())
                 task = hook.run(flows.look_up(hook.product, self.kling_task_id))
@@ -102,6 +109,7 @@ class KlingTaskSensor(BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Called after the trigger has fired."""
+        self.use_row(context)
         with recording_failures(context, row_id=self.row_id, sensor=True) as record:
             record.task = task = task_of(event)
             with self._hook(event) as hook:
@@ -114,8 +122,10 @@ class KlingTaskSensor(BaseSensorOperator):
         from airflow_provider_kling.triggers import KlingTaskTrigger, defer
 
         timeout = seconds(self.timeout, "timeout")
-        with recording_failures(context, row_id=self.row_id, sensor=True), self._hook() as hook:
-            kling_conn_id = hook.kling_conn_id
+        with recording_failures(context, row_id=self.row_id, sensor=True):
+            self._check_id()
+            with self._hook() as hook:
+                kling_conn_id = hook.kling_conn_id
         defer(
             self,
             KlingTaskTrigger,
@@ -127,8 +137,18 @@ class KlingTaskSensor(BaseSensorOperator):
 
     def _finish(self, hook: KlingHook, task: Task) -> dict[str, Any]:
         result = finish(hook, task, save_to=self.save_to, row_id=self.row_id)
-        self.video_url = task.videos[0].url
+        self.video_url = result["videos"][0]["url"]
         return result
+
+    def _check_id(self) -> None:
+        """KlingInputError where a template found no id: the task that was to return it has returned nothing."""
+        from airflow_provider_kling.errors import KlingInputError
+
+        if self.kling_task_id in (None, "", "None"):
+            raise KlingInputError(
+                f"kling_task_id is {self.kling_task_id!r}: the task before left no id. Was it marked as success by hand, or "
+                "is do_xcom_push off? Clear it, then this task."
+            )
 
     def _hook(self, event: Any = None) -> KlingHook:
         """The account that has the task."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_kling.client import monotonic_deadline, monotonic_now
 from airflow_provider_kling.errors import KlingError, KlingInputError, KlingTimeoutError
 
 # Rows in Airflow's database name the classes by this path, which stays importable for ever.
@@ -21,7 +21,7 @@ HOLD_BACK = 10.0  # seconds
 
 # The form of a trigger's row. It increases when an older triggerer cannot do what a row requires. Rows of older forms
 # still run: later arguments have a default (tests/rows holds a row of each form). A row without a version has form 1.
-VERSION = 3
+VERSION = 4
 
 
 def version_fields(version: int, newer: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,6 +73,8 @@ class OneEventTrigger(BaseTrigger):
         """Wait, and return the outcome. Raises KlingError."""
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
+        # On a clock that nobody can set, and no longer than a deferral asks for.
+        held_until = min(monotonic_deadline(self.held_until), monotonic_now() + HOLD_BACK)
         try:
             check_version(self._row["version"])
             outcome = await self.outcome()
@@ -81,7 +83,7 @@ class OneEventTrigger(BaseTrigger):
         except KlingError as error:
             invalid = error.row_status == KlingInputError.row_status
             outcome = Outcome({"error": str(error), "retryable": error.retryable, "invalid": invalid})
-        await asyncio.sleep(self.held_until - time.time())
+        await asyncio.sleep(held_until - monotonic_now())
         yield await self.event_of(outcome)
 
     async def event_of(self, outcome: Outcome) -> TriggerEvent:

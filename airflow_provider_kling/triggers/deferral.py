@@ -11,6 +11,7 @@ from airflow.sdk.execution_time.xcom import XCom
 
 from airflow_provider_kling.client import flows
 from airflow_provider_kling.manifests import is_portable
+from airflow_provider_kling.redaction import show_place
 from airflow_provider_kling.triggers.base import HOLD_BACK, VERSION
 from airflow_provider_kling.triggers.waiting import TaskWaitTrigger
 
@@ -80,5 +81,5 @@ def _reason_for_worker(operator: Deferrable) -> str:
     if getattr(operator, "returns_dag_result", False) or next(operator.iter_mapped_dependants(), None) is not None:
         return "its return value is the DAG's result, or is mapped over"
     if operator.save_to and not is_portable(operator.save_to):
-        return f"save_to {operator.save_to!r} may be another folder for the triggerer (see [kling] shared_folders)"
+        return f"save_to {show_place(operator.save_to)!r} may be another folder for the triggerer (see [kling] shared_folders)"
     return ""

@@ -1,8 +1,8 @@
 """Triggers that wait for one Kling task.
 
 A trigger's row in the database is plain text: it holds only ids, links and times, never a key, a token or an image.
-Each trigger fires exactly one event, which `outcomes.task_of` reads: `{"task": …, "kling_conn_id": …}`, `{"timeout": …}`
-or `{"error": …, "retryable": …, "invalid": …}`. With `end_from_trigger`, a success ends the Airflow task here instead, with
+Each trigger fires exactly one event, which `outcomes.task_of` reads: `{"task": …, "kling_conn_id": …, "effect_scene": …}`,
+`{"timeout": …}` or `{"error": …, "retryable": …, "invalid": …}`. With `end_from_trigger`, a success ends the Airflow task here instead, with
 the XComs that a worker would have written. Any other outcome goes to a worker, which reports it.
 """
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow.sdk.execution_time.xcom import XCom
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
-from airflow_provider_kling.client import flows
+from airflow_provider_kling.client import LevelLog, flows
 from airflow_provider_kling.triggers.base import CLASS_PATHS, OneEventTrigger, Outcome
 
 if TYPE_CHECKING:
@@ -24,10 +24,14 @@ if TYPE_CHECKING:
 
 
 class AwaitedTask(NamedTuple):
-    """The task that a trigger has waited for, and whether its ids are in the XCom that a worker would have written."""
+    """The task that a trigger has waited for.
+
+    `recorded`: its ids are in the XCom that a worker would have written. `effect_scene`: the scene it was made with, if known.
+    """
 
     task: Task
     recorded: bool
+    effect_scene: str | None
 
 
 class TaskWaitTrigger(OneEventTrigger):
@@ -81,9 +85,13 @@ class TaskWaitTrigger(OneEventTrigger):
 
         async with KlingHook.dispatched(self.kling_conn_id) as account:
             awaited = await self.wait(account)
-            event = {"task": awaited.task.to_json(), "kling_conn_id": self.kling_conn_id}
+            event = {
+                "task": awaited.task.to_json(),
+                "kling_conn_id": self.kling_conn_id,
+                "effect_scene": awaited.effect_scene,
+            }
             if self.end_from_trigger and awaited.recorded and self.task_instance is not None:
-                return Outcome(event, await self.return_value_of(awaited.task, account))
+                return Outcome(event, await self.return_value_of(awaited, account))
         return Outcome(event)
 
     async def event_of(self, outcome: Outcome) -> TriggerEvent:
@@ -91,10 +99,11 @@ class TaskWaitTrigger(OneEventTrigger):
             return await super().event_of(outcome)
         return TaskSuccessEvent()
 
-    async def return_value_of(self, task: Task, account: Dispatcher) -> Any:
+    async def return_value_of(self, awaited: AwaitedTask, account: Dispatcher) -> Any:
         """Save the videos, and return the return value of the Airflow task; None if a worker is to do both."""
         from airflow_provider_kling.results import result_of
 
+        task = awaited.task
         if not (task.succeeded and task.videos):
             return None
         try:
@@ -102,7 +111,7 @@ class TaskWaitTrigger(OneEventTrigger):
         except Exception as error:  # noqa: BLE001 - a worker tries again, and reports the error
             self.log.warning("The video is not saved yet, a worker will save it: %s", error)
             return None
-        result = result_of(task, effect_scene=self.effect_scene, paths=paths)
+        result = result_of(task, effect_scene=awaited.effect_scene, paths=paths)
         return result if self.row_id is None else {**result, "row_id": self.row_id}
 
     async def _write_xcoms(self, return_value: Any) -> bool:
@@ -147,13 +156,14 @@ class KlingTaskTrigger(TaskWaitTrigger):
             first_poll=self.held_until,
             log=self.log.info,
         )
-        return AwaitedTask(task, recorded=True)
+        return AwaitedTask(task, recorded=True, effect_scene=self.effect_scene)
 
 
 class KlingEffectTrigger(TaskWaitTrigger):
     """Waits for a slot, creates the task and, with `wait_for_completion`, waits until it is done.
 
-    `images` are sources that the triggerer can read: URLs, URIs of an object store, or paths in a shared folder.
+    `images` are sources that the triggerer can read: URLs, URIs of an object store, or paths in a shared folder. `tries` is
+    the number of the Airflow task's try: so many tasks may be created for the submission, one after the other has failed.
     """
 
     effect_scene: str
@@ -166,6 +176,7 @@ class KlingEffectTrigger(TaskWaitTrigger):
         external_id: str,
         callback_url: str | None,
         wait_for_completion: bool,
+        tries: int = 1,
         **kwargs: Any,
     ) -> None:
         super().__init__(effect_scene=effect_scene, **kwargs)
@@ -173,6 +184,7 @@ class KlingEffectTrigger(TaskWaitTrigger):
         self.external_id = external_id
         self.callback_url = callback_url
         self.wait_for_completion = wait_for_completion
+        self.tries = tries
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         path, kwargs = super().serialize()
@@ -181,6 +193,7 @@ class KlingEffectTrigger(TaskWaitTrigger):
             "external_id": self.external_id,
             "callback_url": self.callback_url,
             "wait_for_completion": self.wait_for_completion,
+            "tries": self.tries,
             **kwargs,
         }
 
@@ -193,8 +206,9 @@ class KlingEffectTrigger(TaskWaitTrigger):
             external_id=self.external_id,
             callback_url=self.callback_url,
             adopt_existing=True,  # an earlier run of this trigger, here or in another triggerer, may have created the task
+            max_attempts=self._max_attempts,  # such a run may have seen a task fail: it is not asked for again in this try
         )
-        task = await account.create(submission, deadline=self.deadline, group=self._group, log=self.log.info)
+        task = await account.create(submission, deadline=self.deadline, group=self._group, log=LevelLog(self.log))
         self.log.info("%s", flows.describe(task))
         # Before the wait: a user who marks the Airflow task as failed meanwhile must be able to find the paid task.
         recorded = await self.write_xcom(CREATED_TASK, task_ids(task, row_id=self.row_id))
@@ -206,10 +220,15 @@ class KlingEffectTrigger(TaskWaitTrigger):
                 status=task.status,
                 log=self.log.info,
             )
-        return AwaitedTask(task, recorded)
+        return AwaitedTask(task, recorded, effect_scene=self.effect_scene if submission.surely_made(task) else None)
 
-    async def return_value_of(self, task: Task, account: Dispatcher) -> Any:
-        return await super().return_value_of(task, account) if self.wait_for_completion else task.kling_task_id
+    async def return_value_of(self, awaited: AwaitedTask, account: Dispatcher) -> Any:
+        return await super().return_value_of(awaited, account) if self.wait_for_completion else awaited.task.kling_task_id
+
+    @property
+    def _max_attempts(self) -> int:
+        """The number of the try. Rows of form 3 and older do not hold it; a triggerer knows it."""
+        return max(1, self.tries, getattr(self.task_instance, "try_number", None) or 1)
 
     @property
     def _group(self) -> str:

@@ -35,7 +35,7 @@ def test_the_timeout_says_what_still_runs_and_a_retry_adopts_it(airflow, kling, 
     run = airflow.finish(operator(manifest, tmp_path / "out", timeout=3))
     assert isinstance(run.error, KlingTimeoutError)
     assert run.state == "failed"
-    assert "3 still run at Kling and will be charged, 2 were not asked for" in str(run.error)
+    assert "3 still run at Kling and will be charged, 2 have no task that is known" in str(run.error)
     assert set(statuses(tmp_path / "out").values()) == {"error"}
     kling.configure(duration=0.2)
     kling.finish()

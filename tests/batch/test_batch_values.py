@@ -25,7 +25,8 @@ def test_limits_are_numbers_or_fractions():
     assert [limit_of(value, 200) for value in (None, "", "None", 7, "7", 0.05, "0.05", "5%", 0, 1.0)] == [
         None, None, None, 7, 7, 10, 10, 10, 0, 200
     ]  # fmt: skip
-    for wrong in ("many", -1, 1.5, True, "150%"):
+    assert [limit_of(value, 100) for value in ("29%", 0.29, "0.29", "7e-2", "29.9%", "100%")] == [29, 29, 29, 7, 29, 100]
+    for wrong in ("many", -1, 1.5, True, "150%", "nan%", float("nan"), float("inf"), "-0.1", "1e"):
         with pytest.raises(KlingInputError, match="max_failures is"):
             limit_of(wrong, 200)
 

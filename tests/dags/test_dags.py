@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 from pathlib import Path
 
 import av
 import pytest
 from airflow_home import Airflow
+from hostile import HostileKling
 from places import PHOTOS, ROOT
 
 
@@ -151,3 +153,25 @@ def test_the_dag_of_the_readme(airflow, kling, tmp_path, monkeypatch):
     (dag_id,) = re.findall(r"def (\w+)\(\):", code)
     airflow("dags", "test", dag_id, "--conf", json.dumps({"save_to": str(tmp_path / "videos")}))
     assert len(list((tmp_path / "videos").glob("*.mp4"))) == 1
+
+
+def test_a_cell_of_a_manifest_is_no_template(airflow, tmp_path, monkeypatch):
+    """In the DAG of the docs and in all that map over a manifest or a run's configuration."""
+    (docs,) = re.findall(r"```python\n([^`]*?def catalogue_videos.*?)```", (ROOT / "docs" / "manifests.md").read_text(), re.DOTALL)
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "docs.py").write_text(docs)
+    for name in ("kling_effects_mapped.py", "kling_effects_sharded.py"):
+        shutil.copy(ROOT / "dags" / name, tmp_path / "dags")
+    monkeypatch.setattr(airflow, "dags", tmp_path / "dags")
+    password = "{{ conn.kling_default.password }}"
+    row = {"id": f"one-{password}", "effect_scene": "squish", "image": f"https://example.com/{password.replace(' ', '')}.jpg"}
+    (tmp_path / "m.jsonl").write_text(json.dumps(row))
+    for number, dag in enumerate(("catalogue_videos", "kling_effects_mapped", "kling_effects_sharded")):
+        with HostileKling() as kling:
+            monkeypatch.setenv("AIRFLOW_CONN_KLING_DEFAULT", kling.connection())
+            output = tmp_path / f"{number}" / password
+            conf = {"manifest": str(tmp_path / "m.jsonl"), "output": str(output)}
+            log = airflow("dags", "test", dag, "--conf", json.dumps(conf))
+            assert [made.request["input"]["image"] for made in kling.ledger] == [row["image"]]
+        assert [(line["id"], line["status"]) for line in results(output)] == [(row["id"], "succeed")]
+        assert "sk-hostile-key" not in log + str([*(tmp_path / f"{number}").rglob("*")])

@@ -38,8 +38,8 @@ def limit_slots(monkeypatch, **slots: int) -> None:
     for name, limit in slots.items():
         variable = f"AIRFLOW_CONN_KLING_{name.upper()}"
         connection = json.loads(os.environ[variable])
-        extra = json.loads(connection.get("extra") or "{}") | {"max_concurrency": limit}
-        monkeypatch.setenv(variable, json.dumps(connection | {"extra": json.dumps(extra)}))
+        extra = (connection.get("extra") or {}) | {"max_concurrency": limit}
+        monkeypatch.setenv(variable, json.dumps(connection | {"extra": extra}))
 
 
 def operator(**kwargs) -> KlingEffectOperator:

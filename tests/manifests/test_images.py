@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from places import ROOT
 
 from airflow_provider_kling.api import MAX_IMAGE_BYTES, EffectRequest
 from airflow_provider_kling.errors import KlingInputError
@@ -172,3 +175,27 @@ def test_files_in_shared_folders_are_read_by_another_machine(monkeypatch, source
 
 def test_a_loaded_image_makes_a_request() -> None:
     assert EffectRequest("squish", [load_image(str(CHINA))]).body["input"] == {"image": RAW}
+
+
+def test_large_images_are_decoded_one_after_the_other(tmp_path):
+    """Eight threads, as a batch has, need little more memory than one: an image of 0.2 MB needs 350 MB."""
+    script = """
+import resource, sys
+from concurrent.futures import ThreadPoolExecutor
+from airflow_provider_kling.manifests.images import check_image
+data = open(sys.argv[1], "rb").read()
+threads = int(sys.argv[2])
+with ThreadPoolExecutor(threads) as pool:
+    list(pool.map(lambda _: check_image(data, label="x"), range(threads)))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+    Image.new("RGB", (7000, 7000)).save(tmp_path / "large.png")
+    one, eight = (
+        int(
+            subprocess.run(
+                [sys.executable, "-c", script, str(tmp_path / "large.png"), threads], cwd=ROOT, check=True, capture_output=True
+            ).stdout
+        )
+        for threads in ("1", "8")
+    )
+    assert eight < 1.6 * one

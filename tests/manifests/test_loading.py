@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from airflow.sdk.io import attach
 from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_kling.errors import KlingInputError, KlingManifestError
-from airflow_provider_kling.manifests import ManifestFile, Row
+from airflow_provider_kling.manifests import ManifestFile, Row, load_image
 from airflow_provider_kling.storage import location_of
 
 TEXT = "id,effect_scene,image,imgae_2\na,pet_loin,photos/a.jpg,\nb,squish,/b.jpg,\n"
@@ -87,9 +88,37 @@ def test_a_manifest_that_does_not_exist_is_reported(place: ObjectStoragePath) ->
 
 
 def test_the_name_of_a_manifest_shows_no_credentials() -> None:
-    assert ManifestFile("https://user:secret@host/m.csv?X-Amz-Signature=s").name == "https://host/m.csv"
+    assert ManifestFile("https://user:secret@host/m.csv?X-Amz-Signature=s").name == "https://host/m.csv?…"
 
 
 def test_rows_are_read_within_the_block() -> None:
     with pytest.raises(RuntimeError, match="`with` block"):
         next(ManifestFile("m.csv").rows())
+
+
+@pytest.mark.parametrize("change", ["written over", "replaced", "removed"])
+def test_each_pass_gives_the_rows_that_were_there_first(folder: ObjectStoragePath, tmp_path: Path, change: str) -> None:
+    (folder / "m.csv").write_text(TEXT)
+    with ManifestFile(location_of(folder / "m.csv")) as manifest:
+        first = list(manifest.rows())
+        if change == "written over":
+            (folder / "m.csv").write_text("changed\n")
+        elif change == "replaced":
+            (folder / "other.csv").write_text(TEXT.replace("a,", "new,"))
+            (tmp_path / "other.csv").replace(tmp_path / "m.csv")
+        else:
+            (tmp_path / "m.csv").unlink()
+        assert list(manifest.rows()) == first
+
+
+def test_a_pipe_is_no_manifest(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "m.csv")
+    with pytest.raises(KlingInputError, match="is a device, pipe or socket"), ManifestFile(str(tmp_path / "m.csv")):
+        pass
+
+
+@pytest.mark.parametrize("scheme", ["", "file://", "local://", "file:"])
+def test_a_pipe_is_no_image_and_blocks_nobody(tmp_path: Path, scheme: str) -> None:
+    os.mkfifo(tmp_path / "a.jpg")
+    with pytest.raises(KlingInputError, match="found a device, pipe or socket"):
+        load_image(f"{scheme}{tmp_path}/a.jpg")

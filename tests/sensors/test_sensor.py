@@ -132,3 +132,12 @@ def test_an_unknown_status_does_not_end_the_wait(airflow, kling, task):
 def test_an_event_of_an_unknown_shape_is_never_a_success(airflow, kling, event):
     assert airflow.run(sensor("1", deferrable=True), event=event).state == "failed"
     assert airflow.xcoms["failed_result"]["status"] == "error"  # the sensor has evaluated the event
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+@pytest.mark.parametrize("missing", [None, "None", ""])
+def test_an_id_that_the_task_before_did_not_leave_is_named_as_the_reason(airflow, kling, missing, deferrable):
+    run = airflow.finish(sensor(missing, deferrable=deferrable))
+    assert run.state == "failed"
+    assert f"kling_task_id is {missing!r}: the task before left no id." in str(run.error)
+    assert not kling.journal

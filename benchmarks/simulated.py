@@ -1,6 +1,7 @@
 """Simulates hundreds of loads in a minute, to tune when the dispatcher polls: `python simulated.py [seeds] [filter words]`.
 
-The real dispatcher works on the emulator's account model in virtual time: the event loop's clock jumps to the next timer.
+The real dispatcher works on the emulator's account model in virtual time (`tests/virtual_time.py`): the event loop's clock
+jumps to the next timer.
 The numbers contain no Airflow, HTTP or CPU time. They show how well the polls are timed. The durations differ from seed to
 seed, so that the tuning does not fit a single one.
 """
@@ -10,19 +11,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import selectors
 import statistics
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from accounts import Load, slot_use
 from ideal import ideal
+from virtual_time import START, virtual_time
 
 from airflow_provider_kling.api import EFFECTS, ApiKey, Call, EffectRequest, Page, Refusal, Task, Video, error_and_advice
 from airflow_provider_kling.batch import QUEUED
@@ -34,7 +34,6 @@ T = TypeVar("T")
 Draw = Callable[[random.Random, float], float]  # draws the seconds of a task from the typical seconds
 
 SEEDS = 60
-START = 1_800_000_000.0  # Unix seconds
 LATENCY = 0.012  # seconds, of each call
 ARRIVAL = 8.0  # seconds within which all mapped tasks start
 POLL_INTERVAL = 10.0  # seconds, the operators' default
@@ -84,38 +83,11 @@ CASES = (
     Case(Load(100, 20, 10), skewed, "lognormal", seeds=0.5),
     Case(Load(100, 20, 10), two_kinds, "two kinds", seeds=0.5),
     Case(Load(20, 20, 1), seeds=0.5),
+    Case(Load(100, 20, 1), seeds=0.5),
+    Case(Load(100, 180, 5), seeds=0.5),
     Case(Load(1000, 30), seeds=0.1),
     Case(Load(300, 30), mapped=True, seeds=0.1),
 )
-
-
-class VirtualSelector(selectors.DefaultSelector):
-    """A selector that does not wait, but advances its clock by the timeout."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0.0
-
-    def select(self, timeout: float | None = None) -> list[Any]:
-        if timeout is None:
-            raise RuntimeError("All tasks wait, and none of them has a timer.")
-        if timeout > 0:
-            self.now += timeout
-        return super().select(0)
-
-
-@contextmanager
-def virtual_time() -> Iterator[asyncio.AbstractEventLoop]:
-    """An event loop whose clock jumps to the next timer; `time.time` follows it."""
-    selector, real_time = VirtualSelector(), time.time
-    loop = asyncio.SelectorEventLoop(selector)
-    loop.time = lambda: selector.now  # type: ignore[method-assign]
-    time.time = lambda: START + selector.now
-    try:
-        yield loop
-    finally:
-        time.time = real_time
-        loop.close()
 
 
 class SimulatedClient(AsyncClient):
@@ -127,7 +99,7 @@ class SimulatedClient(AsyncClient):
         self.requests: list[tuple[float, str]] = []
         self._tasks: dict[tuple[int, str], Task] = {}
 
-    async def send(self, call: Call[T], *, tries: int = 1) -> T:
+    async def send(self, call: Call[T], *, tries: int = 1, deadline: float | None = None) -> T:
         await asyncio.sleep(LATENCY / 2)
         kind = "create" if call.body is not None else "list" if call.params else "get"
         try:

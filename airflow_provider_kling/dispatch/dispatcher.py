@@ -1,8 +1,12 @@
 """One Kling account for all its users on an event loop: who may create next, and who is done.
 
 All triggers of a triggerer that use the same connection, a batch, and the async hook share one dispatcher, with one
-session, one token and one lookup of the connection. Creates stand in one fair queue for the account's slots (`slots`);
-all who wait for a task share one `poller`. What a response means is decided in `client.flows`.
+session, one token and one lookup of the connection. What they want and what is known of the account is one `state`. One
+loop works on it: it alone ends what has expired, grants slots and starts polls. Everybody else only changes the state, and
+tells the loop. After each change the loop works out when it must look again, so nobody can wait for anything that has no
+time at which it is looked at again. What a response means is decided in `client.flows`.
+
+Callers give deadlines in Unix seconds. Inside, all times are by the event loop's clock, which nobody can set.
 
 Keyed by event loop, because `dag.test()` runs every trigger in a loop of its own.
 """
@@ -12,150 +16,144 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import copy
-import dataclasses
-import functools
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from airflow_provider_kling.api import Call, Product, Task
-from airflow_provider_kling.client import Downloads, Submission, flows
+from airflow_provider_kling.api import Product, Task
+from airflow_provider_kling.client import Downloads, Submission, flows, monotonic_deadline, monotonic_now
+from airflow_provider_kling.dispatch.creation import Creation
 from airflow_provider_kling.dispatch.durations import DurationModel
-from airflow_provider_kling.dispatch.poller import Log, Poller
-from airflow_provider_kling.dispatch.slots import SlotRequest, Slots
-from airflow_provider_kling.dispatch.watched import created_at
-from airflow_provider_kling.errors import KlingBusyError, KlingError, KlingSlotsFullError
+from airflow_provider_kling.dispatch.poller import Poller
+from airflow_provider_kling.dispatch.slots import Slots
+from airflow_provider_kling.dispatch.state import AccountState
+from airflow_provider_kling.dispatch.watched import Waiter
+from airflow_provider_kling.errors import KlingError
 
 if TYPE_CHECKING:
     from airflow_provider_kling.client import AsyncClient
 
-PATIENCE = 2.0  # seconds in the queue before the log says that a submission waits for a slot
+logger = logging.getLogger(__name__)
+
+Log = Callable[[str], object]  # writes a line to the log of one who waits
+
+HEARTBEAT = 30.0  # seconds: the loop looks at least so often, though no time that it knows asks for it
+TICK = 0.001  # seconds that the loop sleeps at least, because timers may fire a little early
 
 
 class Dispatcher:
     """One account on one event loop. Use `shared`, so that all callers get the same one."""
 
-    def __init__(self, client: AsyncClient, product: Product) -> None:
+    def __init__(self, client: AsyncClient, product: Product, *, heartbeat: float = HEARTBEAT) -> None:
         self.client = client
         self.product = product
-        self.slots = Slots(client.settings.max_concurrency)
-        self.poller = Poller(client, product, self.slots, freed=self._grant, broken=self._end_turns)
-        self._turns: dict[SlotRequest, asyncio.Future[None]] = {}
+        self.state = AccountState(client.settings.max_concurrency)
+        self._poller = Poller(client, product, self.state, changed=self.changed)
         self._downloads = Downloads()
+        self._heartbeat = heartbeat
+        self._change: asyncio.Future[None] | None = None  # of which the loop waits
         self._runner: asyncio.Task[None] | None = None
+
+    @property
+    def slots(self) -> Slots:
+        """The account's slots, as far as they are known."""
+        return self.state.slots
 
     @property
     def durations(self) -> DurationModel:
         """How long this account's tasks take."""
-        return self.poller.durations
+        return self.state.durations
 
     # --- For its users
 
     async def create(self, submission: Submission, *, deadline: float, log: Log, group: str = "") -> Task:
         """The one task of this submission, created in its turn when the account has a slot; see `flows.create_when_free`.
 
-        Submissions of one `group` (a DAG run, a manifest) take turns with the other groups.
+        `deadline` is in Unix seconds. Submissions of one `group` (a DAG run, a manifest) take turns with the other groups.
         """
         self._start()
-        if submission.adopt_existing and await self.poller.is_absent(submission.external_id):
-            submission = dataclasses.replace(submission, adopt_existing=False)
-        request = SlotRequest(group)
-        flow = flows.create_when_free(self.product, submission, deadline=deadline)
-        try:
-            task = await self.client.run(flow, log=log, take=functools.partial(self._take, request, deadline))
-        finally:
-            self._leave(request)
+        until = monotonic_deadline(deadline)
+        creation = Creation(
+            self.client, self.product, self.state, submission, deadline=until, group=group, log=log, changed=self.changed
+        )
+        task = await creation.run()
+        now = monotonic_now()
         if not task.done:
-            self.poller.watch(task.kling_task_id, status=task.status, since=created_at(task))
+            self.state.watch(task, submission.external_id if submission.first_attempt == 1 else None, since=_since(task, now))
+        else:
+            self.state.observe(task, now)
+        self.changed()
         return task
 
     async def wait(
         self, kling_task_id: str, *, deadline: float, poll_interval: float, log: Log, first_poll: float = 0.0, status: str = ""
     ) -> Task:
-        """The task, once it has succeeded or failed; see `flows.wait`. Polls may come sooner than asked for."""
+        """The task with this Kling task id or external id, once it has succeeded or failed; see `flows.wait`.
+
+        `deadline` and `first_poll` are in Unix seconds. Polls may come sooner than asked for.
+        """
         self._start()
-        return await self.poller.wait(
-            kling_task_id, deadline=deadline, poll_interval=poll_interval, log=log, first_poll=first_poll, status=status
-        )
+        now, until = monotonic_now(), monotonic_deadline(deadline)
+        watch = flows.Watch(kling_task_id, started=now, status=status)
+        waiter = Waiter(poll_interval, deadline=until)
+        self.state.add_waiter(waiter, kling_task_id, first_poll=monotonic_deadline(first_poll), status=status, now=now)
+        self.changed()
+        try:
+            while True:
+                news = await waiter.wait()
+                for message in watch.observe(news) if news is not None else ():
+                    log(message)
+                if watch.error:
+                    raise watch.error
+                if watch.task:
+                    return watch.task
+                if waiter.expired_at is not None:
+                    raise watch.expired(monotonic_now())
+        finally:
+            self.state.remove_waiter(waiter)
+            self.changed()
 
     async def save(self, task: Task, destination: str, *, log: Log) -> list[str]:
         """Store the videos of a succeeded task, a few tasks at once; see `flows.save`. Returns their paths."""
         return await self._downloads.save(self.client, self.product, task, destination, log=log)
 
-    # --- Creating
+    # --- The loop
 
-    async def _take(self, request: SlotRequest, deadline: float, step: flows.Step) -> Any:
-        """Take one step of a create. The dispatcher takes the steps that concern slots, the client all others."""
-        match step:
-            case flows.CheckCapacity():
-                if not request.granted and not await self._turn(request, min(time.time() + PATIENCE, deadline)):
-                    raise KlingSlotsFullError("all slots of the account are taken", code=1303, speaker="The queue")
-                return None
-            case flows.Sleep(_, for_slot=True) if not request.granted:
-                await self._turn(request, deadline)
-                return time.time()
-            case flows.Sleep(_, for_slot=True):  # a lookup got code 1303: others use the grant meanwhile
-                self.slots.fail(request)
-                self._grant()
-            case Call(safe=False):
-                return await self._create(request, step)
-        return await self.client.take(step)
+    def changed(self) -> None:
+        """The state has changed, so the loop looks at it anew."""
+        if self._change is not None and not self._change.done():
+            self._change.set_result(None)
 
-    async def _create(self, request: SlotRequest, call: Call[Any]) -> Any:
-        external_id = str((call.body or {}).get("external_task_id"))
-        self.poller.creating.add(external_id)
+    async def _run(self) -> None:
+        """Run until cancelled. A fault in this package must not leave anybody waiting for ever, so it ends all waits."""
+        state, loop = self.state, asyncio.get_running_loop()
+        poll: asyncio.Task[None] | None = None
         try:
-            task = await self.client.send(call)
-        except KlingSlotsFullError:
-            self.slots.refuse(request, now=time.time())
-            self.poller.timer.create_refused()
-            raise
-        except KlingBusyError as error:
-            self.slots.hold_off(request, until=time.time() + (error.retry_after or flows.SLOT_PAUSE))
-            raise
-        except BaseException:
-            self.slots.fail(request)
-            raise
-        else:
-            self.slots.accept(request, task.kling_task_id)
-            self.poller.watch(task.kling_task_id, status=task.status)
-            return task
+            while True:
+                self._change = loop.create_future()
+                now = loop.time()
+                state.expire(now)
+                state.grant(now)
+                if poll is None and state.poll_is_due(now):
+                    poll = loop.create_task(self._poller.poll(state.begin_poll(now)))
+                pause = min(self._heartbeat, min(state.wakeups(now, polling=poll is not None)) - now)
+                await asyncio.wait(
+                    {self._change, poll} if poll else {self._change},
+                    timeout=None if pause == float("inf") else max(TICK, pause),
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                if poll is not None and poll.done():
+                    poll.result()
+                    poll = None
+        except Exception as error:
+            logger.exception("The dispatcher has failed.")
+            state.end_all(KlingError(f"The dispatcher has failed: {type(error).__name__}: {error}."))
         finally:
-            self.poller.creating.discard(external_id)
-            self._grant()
-            self.poller.timer.slots_changed()
-
-    async def _turn(self, request: SlotRequest, until: float) -> bool:
-        """Wait in the queue for this request's turn, at most until `until`. Returns whether it came; if not, the place is kept."""
-        if not request.queued and not request.granted:
-            self._turns[request] = asyncio.get_running_loop().create_future()
-            self.slots.join(request)
-            self._grant()
-            self.poller.timer.slots_changed()
-        turn = self._turns[request]
-        await asyncio.wait([turn], timeout=max(0.0, until - time.time()))
-        if turn.done():
-            self._turns.pop(request, None)
-            turn.result()  # raises the error that has ended the wait
-        return request.granted
-
-    def _leave(self, request: SlotRequest) -> None:
-        self._turns.pop(request, None)
-        self.slots.leave(request)
-        self._grant()
-
-    def _grant(self) -> None:
-        """Let requests create as long as there are slots for them."""
-        while request := self.slots.grant(time.time()):
-            self._turns[request].set_result(None)
-
-    def _end_turns(self, error: KlingError) -> None:
-        for turn in self._turns.values():
-            if not turn.done():
-                turn.set_exception(copy.copy(error))
+            if poll is not None:
+                poll.cancel()
 
     # --- Start and end
 
@@ -163,16 +161,20 @@ class Dispatcher:
         if self._runner is None or self._runner.done():
             # In a context of its own: its lines must not go to the log of the trigger that came first.
             loop = asyncio.get_running_loop()
-            self._runner = contextvars.Context().run(loop.create_task, self.poller.run())
+            self._runner = contextvars.Context().run(loop.create_task, self._run())
 
     async def close(self) -> None:
-        """End the poller and the sessions."""
+        """End the loop and the sessions."""
         if self._runner is not None:
             self._runner.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._runner
+            await asyncio.wait([self._runner])
             self._runner = None
         await self.client.close()
+
+
+def _since(task: Task, now: float) -> float:
+    """When Kling has created a task, by the event loop's clock. The two wall clocks may differ, so it is a guess."""
+    return now - max(0.0, time.time() - task.created_at.timestamp()) if task.created_at else now
 
 
 @dataclass

@@ -10,7 +10,9 @@ no sweep reads the whole list of a large account. A sweep tries, in turn:
 4. while many tasks are missing, one page further with each sweep.
 
 A page that shows a wanted task leads to its neighbours. Tasks that no page shows are queried singly by the caller.
-`whole_up_to` asks for more: whether the account has a task at all is known only if the whole list was read.
+`whole_up_to` asks for more: whether the list has a task at all is known only if the whole list was read. A page that is
+shorter than asked for may be the last one, or the server may cap the size of pages. It counts as the last one if nothing is
+behind it, or if it shows all that earlier sweeps have shown of a list that was read to its end.
 
 Pure: `ListReader.pages` is a generator of the pages to read, and gets what each has shown. Places in the list are counted in
 tasks, because the size of pages differs from sweep to sweep.
@@ -18,7 +20,8 @@ tasks, because the size of pages differs from sweep to sweep.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import math
+from collections.abc import Callable, Generator
 from typing import NamedTuple, TypeVar
 
 from airflow_provider_kling.api import MAX_PAGE_NUM, MAX_PAGE_SIZE
@@ -52,13 +55,22 @@ class ListReader:
     def __init__(self) -> None:
         self._found: list[tuple[int, int]] = []  # the first and the last place of each page with hits, but for page 1
         self._further = 0  # the place up to which sweeps have searched, page by page
-        self._search_at = 0.0
+        self._search_at = -math.inf
+        self._longest = 0  # the most tasks that a page has shown: the server caps no shorter page than that
 
-    def pages(self, *, wanted: int, running: int = 0, whole_up_to: int = 0, now: float) -> Pages[bool]:
+    def pages(
+        self,
+        *,
+        wanted: int,
+        running: int = 0,
+        whole_up_to: int = 0,
+        shows_all_known: Callable[[], bool] = lambda: False,
+        now: float,
+    ) -> Pages[bool]:
         """The pages to read in one sweep; returns whether they are the whole list.
 
         `wanted` is how many tasks are looked for, and `running` how many may be running in the account. Lists of up to
-        `whole_up_to` pages are read whole.
+        `whole_up_to` pages are read whole. `shows_all_known` tells whether they have shown all that is known to be there.
         """
         reading = _Reading(missing=wanted, size=self._page_size(max(wanted, running), whole_up_to))
         yield from reading.read_around(1)
@@ -73,7 +85,16 @@ class ListReader:
         if reading.misses_many:
             yield from self._read_further(reading)
         self._found = [reading.places(number) for number in reading.numbers_with_hits if number > 1]
-        return reading.is_whole
+        self._longest = max(self._longest, reading.longest)
+        return bool(whole_up_to) and reading.is_whole and (shows_all_known() or (yield from self._ends_behind(reading)))
+
+    def _ends_behind(self, reading: _Reading) -> Pages[bool]:
+        """Whether nothing follows the pages that were read, the last of which is shorter than asked for."""
+        length = reading.longest
+        if not length or reading.last_length < self._longest:
+            return True
+        # Both a server that caps pages and one that does not start page 2 of this size right behind what page 1 has shown.
+        return reading.last_length == length and (yield PageRequest(2, length)).length == 0
 
     def _page_size(self, tasks: int, whole_up_to: int) -> int:
         if whole_up_to or self._found:
@@ -109,8 +130,18 @@ class _Reading:
         return [number for number, page in self._read.items() if page.hits]
 
     @property
+    def longest(self) -> int:
+        """The most tasks that a page has shown."""
+        return max(page.length for page in self._read.values())
+
+    @property
+    def last_length(self) -> int:
+        """The number of tasks on the last page that was read."""
+        return self._read[max(self._read)].length
+
+    @property
     def is_whole(self) -> bool:
-        """Whether the pages that were read are the whole list."""
+        """Whether the pages that were read are the whole list, if the server does not cap pages."""
         last = max(self._read)
         return self.is_last(last) and set(self._read) == set(range(1, last + 1))
 

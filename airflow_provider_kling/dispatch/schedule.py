@@ -31,7 +31,9 @@ LONGEST_STRETCH = 3  # … to at most so many times its length
 
 # While requests wait for a slot:
 SHORTEST_SLOT_INTERVAL = 0.25  # seconds between two polls
-IDLE = 0.0017  # a poll comes once so much of the slots' time is expected to be lost …
+IDLE = 0.0016  # a poll comes once so much of the slots' time is expected to be lost …
+# … of at least 10 slots, and of a few more where one task has them all: a poll serves few then, and costs as much; …
+FEW_SLOTS, FEW_SLOTS_LESS = 15.0, 0.5
 BLIND = 0.25  # … or, while nothing is known, after this part of the oldest age: no first end is noticed later than that; …
 HALF_BLIND = 0.5  # … or at the latest after this part, while only the account's history is known
 
@@ -68,7 +70,7 @@ class Schedule:
         oldest, expected = max(ages, default=0.0), self._durations.expected
         if expected is None:
             return max(SHORTEST_SLOT_INTERVAL, FIRST_POLL - oldest, BLIND * oldest)
-        waste = IDLE * expected * max(1, len(ages))
+        waste = IDLE * expected * max(len(ages), FEW_SLOTS - FEW_SLOTS_LESS * len(ages))
         pause = self.next_poll(ages, waste=waste, wanted=wanted, longest=max(1.0, expected))
         if self._durations.typical is None:
             pause = min(pause, max(FIRST_POLL - oldest, HALF_BLIND * oldest))

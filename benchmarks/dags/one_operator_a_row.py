@@ -30,7 +30,7 @@ def one_operator_a_row(dag_id: str, *, end_from_trigger: bool) -> None:
             end_from_trigger=end_from_trigger,
             retries=2,
             retry_delay=timedelta(seconds=10),
-        ).expand_kwargs(read("{{ params.manifest }}"))
+        ).expand(row=read("{{ params.manifest }}"))
         video >> collect("{{ params.manifest }}", "{{ params.output }}")
 
     videos()

@@ -212,7 +212,7 @@ async def test_submissions_whose_tasks_may_exist_are_looked_up_together(kling):
     assert tasks[3].kling_task_id == made.kling_task_id
     assert sorted(names(kling)) == ["w0", "w1", "w2", "w3"]
     assert kling.state["requests"]["get"] == 1
-    assert kling.state["requests"]["list"] == 1
+    assert kling.state["requests"]["list"] == 2  # the second page shows that nothing is behind the first
 
 
 @pytest.mark.kling_emulator(slots=3, duration=1, videos="clip")
@@ -337,8 +337,8 @@ async def test_a_fault_in_the_poller_leaves_nobody_waiting_forever(kling):
     async with KlingHook.dispatched() as account:
         waiting = asyncio.create_task(video(account, "w"))
         await until(lambda: kling.ledger)
-        account.poller.timer.slots = None  # no code of ours does that
-        account.poller.timer.wake()
+        account.state.plan = None  # no code of ours does that
+        account.changed()
         with pytest.raises((errors.KlingError, AttributeError)):
             await waiting
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
@@ -22,8 +23,13 @@ class TaskList:
         self.pages: list[int] = []  # of the last sweep
         self.size = 0
         self.whole = False
+        self.cap, self.pages_by_cap = MAX_PAGE_SIZE, False
 
-    def sweep(self, wanted: Iterable[str], *, now: float = 1000.0, **options: int) -> set[str]:
+    def page(self, number: int, size: int) -> list[str]:
+        start = (number - 1) * (min(size, self.cap) if self.pages_by_cap else size)
+        return self.names[start : start + min(size, self.cap)]
+
+    def sweep(self, wanted: Iterable[str], *, now: float = 1000.0, **options: Any) -> set[str]:
         """Read the list as the reader says. Returns the wanted names that no page showed."""
         missing, self.pages = set(wanted), []
         pages = self.reader.pages(wanted=len(missing), now=now, **options)
@@ -31,7 +37,7 @@ class TaskList:
             number, self.size = next(pages)
             while True:
                 self.pages.append(number)
-                page = self.names[(number - 1) * self.size : number * self.size]
+                page = self.page(number, self.size)
                 hits = missing & set(page)
                 missing -= hits
                 number, self.size = pages.send(PageResult(len(page), len(hits)))
@@ -58,13 +64,43 @@ def test_a_page_is_large_enough_for_all_that_are_wanted_or_run():
     assert tasks.size == MAX_PAGE_SIZE
 
 
-def test_a_list_of_one_page_is_read_whole():
-    tasks = TaskList(many(SMALLEST_PAGE - 1))
-    tasks.sweep(["w0"])
-    assert tasks.whole
-    full = TaskList(many(SMALLEST_PAGE))  # another page may follow
-    full.sweep(["w0"])
-    assert not full.whole
+def test_a_list_that_is_not_read_to_its_end_is_not_whole():
+    for length in (SMALLEST_PAGE - 1, SMALLEST_PAGE):
+        tasks = TaskList(many(length))
+        tasks.sweep(["w0"])
+        assert tasks.pages == [1]
+        assert not tasks.whole
+
+
+@pytest.mark.parametrize("cap", [10, 30, 499])
+@pytest.mark.parametrize("by_cap", [True, False])
+def test_a_server_that_caps_pages_makes_no_short_page_a_whole_list(cap, by_cap):
+    """Whether it counts pages by its own size or by the one that was asked for."""
+    tasks = TaskList(old(cap + 1))
+    tasks.cap, tasks.pages_by_cap = cap, by_cap
+    for _ in range(3):
+        tasks.sweep([], whole_up_to=2)
+        assert not tasks.whole
+
+
+def test_that_a_list_ends_is_asked_once_while_it_shows_all_that_was_known():
+    tasks = TaskList(old(20))
+    tasks.sweep([], whole_up_to=2)
+    assert (tasks.pages, tasks.whole) == ([1, 2], True)
+    tasks.names += old(5)
+    tasks.sweep([], whole_up_to=2, shows_all_known=lambda: True)
+    assert (tasks.pages, tasks.whole) == ([1], True)
+    tasks.sweep([], whole_up_to=2)
+    assert (tasks.pages, tasks.whole) == ([1, 2], True)
+    del tasks.names[10:]  # a page that is shorter than one that was seen is not capped
+    tasks.sweep([], whole_up_to=2)
+    assert (tasks.pages, tasks.whole) == ([1], True)
+
+
+def test_an_empty_list_is_whole():
+    tasks = TaskList([])
+    tasks.sweep([], whole_up_to=2)
+    assert (tasks.pages, tasks.whole) == ([1], True)
 
 
 def test_the_first_page_leads_to_the_next_ones_as_long_as_they_show_wanted_tasks():
@@ -81,7 +117,7 @@ def test_a_few_missing_tasks_are_not_searched_for():
     assert tasks.pages == [1]
 
 
-@pytest.mark.parametrize(("length", "read"), [(300, [1]), (900, [1, 2]), (2000, [1, 2])])
+@pytest.mark.parametrize(("length", "read"), [(300, [1, 2]), (900, [1, 2]), (2000, [1, 2])])
 def test_a_list_is_read_whole_up_to_a_number_of_pages(length, read):
     tasks = TaskList(old(length))
     tasks.sweep([], whole_up_to=2)

@@ -7,7 +7,16 @@ from itertools import pairwise
 
 import pytest
 
-from airflow_provider_kling.dispatch.slots import LONGEST_EMPTY_PROBE, PROBE_AFTER, SlotRequest, Slots
+from airflow_provider_kling.dispatch.slots import (
+    LONGEST_EMPTY_PROBE,
+    LONGEST_HOLD,
+    PROBE_ACCEPTED,
+    PROBE_AFTER,
+    PROBE_ANYWAY,
+    SLOW_CREATE,
+    SlotRequest,
+    Slots,
+)
 
 
 def served(slots: Slots, quota: int, *, now: float = 0.0, running: set[str] | None = None) -> list[SlotRequest]:
@@ -82,7 +91,7 @@ def with_others(ours: int, others: int) -> Slots:
     slots = Slots()
     queue(slots, ours + 50)
     served(slots, ours)
-    slots.saw_others(others)
+    slots.saw_others(others, now=0.0)
     return slots
 
 
@@ -92,7 +101,7 @@ def test_who_holds_more_than_all_others_leaves_a_slot_free_for_a_while():
     slots.free_up("t0")
     assert slots.grant(100.0) is None
     assert slots.grant(101.9) is None
-    assert slots.wake_at(101.9) == 102.0
+    assert slots.opens_at(101.9) == 102.0
     assert slots.grant(102.0) is not None
 
 
@@ -100,14 +109,12 @@ def test_a_slot_that_was_taken_is_not_asked_back_and_the_next_one_is_left_soon()
     slots = with_others(7, 1)
     slots.free_up("t0")
     assert slots.grant(100.0) is None
-    slots.saw_others(2)
+    slots.saw_others(2, now=0.0)
     assert slots.grant(100.2) is None  # all are taken
     slots.free_up("t1")
-    assert slots.grant(101.0) is not None
-    slots.accept(SlotRequest("g", granted=True), "t50")
+    slots.accept(slots.grant(101.0), "t50")
     slots.free_up("t2")
-    assert slots.grant(103.9) is not None
-    slots.accept(SlotRequest("g", granted=True), "t51")
+    slots.accept(slots.grant(103.9), "t51")
     slots.free_up("t3")
     assert slots.grant(104.0) is None
 
@@ -119,7 +126,7 @@ def test_while_nobody_takes_them_slots_are_left_less_and_less_often():
         slots.free_up(f"t{number}")
         while (request := slots.grant(now)) is None:
             left.append(now)
-            now = max(now, slots.wake_at(now))
+            now = max(now, slots.opens_at(now))
         slots.accept(request, f"t{7 + number}")
         slots.join(SlotRequest("g"))
         now += 2.0
@@ -140,19 +147,72 @@ def test_what_others_hold_is_left_to_them_and_taken_up_when_they_end():
     queue(slots, 10)
     served(slots, 5)
     slots.free_up("t0")
-    slots.saw_others(1)
+    slots.saw_others(1, now=0.0)
     assert slots.grant(1.0) is None
-    slots.saw_others(0)
+    slots.saw_others(0, now=0.0)
     assert slots.grant(1.0) is not None
 
 
-def test_more_slots_are_found_out_after_a_while_without_a_storm():
+def limited(limit: int, *, accepted: int = 0, others: int = 0) -> Slots:
+    """A process that knows its limit, has all slots, and has had so many creates accepted since."""
     slots = Slots()
-    queue(slots, 10)
-    served(slots, 2)
+    queue(slots, limit + accepted + 50)
+    served(slots, limit)
+    slots.saw_others(others, now=0.0)
+    for number in range(accepted):
+        slots.free_up(f"t{number}")
+        slots.accept(slots.grant(1.0), f"t{limit + number}")
+    return slots
+
+
+def test_more_slots_are_found_out_after_a_while_without_a_storm():
+    slots = limited(2, accepted=PROBE_ACCEPTED)
     assert slots.grant(PROBE_AFTER - 1) is None
-    assert len(served(slots, 6, now=PROBE_AFTER)) == 4
-    assert slots.limit == 6
+    assert slots.opens_at(PROBE_AFTER - 1) == PROBE_AFTER
+    found = []
+    for _ in range(5):
+        found.append(len(served(slots, 8, now=PROBE_AFTER)))
+        slots.saw_others(0, now=PROBE_AFTER)
+    assert found == [1, 2, 3, 0, 0]  # twice as many each time, until one is refused
+    assert slots.limit == 8
+
+
+def test_a_probe_that_finds_the_slot_of_a_task_that_has_just_ended_proves_nothing():
+    slots = limited(2, accepted=PROBE_ACCEPTED)
+    slots.accept(slots.grant(PROBE_AFTER), "new")
+    assert slots.surprised
+    slots.free_up(f"t{PROBE_ACCEPTED}")  # the sweep shows it
+    slots.saw_others(0, now=PROBE_AFTER)
+    assert (slots.limit, slots.surprised) == (2, False)
+    assert slots.grant(PROBE_AFTER + 1) is None
+
+
+@pytest.mark.parametrize(
+    ("accepted", "others", "probe_at"), [(0, 0, PROBE_ANYWAY), (PROBE_ACCEPTED, 0, PROBE_AFTER), (0, 1, PROBE_AFTER)]
+)
+def test_probes_are_rare_unless_others_use_the_account_or_many_creates_pay_for_them(accepted, others, probe_at):
+    slots = limited(2, accepted=accepted, others=others)
+    assert slots.grant(probe_at - 1) is None
+    assert slots.opens_at(probe_at - 1) == probe_at
+    assert slots.grant(probe_at) is not None
+
+
+def test_the_users_own_limit_counts_what_others_hold_and_is_never_probed():
+    slots = Slots(max_concurrency=2)
+    (request,) = queue(slots, 1)
+    slots.saw_others(2, now=0.0)
+    assert slots.short
+    assert slots.grant(10 * PROBE_ANYWAY) is None
+    slots.saw_others(1, now=0.0)
+    assert slots.grant(0.0) is request
+
+
+def test_a_list_that_cannot_be_read_tells_nothing_of_others():
+    slots, own = with_others(4, 4), Slots(max_concurrency=2)
+    own.saw_others(2, now=0.0)
+    for each in (slots, own):
+        each.forget_others()
+    assert (slots.others, own.others) == (0, 2)
 
 
 def test_with_no_task_of_ours_a_slot_is_asked_for_again_and_again_more_and_more_rarely():
@@ -164,8 +224,8 @@ def test_with_no_task_of_ours_a_slot_is_asked_for_again_and_again_more_and_more_
         slots.refuse(request, now=now)
         slots.join(request)
         assert slots.grant(now) is None
-        times.append(slots.wake_at(now) - now)
-        now = slots.wake_at(now)
+        times.append(slots.opens_at(now) - now)
+        now = slots.opens_at(now)
     assert times[0] == 1.0
     assert times == sorted(times)
     assert times[-1] == LONGEST_EMPTY_PROBE
@@ -174,10 +234,39 @@ def test_with_no_task_of_ours_a_slot_is_asked_for_again_and_again_more_and_more_
 def test_kling_may_ask_for_fewer_requests():
     slots = Slots()
     queue(slots, 2)
-    slots.hold_off(slots.grant(0.0), until=5.0)
+    slots.hold_off(slots.grant(0.0), now=0.0, seconds=5.0)
     assert slots.grant(4.9) is None
-    assert slots.wake_at(4.9) == 5.0
+    assert slots.opens_at(4.9) == 5.0
     assert slots.grant(5.0) is not None
+
+
+def test_a_server_cannot_hold_creates_off_for_ever():
+    slots = Slots()
+    queue(slots, 1)
+    slots.hold_off(SlotRequest("g", granted=True), now=0.0, seconds=86_400.0)
+    assert slots.opens_at(0.0) == LONGEST_HOLD
+    assert slots.grant(LONGEST_HOLD) is not None
+
+
+def test_a_hold_stays_when_the_request_that_met_it_leaves():
+    slots = Slots()
+    first, second = queue(slots, 2)
+    assert slots.grant(0.0) is first
+    slots.hold_off(first, now=0.0, seconds=3.0)
+    slots.leave(first)
+    assert slots.opens_at(0.5) == 3.0
+    assert slots.grant(3.0) is second
+
+
+def test_a_create_that_is_not_answered_does_not_keep_the_others_waiting():
+    slots = Slots()
+    first, second, third = queue(slots, 3)
+    assert slots.grant(0.0) is first
+    assert slots.grant(1.0) is None
+    assert slots.opens_at(1.0) == SLOW_CREATE
+    assert slots.grant(SLOW_CREATE) is second
+    slots.accept(second, "t2")
+    assert slots.grant(SLOW_CREATE) is third
 
 
 def test_who_leaves_gives_back_a_place_or_a_slot():

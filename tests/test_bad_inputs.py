@@ -32,6 +32,7 @@ class Connection:
     """A connection as Airflow has it."""
 
     conn_id: str = "kling_default"
+    conn_type: str | None = "kling"
     login: str | None = None
     password: str | None = None
     host: str | None = None
@@ -217,7 +218,7 @@ NO_URL = "is no URL that Kling can load: {}; wanted is one like https://host/ima
         ),
         pytest.param(
             "https://key:secret@h:x/a?X-Amz-Signature=abc",
-            "https://h:x/a " + NO_URL.format("its host or port is malformed"),
+            "https://h:x/a?… " + NO_URL.format("its host or port is malformed"),
             id="bad URL with a signature and a password",
         ),
         pytest.param(
@@ -563,6 +564,8 @@ def test_a_bad_manifest_gets_one_sentence(name: str, data: bytes, sentence: str)
 @pytest.mark.parametrize(
     ("connection", "sentence"),
     [
+        pytest.param({"conn_type": "slack", "password": "k"}, "its type is 'slack'; wanted is 'kling'.", id="another service"),
+        pytest.param({"conn_type": None, "password": "k"}, "its type is None; wanted is 'kling'.", id="no type"),
         pytest.param({}, "password is empty; wanted is an API key, or login and password", id="no credentials"),
         pytest.param({"login": "ak"}, "password is empty; wanted is the secret key of its access key.", id="no secret key"),
         pytest.param({"password": "key\n"}, "API key (the connection's password) is not a plain word", id="line end"),

@@ -38,7 +38,9 @@ def test_the_metadata_matches_airflows_schema():
 def test_the_connection_form_masks_secrets_and_has_all_fields():
     (kling,) = get_provider_info()["connection-types"]
     assert kling["conn-fields"]["webhook_secret"]["schema"]["format"] == "password"
-    assert set(kling["conn-fields"]) == {"max_concurrency", "timeout", "verify", "proxies", "webhook_secret"}
+    assert set(kling["conn-fields"]) == {
+        *("max_concurrency", "timeout", "verify", "proxies", "webhook_secret", "allow_private_links")
+    }
     assert kling["ui-field-behaviour"] == KlingHook.get_ui_field_behaviour()
     assert kling["ui-field-behaviour"]["hidden-fields"] == ["schema", "port"]
 

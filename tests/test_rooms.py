@@ -18,7 +18,9 @@ PACKAGE = ROOT / "airflow_provider_kling"
 # What lies in the package's root is a room of its own; a folder is one with all that is in it.
 ORDER = """
 __init__ errors
-get_provider_info redaction storage
+operator_base get_provider_info places mp4
+redaction
+storage
 api
 manifests client
 results
@@ -47,7 +49,7 @@ APART = {
 }
 
 # Folders of which nothing opens a file, reads a clock or knows Airflow; `loading` is the one module that opens files.
-PURE = ["redaction", "api", "manifests", "emulator.model"]
+PURE = ["places", "redaction", "api", "manifests", "emulator.model"]
 OPENS = ["manifests.loading"]
 IMPURE = {"airflow", "requests", "aiohttp", "socket", "os", "pathlib", "time", "asyncio", "subprocess", "tempfile"}
 

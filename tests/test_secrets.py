@@ -24,6 +24,7 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 from airflow_home import Airflow
+from hostile import mp4
 from leaks import leaks
 from places import PHOTOS
 from task_runs import FakeAirflow
@@ -346,12 +347,13 @@ def test_no_row_of_a_deferred_task_holds_a_key_a_token_or_an_image(kling, proxy,
 
 # --- Other hosts -----------------------------------------------------------------------------------------------
 
-JWT = {"conn_type": "kling", "login": "ak", "password": "a-secret-key-of-at-least-32-characters"}
-API_KEY = {"conn_type": "kling", "password": KEY}
+HERE = {"conn_type": "kling", "extra": {"allow_private_links": True}}
+JWT = {**HERE, "login": "ak", "password": "a-secret-key-of-at-least-32-characters"}
+API_KEY = {**HERE, "password": KEY}
 
 
 def video(*_: Any) -> Reply:
-    return 200, {"Content-Type": "video/mp4", "Set-Cookie": "seen=1; Path=/"}, b"\0\0\0\x18ftypmp42" + bytes(100)
+    return 200, {"Content-Type": "video/mp4", "Set-Cookie": "seen=1; Path=/"}, mp4()
 
 
 @pytest.fixture

@@ -64,7 +64,9 @@ class Airflow:
     def connect(self, conn_id: str, connection: str, **extra: Any) -> None:
         """Define a connection from its JSON. It replaces an existing one of this id."""
         fields = json.loads(connection)
-        body = {"connection_id": conn_id, **fields, "extra": json.dumps({**json.loads(fields.get("extra") or "{}"), **extra})}
+        own = fields.get("extra") or {}
+        own = json.loads(own) if isinstance(own, str) else own
+        body = {"connection_id": conn_id, **fields, "extra": json.dumps({**own, **extra})}
         with contextlib.suppress(LookupError):
             self.request("DELETE", f"connections/{conn_id}")
         self.request("POST", "connections", json=body)

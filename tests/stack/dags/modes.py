@@ -22,12 +22,6 @@ def collect(manifest: str, output: str, *task_ids: str) -> dict:
     return write_results(manifest, output, outcomes_of(get_current_context()["ti"], *task_ids))
 
 
-@task
-def with_own_ids(rows: list[dict], own_id: str) -> list[dict]:
-    """The rows, each with an external id that its user chose."""
-    return [{**row, "external_task_id": f"{own_id}-{row['row_id']}"} for row in rows]
-
-
 def one_task_a_row(
     dag_id: str, *, deferrable: bool, retries: int, timeout: float = 600, own_ids: bool = False, end_from_trigger: bool = False
 ) -> None:
@@ -47,7 +41,8 @@ def one_task_a_row(
             fresh="{{ params.fresh }}",
             deferrable=deferrable,
             end_from_trigger=end_from_trigger,
-        ).expand_kwargs(with_own_ids(rows, "{{ params.own_id }}") if own_ids else rows)
+            external_task_id="{{ params.own_id }}-{{ task.row.row_id }}" if own_ids else None,
+        ).expand(row=rows)
         video >> collect(MANIFEST, OUTPUT, "video")
 
     videos()
@@ -60,12 +55,10 @@ def two_tasks_a_row(dag_id: str, *, retries: int, timeout: float = 600, end_from
     @dag(dag_id=dag_id, schedule=None, params=PARAMS, default_args=default_args, max_active_tasks=100, max_active_runs=50)
     def videos():
         @task_group
-        def video(row_id, effect_scene, image, images):
-            arguments = {"row_id": row_id, "kling_conn_id": "{{ params.kling_conn_id }}", "deferrable": True}
+        def video(row):
+            arguments = {"row": row, "kling_conn_id": "{{ params.kling_conn_id }}", "deferrable": True}
             arguments["end_from_trigger"] = end_from_trigger
-            create = KlingEffectOperator(
-                task_id="create", effect_scene=effect_scene, image=image, images=images, timeout=timeout, **arguments
-            )
+            create = KlingEffectOperator(task_id="create", timeout=timeout, **arguments)
             KlingTaskSensor(
                 task_id="wait",
                 kling_task_id=create.output,
@@ -75,7 +68,7 @@ def two_tasks_a_row(dag_id: str, *, retries: int, timeout: float = 600, end_from
                 **arguments,
             )
 
-        video.expand_kwargs(read(MANIFEST)) >> collect(MANIFEST, OUTPUT, "video.create", "video.wait")
+        video.expand(row=read(MANIFEST)) >> collect(MANIFEST, OUTPUT, "video.create", "video.wait")
 
     videos()
 

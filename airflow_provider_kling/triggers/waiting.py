@@ -2,8 +2,8 @@
 
 A trigger's row in the database is plain text: it holds only ids, links and times, never a key, a token or an image.
 Each trigger fires exactly one event, which `outcomes.task_of` reads: `{"task": …, "kling_conn_id": …, "effect_scene": …}`,
-`{"timeout": …}` or `{"error": …, "retryable": …, "invalid": …}`. With `end_from_trigger`, a success ends the Airflow task here instead, with
-the XComs that a worker would have written. Any other outcome goes to a worker, which reports it.
+`{"timeout": …}` or `{"error": …, "retryable": …, "invalid": …}`. With `end_from_trigger`, a success ends the Airflow task
+here instead, with the XComs that a worker would have written. Any other outcome goes to a worker, which reports it.
 """
 
 from __future__ import annotations

@@ -88,7 +88,8 @@ class Account:
             shown.reverse()
         elif self.order == "shuffled":
             self.chance.shuffle(shown)
-        return 200, {"code": 0, "data": [self.shown(task, self.names_videos) for task in shown[(number - 1) * size : number * size]]}
+        page = shown[(number - 1) * size : number * size]
+        return 200, {"code": 0, "data": [self.shown(task, self.names_videos) for task in page]}
 
     def shown(self, task: RemoteTask, names_videos: bool = True) -> dict[str, Any]:
         done = task.ends_at <= self.now()

@@ -67,7 +67,7 @@ class World(RuleBasedStateMachine):
         self.context = virtual_time()
         self.loop = self.context.__enter__()
         random.seed(seed)
-        chance = random.Random(seed)  # noqa: S311 - not for secrets
+        chance = random.Random(seed)
         self.account = Account(slots, self.loop.time, chance, order=order, names_videos=names_videos)
         self.account.page_cap, self.account.lag = (10, 0.0) if hidden == "cap" else (500, 20.0 if hidden == "lag" else 0.0)
         self.limits, self.hides = limits, hidden != "no"
@@ -80,7 +80,14 @@ class World(RuleBasedStateMachine):
 
     # --- What callers do
 
-    @rule(process=st.integers(0, 1), group=st.sampled_from("ab"), timeout=TIMEOUTS, adopt=st.booleans(), count=st.integers(1, 6), pause=PAUSES)
+    @rule(
+        process=st.integers(0, 1),
+        group=st.sampled_from("ab"),
+        timeout=TIMEOUTS,
+        adopt=st.booleans(),
+        count=st.integers(1, 6),
+        pause=PAUSES,
+    )
     def submit(self, process: int, group: str, timeout: float, adopt: bool, count: int, pause: float) -> None:
         for _ in range(count):
             name = f"p{process}-{len(self.callers)}"

@@ -21,7 +21,7 @@ class Process:
         self, submission: Submission, *, adopt_existing: bool, now: float, timeout: float, deferrable: bool, try_number: int
     ) -> None:
         self.submission = submission
-        self.try_number = try_number
+        self.try_number, self.deferrable = try_number, deferrable
         self.deadline = now + timeout
         self.saving = False
         self.dead_links = 0

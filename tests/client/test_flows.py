@@ -272,7 +272,7 @@ def test_that_nothing_was_paid_is_said_only_after_a_lookup():
 
 
 def test_after_an_earlier_attempt_a_timeout_says_what_this_one_did_and_what_kling_shows():
-    with pytest.raises(errors.KlingTimeoutError, match=r"This attempt made nothing, and Kling shows no task of an earlier one"):
+    with pytest.raises(errors.KlingTimeoutError, match=r"This start created nothing, and Kling shows no task of an earlier one"):
         create_when_free(Driver(NOT_FOUND, FULL, NOT_FOUND), deadline=1000.5, adopt_existing=True)
     with pytest.raises(errors.KlingTimeoutError, match=r"A task may exist all the same"):
         create_when_free(Driver(UNAVAILABLE), deadline=1300.0, adopt_existing=True)

@@ -118,7 +118,7 @@ def test_reschedules_end_at_the_timeout(airflow, kling, photo):
     [
         (False, "Nothing was made, nothing was paid."),
         # A trigger may have started before, and created a task.
-        (True, "This attempt made nothing, and Kling shows no task of an earlier one (external id airflow-"),
+        (True, "This start created nothing, and Kling shows no task of an earlier one (external id airflow-"),
     ],
 )
 def test_no_slot_until_the_timeout_says_that_nothing_was_paid(airflow, kling, deferrable, known):

@@ -105,7 +105,7 @@ def _what_is_known(submission: Submission, known: KnownIds, *, looked_up: bool) 
     if known.uncertain or (submission.adopt_existing and not looked_up):
         return f"A task may exist all the same: run this again to adopt it, or look up external id {submission.external_id}."
     if submission.adopt_existing:
-        return f"This attempt made nothing, and Kling shows no task of an earlier one (external id {submission.external_id})."
+        return f"This start created nothing, and Kling shows no task of an earlier one (external id {submission.external_id})."
     if not looked_up:
         return "Nothing was made, nothing was paid by this attempt; Kling could not be asked whether an earlier one has a task."
     return "Nothing was made, nothing was paid."

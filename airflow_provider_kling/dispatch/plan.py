@@ -4,8 +4,8 @@ Three groups wait, and one poll serves them all: callers who wait for a task (ea
 wait for a slot, and submissions that ask whether their task exists. `poll_at` names the time for the state as it is; the
 arithmetic is in `schedule`.
 
-Polls for slots are planned from the last poll on (`_since`), not from the moment of each plan. So whatever comes meanwhile
-can only make a poll come sooner; a stream of events cannot put it off for ever.
+Polls for slots are planned from the moment on at which the tasks were last seen (`_since`), not from that of each plan. So
+whatever comes meanwhile can only make a poll come sooner; a stream of events cannot put it off for ever.
 
 Pure: times are passed in, by the event loop's clock.
 """
@@ -69,7 +69,9 @@ class PollPlan:
         """Take note of the moments from which on requests wait for slots, or do so no more."""
         before, self._was_awaited = self._was_awaited, self.slots_awaited
         if self._was_awaited and not before:
-            self._since, self._slot_poll_at = now, None
+            # Until now nobody may have polled these tasks: they may have ended long ago.
+            seen = (max(task.polled_at, task.since) for task in self._watched if task in self._slots.ours)
+            self._since, self._slot_poll_at = min(seen, default=now), None
         if before and not self._was_awaited:
             self._resume_intervals(now)
 

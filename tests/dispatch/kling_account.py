@@ -59,7 +59,13 @@ class Account:
     tasks: list[RemoteTask] = field(default_factory=list)
     faults: dict[str, deque[Fault]] = field(default_factory=lambda: {"create": deque(), "list": deque(), "get": deque()})
     creates_under_way: int = 0
-    faulty_at: float = 0.0  # when a fault last ended
+    faults_under_way: int = 0
+    _faulty_at: float = 0.0
+
+    @property
+    def faulty_at(self) -> float:
+        """When a fault last ended; now, if one is under way."""
+        return self.now() if self.faults_under_way else self._faulty_at
 
     @property
     def running(self) -> int:
@@ -130,8 +136,9 @@ class AccountClient(AsyncClient):
 
     async def _answer(self, kind: str, call: Call[Any], fault: Fault | None) -> tuple[int, Any, dict[str, str]]:
         account = self.account
-        await asyncio.sleep(account.chance.uniform(0.01, 0.2))
+        account.faults_under_way += fault is not None
         try:
+            await asyncio.sleep(account.chance.uniform(0.01, 0.2))
             if fault is not None and fault.kind == "busy":
                 return (*BUSY, {"Retry-After": f"{fault.seconds:.0f}"} if fault.seconds else {})
             if fault is not None and fault.kind == "broken":
@@ -143,7 +150,8 @@ class AccountClient(AsyncClient):
             return status, data, {}
         finally:
             if fault is not None:
-                account.faulty_at = account.now()
+                account.faults_under_way -= 1
+                account._faulty_at = account.now()
 
     def _act(self, kind: str, call: Call[Any]) -> tuple[int, Any]:
         if kind == "create":

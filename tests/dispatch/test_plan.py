@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from airflow_provider_kling.client import flows
@@ -33,9 +35,11 @@ class Account:
         self.absence = AbsenceLookups()
         self.plan = PollPlan(self.watched, self.slots, Schedule(self.durations), self.absence)
 
-    def watch(self, any_id: str, *, age: float = 0.0, due: float = 5.0, poll_interval: float | None = None) -> WatchedTask:
+    def watch(
+        self, any_id: str, *, age: float = 0.0, due: float = 5.0, poll_interval: float | None = None, polled_at: float = NOW
+    ) -> WatchedTask:
         """A task that holds a slot, due in so many seconds; with a waiter, if it has an interval."""
-        task = WatchedTask(any_id, since=NOW - age, due=NOW + due)
+        task = WatchedTask(any_id, since=NOW - age, due=NOW + due, polled_at=polled_at)
         self.watched.add(task)
         if poll_interval is not None:
             task.waiters.append(Waiter(poll_interval))
@@ -130,6 +134,12 @@ async def test_requests_that_come_do_not_put_off_the_next_poll(account):
         account.slots.join(SlotRequest("g"))
         account.plan.slots_changed()
         assert account.plan.poll_at(NOW + second) == pytest.approx(NOW + 10)
+
+
+async def test_tasks_that_nobody_has_polled_for_long_are_polled_as_soon_as_a_request_needs_their_slots(account):
+    account.watch("held", age=300.0, polled_at=-math.inf)
+    account.queue_one()
+    assert account.planned < 0
 
 
 async def test_however_old_a_task_is_polls_for_its_slot_go_on(account):

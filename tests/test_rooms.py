@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -185,3 +186,9 @@ def test_a_library_has_one_home(library):
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.path.relative_to(PACKAGE).as_posix())
 def test_no_file_is_long(module):
     assert len(module.path.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
+
+
+def test_no_two_test_modules_share_a_name():
+    """They are imported by their bare names, so that the second one would be an error, or the first one twice."""
+    paths = [path for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py"]
+    assert {name: count for name, count in Counter(path.name for path in paths).items() if count > 1} == {}

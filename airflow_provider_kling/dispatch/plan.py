@@ -69,8 +69,8 @@ class PollPlan:
         """Take note of the moments from which on requests wait for slots, or do so no more."""
         before, self._was_awaited = self._was_awaited, self.slots_awaited
         if self._was_awaited and not before:
-            # Until now nobody may have polled these tasks: they may have ended long ago.
-            seen = (max(task.polled_at, task.since) for task in self._watched if task in self._slots.ours)
+            # Nobody may have polled these tasks for long, or with success: they may have ended meanwhile.
+            seen = (max(task.seen_at, task.since) for task in self._watched if task in self._slots.ours)
             self._since, self._slot_poll_at = min(seen, default=now), None
         if before and not self._was_awaited:
             self._resume_intervals(now)
@@ -120,10 +120,10 @@ class PollPlan:
         """A poll has begun, so no answer to a create asks for one any more."""
         self._poll_now = False
 
-    def poll_ended(self, *, requests: int, now: float) -> None:
+    def poll_ended(self, *, requests: int, failed: bool, now: float) -> None:
         """A poll has ended that took so many requests; new tasks wait a moment for the next one."""
         self._rest_until = now + REST * requests
-        self._since, self._slot_poll_at = now, None
+        self._since, self._slot_poll_at = self._since if failed else now, None
         if self._slots.ours or not self.slots_awaited:
             self._others_pause = OTHERS_PAUSE
         else:

@@ -177,7 +177,7 @@ class AccountState:
         if not same:
             return same
         watched = same[0]
-        changed, watched.status = task.status != watched.status, task.status
+        changed, watched.status, watched.seen_at = task.status != watched.status, task.status, now
         if task.done and not watched.ended:
             self._end(watched, task, now)
         if task.succeeded and not task.videos and asked is None and watched.waiters:
@@ -272,7 +272,7 @@ class AccountState:
             self.plan.failures = 0
         else:
             self.plan.poll_failed(now=now, retry_after=getattr(poll.error, "retry_after", None) or 0.0)
-        self.plan.poll_ended(requests=poll.requests, now=now)
+        self.plan.poll_ended(requests=poll.requests, failed=poll.error is not None, now=now)
         remaining = [task for task in poll.wanted if task in self.watched]
         self.plan.reschedule(remaining, now)
         for task in remaining:

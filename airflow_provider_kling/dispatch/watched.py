@@ -45,7 +45,8 @@ class WatchedTask:
     due: float  # when a poll of it is worth it
     kling_task_id: str | None = None  # once it is known to be that
     status: str = ""
-    polled_at: float = -math.inf
+    polled_at: float = -math.inf  # when a poll has last asked for it, with or without success
+    seen_at: float = -math.inf  # when Kling has last shown it
     ended: bool = False  # it has been seen done, so it holds no slot; its waiters may still need its videos
     waiters: list[Waiter] = field(default_factory=list)
 
@@ -111,7 +112,7 @@ class WatchedTasks:
         stays.waiters += other.waiters
         for waiter in other.waiters:
             waiter.task = stays
-        stays.due = min(stays.due, other.due)
+        stays.due, stays.seen_at = min(stays.due, other.due), max(stays.seen_at, other.seen_at)
         stays.ended = stays.ended or other.ended
 
     def remove(self, task: WatchedTask) -> None:

@@ -36,10 +36,10 @@ class Account:
         self.plan = PollPlan(self.watched, self.slots, Schedule(self.durations), self.absence)
 
     def watch(
-        self, any_id: str, *, age: float = 0.0, due: float = 5.0, poll_interval: float | None = None, polled_at: float = NOW
+        self, any_id: str, *, age: float = 0.0, due: float = 5.0, poll_interval: float | None = None, seen_at: float = NOW
     ) -> WatchedTask:
         """A task that holds a slot, due in so many seconds; with a waiter, if it has an interval."""
-        task = WatchedTask(any_id, since=NOW - age, due=NOW + due, polled_at=polled_at)
+        task = WatchedTask(any_id, since=NOW - age, due=NOW + due, seen_at=seen_at)
         self.watched.add(task)
         if poll_interval is not None:
             task.waiters.append(Waiter(poll_interval))
@@ -137,9 +137,18 @@ async def test_requests_that_come_do_not_put_off_the_next_poll(account):
 
 
 async def test_tasks_that_nobody_has_polled_for_long_are_polled_as_soon_as_a_request_needs_their_slots(account):
-    account.watch("held", age=300.0, polled_at=-math.inf)
+    account.watch("held", age=300.0, seen_at=-math.inf)
     account.queue_one()
     assert account.planned < 0
+
+
+async def test_a_poll_that_failed_has_seen_nothing(account):
+    account.watch("held", age=300.0, seen_at=-math.inf)
+    account.queue_one()
+    account.plan.poll_at(NOW)
+    account.plan.poll_failed(now=NOW, retry_after=0.0)
+    account.plan.poll_ended(requests=1, failed=True, now=NOW)
+    assert account.planned == 2
 
 
 async def test_however_old_a_task_is_polls_for_its_slot_go_on(account):
@@ -158,7 +167,7 @@ async def test_slots_that_only_others_hold_are_polled_for_too():
     assert account.planned == OTHERS_PAUSE
     pauses, now = [], NOW
     for _ in range(8):
-        account.plan.poll_ended(requests=1, now=now)
+        account.plan.poll_ended(requests=1, failed=False, now=now)
         pauses.append(account.plan.poll_at(now) - now)
         now += pauses[-1]
     assert pauses == sorted(pauses)
@@ -193,10 +202,10 @@ async def test_a_thousand_tasks_are_polled_no_more_than_a_page_in_half_a_second(
     assert {task.due for task in tasks} == {NOW + 1}
 
 
-async def test_a_new_task_is_polled_at_once_unless_a_poll_has_just_ended(account):
+async def test_a_new_task_is_seen_at_once_unless_a_poll_has_just_ended(account):
     task = account.watch("w")
     assert account.plan.first_due(task, new=True, poll_interval=10, now=NOW) == NOW
-    account.plan.poll_ended(requests=30, now=NOW)
+    account.plan.poll_ended(requests=30, failed=False, now=NOW)
     assert account.plan.first_due(task, new=True, poll_interval=10, now=NOW) == NOW + 30 * REST
 
 

@@ -5,7 +5,7 @@ is set, callers leave. Whatever happens, every submission and every wait ends by
 empty for longer than the longest planned pause while somebody waits for one. The dispatchers have no heartbeat here: each
 wake-up must be one that the state has named.
 
-`KLING_LIVENESS_EXAMPLES` sets how many worlds are tried.
+`KLING_LIVENESS_EXAMPLES` sets how many busy worlds are tried; ten times as many are quiet.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ from airflow_provider_kling.dispatch.plan import LONGEST_PAUSE_WITH_OTHERS
 from airflow_provider_kling.dispatch.slots import LONGEST_HOLD
 from airflow_provider_kling.errors import KlingError
 
-EXAMPLES = int(os.environ.get("KLING_LIVENESS_EXAMPLES", "300"))
+EXAMPLES = int(os.environ.get("KLING_LIVENESS_EXAMPLES", "600"))
 LATE = 1.0  # seconds after its deadline by which a caller must have been served
 # Tasks take at most 40 s here, so no planned pause between two polls is longer than a hold that the server asks for.
 LONGEST_PAUSE = LONGEST_HOLD + LONGEST_PAUSE_WITH_OTHERS
 TIMEOUTS = st.sampled_from([0.5, 1.0, 5.0, 30.0, 120.0, 400.0, 400.0])
 PAUSES = st.sampled_from([0.0, 0.0, 0.1, 1.0, 1.0, 5.0, 30.0, 100.0])
+FAULTS = ["busy", "broken", "lost", "late"]
 REQUEST = EffectRequest("squish", ["https://example.com/a.jpg"])
 
 
@@ -66,8 +67,20 @@ class World(RuleBasedStateMachine):
         hidden=st.sampled_from(["no", "no", "cap", "lag"]),
         names_videos=st.booleans(),
         seed=st.integers(0, 2**16),
+        fault=st.sampled_from([None, *FAULTS]),
+        others=st.integers(0, 3),
     )
-    def begin(self, slots: int, limits: tuple[int | None, ...], order: str, hidden: str, names_videos: bool, seed: int) -> None:
+    def begin(
+        self,
+        slots: int,
+        limits: tuple[int | None, ...],
+        order: str,
+        hidden: str,
+        names_videos: bool,
+        seed: int,
+        fault: str | None,
+        others: int,
+    ) -> None:
         self.context = virtual_time()
         self.loop = self.context.__enter__()
         random.seed(seed)
@@ -81,6 +94,9 @@ class World(RuleBasedStateMachine):
         self.empty_since = [0.0, 0.0]
         self.idle: list[str] = []
         self.watcher = self.loop.create_task(self.watch())
+        self.account.faults["create"].extend([Fault(fault)] if fault else ())
+        for _ in range(others):
+            self.account.create(None)
 
     # --- What callers do
 
@@ -135,13 +151,13 @@ class World(RuleBasedStateMachine):
             self.account.tasks.append(RemoteTask(f"other-{now}-{number}", None, now, now + seconds, listed=False))
         self.pass_time(pause)
 
-    @rule(kind=st.sampled_from(["busy", "broken", "lost", "late"]), seconds=st.sampled_from([0.0, 3.0, 20.0, 300.0, 86400.0]))
+    @rule(kind=st.sampled_from(FAULTS), seconds=st.sampled_from([0.0, 3.0, 20.0, 300.0, 86400.0]))
     def create_goes_wrong(self, kind: str, seconds: float) -> None:
         self.account.faults["create"].append(Fault(kind, seconds))
 
     @rule(
         on=st.sampled_from(["list", "get"]),
-        kind=st.sampled_from(["busy", "broken", "lost", "late"]),
+        kind=st.sampled_from(FAULTS),
         seconds=st.sampled_from([0.0, 3.0, 20.0, 300.0]),
         times=st.integers(1, 6),
     )
@@ -240,12 +256,14 @@ def _quiet():
     logging.disable(logging.NOTSET)
 
 
-def test_everything_ends_in_time_and_no_slot_stays_empty():
+@pytest.mark.parametrize(("steps", "examples"), [(4, 10 * EXAMPLES), (30, EXAMPLES)], ids=["quiet", "busy"])
+def test_everything_ends_in_time_and_no_slot_stays_empty(steps: int, examples: int):
+    """In a busy world much happens at once. In a quiet one nothing comes to the aid of who has no wake-up of his own."""
     run_state_machine_as_test(
         World,
         settings=settings(
-            max_examples=EXAMPLES,
-            stateful_step_count=30,
+            max_examples=examples,
+            stateful_step_count=steps,
             deadline=None,
             derandomize="KLING_LIVENESS_EXAMPLES" not in os.environ,  # `make test` tries the same worlds each time
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],

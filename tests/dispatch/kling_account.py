@@ -20,6 +20,8 @@ from airflow_provider_kling.errors import KlingConnectionError
 
 T = TypeVar("T")
 
+LONGEST_POLL = 30.0  # seconds that one poll may take, whatever the server does
+
 FULL = (429, {"code": 1303, "message": "parallel task over resource pack limit"})
 BUSY = (429, {"code": 1302, "message": "Too many requests"})
 BROKEN = (503, {"code": 5001, "message": "Server temporarily unavailable"})
@@ -59,13 +61,16 @@ class Account:
     tasks: list[RemoteTask] = field(default_factory=list)
     faults: dict[str, deque[Fault]] = field(default_factory=lambda: {"create": deque(), "list": deque(), "get": deque()})
     creates_under_way: int = 0
-    faults_under_way: int = 0
+    polls_begun_at: list[float] = field(default_factory=list)  # of the polls that a fault holds up
+    creates_held_up: int = 0
     _faulty_at: float = 0.0
 
     @property
     def faulty_at(self) -> float:
-        """When a fault last ended; now, if one is under way."""
-        return self.now() if self.faults_under_way else self._faulty_at
+        """When a fault last ended; now, if one is under way. A poll that is held up is no excuse for longer than polls may take."""
+        if self.creates_held_up:
+            return self.now()
+        return max([self._faulty_at, *(min(self.now(), at + LONGEST_POLL) for at in self.polls_begun_at)])
 
     @property
     def running(self) -> int:
@@ -136,7 +141,11 @@ class AccountClient(AsyncClient):
 
     async def _answer(self, kind: str, call: Call[Any], fault: Fault | None) -> tuple[int, Any, dict[str, str]]:
         account = self.account
-        account.faults_under_way += fault is not None
+        begun_at = account.now()
+        if fault is not None and kind == "create":
+            account.creates_held_up += 1
+        elif fault is not None:
+            account.polls_begun_at.append(begun_at)
         try:
             await asyncio.sleep(account.chance.uniform(0.01, 0.2))
             if fault is not None and fault.kind == "busy":
@@ -149,9 +158,12 @@ class AccountClient(AsyncClient):
             await asyncio.sleep(fault.seconds if fault is not None else account.chance.uniform(0.01, 0.2))
             return status, data, {}
         finally:
-            if fault is not None:
-                account.faults_under_way -= 1
+            if fault is not None and kind == "create":
+                account.creates_held_up -= 1
                 account._faulty_at = account.now()
+            elif fault is not None:
+                account.polls_begun_at.remove(begun_at)
+                account._faulty_at = max(account._faulty_at, min(account.now(), begun_at + LONGEST_POLL))
 
     def _act(self, kind: str, call: Call[Any]) -> tuple[int, Any]:
         if kind == "create":

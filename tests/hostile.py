@@ -103,6 +103,8 @@ class HostileKling:
         self.random = random.Random(1)
         self.ledger: list[Made] = []
         self.requests: list[Exchange] = []
+        self._counts: collections.Counter[str] = collections.Counter()
+        self._by_id: dict[str, Made] = {}
         self._answers: dict[str, list[list[Any]]] = collections.defaultdict(list)
         self._changed, self._stopped = threading.Condition(threading.RLock()), threading.Event()
         for name, value in options.items():
@@ -136,7 +138,7 @@ class HostileKling:
 
     def count(self, kind: str) -> int:
         with self._changed:
-            return sum(exchange.kind == kind for exchange in self.requests)
+            return self._counts[kind]
 
     def wait_for(self, kind: str, count: int = 1, timeout: float = 30) -> None:
         """Wait until so many requests of a kind have come."""
@@ -148,6 +150,11 @@ class HostileKling:
         """External ids, without the number of an attempt, that have more than one task which has not failed."""
         ids = [re.sub(r"-\d{1,3}$", "", made.external_id or made.task_id) for made in self.ledger if not made.fails]
         return [name for name, times in collections.Counter(ids).items() if times > 1]
+
+    def add(self, *tasks: Made) -> None:
+        """Put tasks into the ledger, as if they had been created."""
+        self.ledger += tasks
+        self._by_id.update((name, made) for made in tasks for name in (made.task_id, made.external_id) if name)
 
     def running(self) -> int:
         return sum(made.ends_at > time.time() for made in self.ledger)
@@ -162,6 +169,7 @@ class HostileKling:
             exchange = Exchange(_kind(method, target), method, target, headers, data, peer, self._stopped)
             with self._changed:
                 self.requests.append(exchange)
+                self._counts[exchange.kind] += 1
                 answer, after = self._next_answer(exchange.kind)
                 if answer is honest or after or exchange.kind != "create":
                     self._fill(exchange)
@@ -201,13 +209,13 @@ class HostileKling:
 
     def _create(self, request: dict[str, Any], base: str) -> tuple[int, bytes]:
         external_id = request.get("external_task_id")
-        if external_id and any(made.external_id == external_id for made in self.ledger):
+        if external_id in self._by_id:
             return 400, envelope(code=1201, message=f"External_task_id {external_id} already exists")
-        if self.running() >= self.slots:
+        if len(self.ledger) >= self.slots and self.running() >= self.slots:
             return 429, envelope(code=1303, message="parallel task over resource pack limit")
         now = time.time()
         made = Made(str(self.random.randrange(10**17, 10**18)), external_id, request, now, now + self.seconds, self.fails)
-        self.ledger.append(made)
+        self.add(made)
         return 200, envelope({**self._view(made, base), "task_status": "submitted", "task_result": None})
 
     def _page(self, query: dict[str, str]) -> list[Made]:
@@ -221,11 +229,10 @@ class HostileKling:
         return seen[start : start + size]
 
     def _find(self, any_id: str) -> Made | None:
-        for made in self.ledger:
-            late = time.time() - made.made_at < self.lookup_lag
-            if made.task_id == any_id or (made.external_id == any_id and not late):
-                return made
-        return None
+        made = self._by_id.get(any_id)
+        if made and made.external_id == any_id and time.time() - made.made_at < self.lookup_lag:
+            return None
+        return made
 
     def _view(self, made: Made, base: str, *, listed: bool = False) -> Any:
         done = time.time() >= made.ends_at

@@ -19,7 +19,7 @@ ERRORS = (errors.KlingConnectionError, errors.KlingAnswerError)
 @pytest.fixture
 def account():
     with HostileKling() as server:
-        server.ledger.append(Made("1", "x", {}, 0.0, 0.0))
+        server.add(Made("1", "x", {}, 0.0, 0.0))
         yield server
 
 
@@ -96,5 +96,5 @@ def test_a_response_that_breaks_off_is_none(account, mode):
 
 
 def test_the_largest_page_is_well_within_the_limits(account):
-    account.ledger[:] = [Made(str(number), f"airflow-{number:040}", {}, 0.0, 0.0) for number in range(500)]
+    account.add(*[Made(str(number), f"airflow-{number:040}", {}, 0.0, 0.0) for number in range(500)])
     assert len(send("async", account.connection(), list_call(EFFECTS, page_size=500))) == 500

@@ -79,7 +79,7 @@ def test_a_pause_that_would_pass_the_deadline_is_not_made(account, mode):
 @MODES
 def test_a_large_answer_that_comes_slowly_but_in_time_is_read(account, mode):
     account.answer("get", trickle(0.0002, head=True))
-    account.ledger.append(made := Made("1", None, {}, 0.0, 0.0))
+    account.add(made := Made("1", None, {}, 0.0, 0.0))
     assert send(mode, account.connection(timeout=1), seconds=30).kling_task_id == made.task_id
 
 
@@ -113,6 +113,6 @@ def test_downloads_that_wait_for_their_turn_end_at_their_deadline(account, tmp_p
 
 
 def test_threads_that_watch_requests_end_with_them(account):
-    account.ledger.append(Made("1", None, {}, 0.0, 0.0))
+    account.add(Made("1", None, {}, 0.0, 0.0))
     send("sync", account.connection(), seconds=30)
     assert not [thread for thread in threading.enumerate() if thread.name == "kling-watchdog"]

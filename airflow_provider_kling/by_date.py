@@ -1,5 +1,6 @@
 """Manifests by date, and the results of many runs as one: for scheduled DAGs, catch-up and backfills.
 
+    day = date_of(get_current_context())                             # "2026-11-22", in the time zone of the DAG
     manifest = manifest_of("s3://bucket/manifests", "2026-11-22")   # …/2026-11-22.csv, or …/2026-11-22/manifest.jsonl
     collect_results("s3://bucket/results")                           # …/*/results.jsonl become …/results.jsonl
 
@@ -8,32 +9,45 @@ For use within tasks. `dags/kling_effects_backfill.py` is a whole DAG with both.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_kling.errors import KlingInputError, KlingManifestError
-from airflow_provider_kling.redaction import show_place
+from airflow_provider_kling.errors import KlingInputError, KlingManifestError, KlingStorageError
+from airflow_provider_kling.redaction import show_place, show_reason
 from airflow_provider_kling.storage import location_of
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
+    from airflow_provider_kling.arguments import Place
     from airflow_provider_kling.manifests import BadRow, Row
 
 MANIFEST = "manifest"  # the name, without its suffix, of a manifest in a folder of its own
 RUN = "run"  # the column of collected results with the name of the folder that a line comes from
 
 
-def manifest_of(folder: str, day: str) -> str | None:
+def date_of(context: Mapping[str, Any]) -> str | None:
+    """The date that a run is meant for, like `2026-11-22`; None for a run without a logical date.
+
+    It is that of the logical date in the time zone of the DAG: Airflow's `ds` is the date in UTC, which is another one where
+    the DAG's midnight is not that of UTC.
+    """
+    moment = context["dag_run"].logical_date
+    return moment.astimezone(context["dag"].timezone).strftime("%Y-%m-%d") if moment else None
+
+
+def manifest_of(folder: Place, day: str) -> str | None:
     """The path or URI of the manifest of a date (`2026-11-22`) in this folder or URI; None if there is none.
 
     It is a file with the date as its name, or `manifest` in a folder with that name; its suffix is that of any format.
-    Raises KlingInputError for what is no date, KlingManifestError where there are several manifests.
+    Raises KlingInputError for what is no date, KlingManifestError where there are several manifests, and KlingStorageError
+    for a folder that does not exist or cannot be read, as it is where a mount is missing.
     """
     from airflow_provider_kling.manifests import FORMATS
-    from airflow_provider_kling.storage import exists, location_of, storage_path
+    from airflow_provider_kling.storage import location_of, storage_path
 
     try:
         name = date.fromisoformat(day).isoformat()
@@ -41,26 +55,50 @@ def manifest_of(folder: str, day: str) -> str | None:
         raise KlingInputError(f"The date is {day!r}; wanted is one like '2026-11-22'.") from None
     base = storage_path(folder)
     places = [base / f"{name}{suffix}" for suffix in FORMATS] + [base / name / f"{MANIFEST}{suffix}" for suffix in FORMATS]
-    found = [location_of(place) for place in places if exists(place)]
+    found = [location_of(place) for place in places if place.is_file()]
     if len(found) > 1:
         raise KlingManifestError(
             name, [f"There are several manifests for this date: {', '.join(map(show_place, found))}. Leave one of them."]
         )
+    if not found:
+        _check_folder(base, "wanted is the folder with the manifests of all dates")
     return found[0] if found else None
 
 
-def collect_results(output: str, *, title: str = "Kling effects: all runs") -> dict[str, Any]:
+def _check_folder(folder: ObjectStoragePath, wanted: str) -> None:
+    """Raise KlingStorageError unless this is a folder that can be read: file systems report any other as one without files."""
+    from airflow_provider_kling.storage import is_local
+
+    place = show_place(location_of(folder))
+    try:
+        if is_local(folder):
+            os.scandir(folder.path).close()
+            os.stat(os.path.join(folder.path, "."))  # fails where the files in it may not be opened
+        elif folder.fs.info(folder.path)["type"] != "directory":
+            raise NotADirectoryError
+    except FileNotFoundError:
+        raise KlingStorageError(f"The folder {place} does not exist; {wanted}.") from None
+    except NotADirectoryError:
+        raise KlingStorageError(f"{place} is no folder; {wanted}.") from None
+    except Exception as error:  # noqa: BLE001 - the libraries of object stores have errors of their own
+        raise KlingStorageError(
+            f"The folder {place} cannot be read: {show_reason(error, location_of(folder))}; {wanted}."
+        ) from None
+
+
+def collect_results(output: Place, *, title: str = "Kling effects: all runs") -> dict[str, Any]:
     """Join the `results.jsonl` of all folders in this folder or URI into one there, with its `report.html`.
 
     Folders come in the order of their names; each line gets the name of its folder as `run`. A damaged line is logged and,
     if it still has an id, becomes an error of its row. Returns the summary that `write_results` returns. Call it again after
-    each run, and never twice at the same time.
+    each run, and never twice at the same time. Raises KlingStorageError for a folder that does not exist or cannot be read.
     """
     from airflow_provider_kling.results import RESULTS, write_lines
     from airflow_provider_kling.storage import exists, storage_path
 
     base = storage_path(output)
-    runs = (folder for folder in (base.iterdir() if base.is_dir() else ()) if exists(folder / RESULTS))
+    _check_folder(base, "wanted is the folder with the results of all runs")
+    runs = (folder for folder in base.iterdir() if exists(folder / RESULTS))
     folders = sorted(runs, key=lambda folder: folder.name)
     lines = ({RUN: folder.name, **line} for folder in folders for line in _lines(folder) if line)
     return write_lines(lines, output, title=title, log_problems=False)

@@ -6,12 +6,14 @@ from typing import Any
 
 # How the form shows the standard fields of a connection. Airflow 3.1 reads it by KlingHook.get_ui_field_behaviour.
 UI_FIELD_BEHAVIOUR: dict[str, Any] = {
-    "hidden-fields": ["schema", "port"],
+    # Port stays: the Test button of Airflow 3.3.2 sends 0 for a port that is empty, and finds it changed.
+    "hidden-fields": ["schema"],
     "relabeling": {"host": "Base URL", "login": "Access key", "password": "API key / secret key"},
     "placeholders": {
         "host": "https://api-singapore.klingai.com",
         "login": "empty for an API key",
         "password": "from the Kling console",
+        "port": "443",
     },
 }
 
@@ -33,8 +35,8 @@ CONN_FIELDS: dict[str, Any] = {
     },
     "proxies": {
         "label": "Proxies",
-        "description": 'If a proxy is needed: {"https": "http://proxy.example:3128"}.',
-        "schema": {"type": ["object", "null"]},
+        "description": "The URL of a proxy if one is needed, like http://proxy.example:3128, or none to use no proxy.",
+        "schema": {"type": ["string", "null"]},
     },
     "webhook_secret": {
         "label": "Webhook secret",

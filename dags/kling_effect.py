@@ -13,7 +13,7 @@ from airflow_provider_kling.operators import KlingEffectOperator
     params={
         "effect_scene": Param("pet_lion_pro", type="string", description="Name of the scene"),
         "image": Param("https://example.com/portrait.jpg", type="string", description="URL, path, or object store URI"),
-        "save_to": Param("output/videos", type="string", description="Folder or URI for the video"),
+        "save_to": Param(type="string", minLength=1, description="Folder or URI for the video"),
     },
 )
 def kling_effect():

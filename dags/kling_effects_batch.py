@@ -18,8 +18,8 @@ from airflow_provider_kling.operators import KlingEffectBatchOperator
     tags=["kling"],
     default_args={"retries": 2, "retry_delay": timedelta(seconds=30)},
     params={
-        "manifest": Param("manifest.csv", type="string", description="Path or URI of a CSV, JSON Lines or JSON file"),
-        "output": Param("output", type="string", description="Folder or URI for videos, results and report"),
+        "manifest": Param(type="string", minLength=1, description="Path or URI of a CSV, JSON Lines or JSON file"),
+        "output": Param(type="string", minLength=1, description="Folder or URI for videos, results and report"),
         "kling_conn_id": Param("kling_default", type="string", description="Connection to the Kling account"),
         "max_failures": Param(None, type=["null", "number"], minimum=0, description="Rows that may fail. If empty: any number"),
     },

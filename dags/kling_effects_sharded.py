@@ -20,8 +20,8 @@ from airflow_provider_kling.operators import KlingEffectBatchOperator
     tags=["kling"],
     default_args={"retries": 2, "retry_delay": timedelta(seconds=30)},
     params={
-        "manifest": Param("manifest.csv", type="string", description="Path or URI of a CSV, JSON Lines or JSON file"),
-        "output": Param("output", type="string", description="Folder or URI for videos, results and reports"),
+        "manifest": Param(type="string", minLength=1, description="Path or URI of a CSV, JSON Lines or JSON file"),
+        "output": Param(type="string", minLength=1, description="Folder or URI for videos, results and reports"),
         "kling_conn_id": Param("kling_default", type="string", description="Connection to the Kling account"),
         "shards": Param(4, type="integer", minimum=1, description="Number of Airflow tasks that share the rows"),
     },

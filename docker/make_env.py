@@ -73,7 +73,7 @@ def text() -> str:
                 "conn_type": "kling",
                 "host": "http://kling-emulator:8900",
                 "password": emulator,
-                "extra": {"allow_private_links": True},
+                "extra": {"allow_private_links": True, "proxies": "none"},
             }
         ),
         emulator=emulator,

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
+import pendulum
 import pytest
+from airflow.sdk import DAG
+from airflow.sdk.io import attach
+from airflow.timetables.base import TimeRestriction
+from airflow.timetables.interval import CronDataIntervalTimetable
+from airflow.timetables.trigger import CronTriggerTimetable
+from fsspec.implementations.memory import MemoryFileSystem
 
-from airflow_provider_kling.by_date import collect_results, join_shards, manifest_of
-from airflow_provider_kling.errors import KlingInputError, KlingManifestError
+from airflow_provider_kling.by_date import collect_results, date_of, join_shards, manifest_of
+from airflow_provider_kling.errors import KlingInputError, KlingManifestError, KlingStorageError
 from airflow_provider_kling.mapping import write_results
 
 
@@ -34,7 +42,68 @@ def test_the_manifest_of_a_date(tmp_path, name):
     path = put(tmp_path / name)
     assert manifest_of(str(tmp_path), "2026-11-22") == path
     assert manifest_of(str(tmp_path), "2026-11-23") is None
-    assert manifest_of(str(tmp_path / "nowhere"), "2026-11-22") is None
+
+
+def test_a_folder_that_cannot_be_read_is_no_date_without_a_manifest(tmp_path):
+    attach("memory", fs=MemoryFileSystem())
+    file = put(tmp_path / "m.csv")
+    for call in (lambda place: manifest_of(place, "2026-11-22"), collect_results):
+        with pytest.raises(KlingStorageError, match="nowhere does not exist; wanted is the folder with the"):
+            call(str(tmp_path / "nowhere"))
+        with pytest.raises(KlingStorageError, match=r"m\.csv is no folder"):
+            call(file)
+        with pytest.raises(KlingStorageError, match="memory://bucket/nowhere does not exist"):
+            call("memory://bucket/nowhere")
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_an_object_store_that_refuses_is_no_date_without_a_manifest(monkeypatch):
+    attach("memory", fs=MemoryFileSystem())
+
+    def refuse(self, path, **_):
+        raise PermissionError("Forbidden")
+
+    monkeypatch.setattr(MemoryFileSystem, "info", refuse)
+    with pytest.raises(KlingStorageError, match="memory://bucket/m cannot be read: Forbidden; wanted is"):
+        manifest_of("memory://bucket/m", "2026-11-22")
+
+
+def test_an_empty_file_is_a_manifest(tmp_path):
+    assert manifest_of(str(tmp_path), "2026-11-22") is None
+    path = put(tmp_path / "2026-11-22.csv", "")
+    assert manifest_of(str(tmp_path), "2026-11-22") == path
+
+
+@pytest.mark.parametrize(
+    ("zone", "first", "last", "count"),
+    [
+        ("UTC", "2026-11-20", "2026-11-23", 4),
+        ("Asia/Shanghai", "2026-11-20", "2026-11-23", 4),
+        ("America/New_York", "2026-03-07", "2026-03-10", 4),
+        ("America/New_York", "2026-10-30", "2026-11-03", 5),
+        ("America/Santiago", "2026-09-04", "2026-09-08", 5),  # its clocks change at midnight: the day begins at 01:00
+        ("Pacific/Auckland", "2026-04-03", "2026-04-07", 5),
+        ("Pacific/Kiritimati", "2026-01-01", "2026-01-02", 2),
+    ],
+)
+@pytest.mark.parametrize("timetable", [CronTriggerTimetable, CronDataIntervalTimetable])
+def test_a_backfill_makes_the_days_that_it_names(timetable, zone, first, last, count):
+    dag = DAG("d", schedule=None, start_date=pendulum.datetime(2026, 1, 1, tz=zone))
+    schedule = timetable("@daily", timezone=dag.timezone)
+    named = [pendulum.parse(day, tz=zone) for day in (first, last)]  # as `airflow backfill create` reads them
+    days: list[str | None] = []
+    info = None
+    while info := schedule.next_dagrun_info(
+        last_automated_data_interval=info and info.data_interval,
+        restriction=TimeRestriction(earliest=named[0], latest=named[1], catchup=True),
+    ):
+        days.append(date_of({"dag": dag, "dag_run": SimpleNamespace(logical_date=info.logical_date)}))
+    assert days == [named[0].add(days=number).to_date_string() for number in range(count)]
+    assert days[-1] == last
+
+
+def test_a_run_without_a_logical_date_has_no_date():
+    assert date_of({"dag": DAG("d", schedule=None), "dag_run": SimpleNamespace(logical_date=None)}) is None
 
 
 @pytest.mark.parametrize("date", ["", "2026-11-31", "22.11.2026", "../secrets", "2026-11-22/..", None])

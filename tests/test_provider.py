@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from airflow.models import Connection
+
 from airflow_provider_kling import __version__
+from airflow_provider_kling.client import KlingSettings
 from airflow_provider_kling.get_provider_info import get_provider_info
 from airflow_provider_kling.hooks import KlingHook
 
@@ -26,8 +31,6 @@ def test_airflow_finds_the_provider_and_its_connection_type():
 
 
 def test_the_metadata_matches_airflows_schema():
-    import json
-
     import airflow
     import jsonschema
 
@@ -42,7 +45,31 @@ def test_the_connection_form_masks_secrets_and_has_all_fields():
         *("max_concurrency", "timeout", "verify", "proxies", "webhook_secret", "allow_private_links")
     }
     assert kling["ui-field-behaviour"] == KlingHook.get_ui_field_behaviour()
-    assert kling["ui-field-behaviour"]["hidden-fields"] == ["schema", "port"]
+    assert kling["ui-field-behaviour"]["hidden-fields"] == ["schema"]
+
+
+def test_the_form_shows_the_port_which_the_test_button_needs():
+    """Airflow 3.3.2 sends port 0 for a port that is empty, and refuses it as another destination."""
+    (kling,) = get_provider_info()["connection-types"]
+    assert kling["ui-field-behaviour"]["placeholders"]["port"] == "443"
+
+
+def test_the_form_takes_proxies_as_one_line_of_text():
+    """An editor for an object fills the form."""
+    (kling,) = get_provider_info()["connection-types"]
+    assert kling["conn-fields"]["proxies"]["schema"] == {"type": ["string", "null"]}
+    for text, proxies in {
+        "http://p:3128": {"http": "http://p:3128", "https": "http://p:3128"},
+        '{"https": "http://p:3128"}': {"https": "http://p:3128"},  # what earlier forms stored, typed into the line
+    }.items():
+        connection = Connection(conn_id="kling_default", conn_type="kling", password="k", extra=json.dumps({"proxies": text}))
+        assert KlingSettings.of(connection).proxies == proxies
+
+
+@pytest.mark.parametrize("host", ["", "api-singapore.klingai.com", "https://api-singapore.klingai.com"])
+def test_port_443_changes_nothing(host):
+    connection = Connection(conn_id="kling_default", conn_type="kling", password="k", host=host, port=443)
+    assert KlingSettings.of(connection).base_url == "https://api-singapore.klingai.com"
 
 
 def test_every_class_in_the_metadata_exists():

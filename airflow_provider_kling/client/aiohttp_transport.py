@@ -17,6 +17,7 @@ import yarl
 from airflow_provider_kling.api import Call, Response
 from airflow_provider_kling.client.addresses import MOST_HOPS, REDIRECTS, check_address, next_link, too_many_hops
 from airflow_provider_kling.client.bodies import ACCEPTED, ResponseBody, VideoBody
+from airflow_provider_kling.client.proxies import proxy_for
 from airflow_provider_kling.client.settings import CONNECT_TIMEOUT, KlingSettings
 from airflow_provider_kling.client.transport import (
     CHUNK,
@@ -32,7 +33,6 @@ from airflow_provider_kling.client.transport import (
     download_time_left,
     leads_to_public_only,
     pace_of,
-    proxy_for,
     time_left,
     url_of,
 )
@@ -63,7 +63,7 @@ class AiohttpTransport:
         """Send the call and return the response. Raises KlingConnectionError if no complete response arrives in time."""
         url, body = url_of(self._settings, call), body_of(call)
         left = time_left(self._settings, body, until=_until(deadline))
-        proxy, progress = proxy_for(self._settings, url), _Progress()
+        proxy, progress = proxy_for(self._settings.proxies, url), _Progress()
         try:
             async with self._session.request(
                 call.method,
@@ -74,19 +74,19 @@ class AiohttpTransport:
                     "Accept-Encoding": ACCEPTED,
                     "Authorization": f"Bearer {token}",
                 },
-                proxy=proxy,
+                proxy=proxy.url if proxy else None,
                 allow_redirects=False,
                 timeout=_timeout(self._settings, left),
                 trace_request_ctx=progress,
             ) as response:
-                check_proxy(response.status)
+                check_proxy(response.status, proxy)
                 collected = ResponseBody(response.headers.get("Content-Encoding"))
                 async for chunk in response.content.iter_chunked(CHUNK):
                     collected.feed(chunk)
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 return Response(status=response.status, body=collected.end(), headers=headers)
         except _ERRORS as error:
-            problem = connection_error(self._settings, error, sent=progress.sent)
+            problem = connection_error(self._settings, error, sent=progress.sent, proxy=proxy)
         raise problem
 
     async def fetch(self, url: str, write: Callable[[bytes], object], *, deadline: float | None = None) -> None:
@@ -106,18 +106,18 @@ class AiohttpTransport:
             self._public_session = _session(self._settings, socket_factory=_public_socket)
         session = self._public_session if public_only and self._public_session else self._session
         body: VideoBody | None = None
-        proxy, pace = proxy_for(self._settings, url), _Pace(pace_of(self._settings))
+        proxy, pace = proxy_for(self._settings.proxies, url), _Pace(pace_of(self._settings))
         try:
             async with session.get(
                 _as_written(url),
                 headers={"Accept-Encoding": "identity"},
-                proxy=proxy,
+                proxy=proxy.url if proxy else None,
                 allow_redirects=False,
                 timeout=_timeout(self._settings, left),
             ) as response:
                 if response.status in REDIRECTS:
                     return next_link(url, response.headers.get("Location"))
-                check_video(url, response.status)
+                check_video(url, response.status, proxy)
                 body = VideoBody(url, response.headers.get("Content-Encoding"), write)
                 async for chunk in response.content.iter_chunked(CHUNK):
                     pace.check(len(chunk))
@@ -127,7 +127,7 @@ class AiohttpTransport:
         except _ERRORS as error:
             if body and error is body.write_error:
                 raise
-            problem = download_error(self._settings, url, error)
+            problem = download_error(self._settings, url, error, proxy=proxy)
         raise problem
 
     async def close(self) -> None:

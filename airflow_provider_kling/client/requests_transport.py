@@ -16,6 +16,7 @@ from airflow_provider_kling.api import Call, Response
 from airflow_provider_kling.client.addresses import MOST_HOPS, REDIRECTS, next_link, too_many_hops
 from airflow_provider_kling.client.bodies import ACCEPTED, ResponseBody, VideoBody
 from airflow_provider_kling.client.connections import POOLS, PUBLIC_POOLS
+from airflow_provider_kling.client.proxies import Proxy, proxy_for
 from airflow_provider_kling.client.settings import CONNECT_TIMEOUT, KlingSettings
 from airflow_provider_kling.client.transport import (
     CHUNK,
@@ -31,7 +32,6 @@ from airflow_provider_kling.client.transport import (
     download_time_left,
     leads_to_public_only,
     pace_of,
-    proxies_for,
     time_left,
     url_of,
 )
@@ -63,20 +63,18 @@ class RequestsTransport:
     def send(self, call: Call[Any], token: str, *, deadline: float | None = None) -> Response:
         """Send the call and return the response. Raises KlingConnectionError if no complete response arrives in time."""
         url, body = url_of(self._settings, call), body_of(call)
-        proxies = proxies_for(self._settings, url)
+        proxy = proxy_for(self._settings.proxies, url)
         problem: BaseException | None = None
         with Watchdog(time_left(self._settings, body, until=_until(deadline))) as watchdog:
             try:
-                response = self._respond(call.method, url, body, token, proxies, watchdog)
+                response = self._respond(call.method, url, body, token, proxy, watchdog)
                 if not watchdog.expired:  # else what seems to be the end of the body is the end of the time
                     return response
             except _ERRORS as error:
-                problem = connection_error(self._settings, None if watchdog.expired else error, sent=watchdog.sent)
-        raise problem or connection_error(self._settings, None, sent=watchdog.sent)
+                problem = connection_error(self._settings, None if watchdog.expired else error, sent=watchdog.sent, proxy=proxy)
+        raise problem or connection_error(self._settings, None, sent=watchdog.sent, proxy=proxy)
 
-    def _respond(
-        self, method: str, url: str, body: bytes | None, token: str, proxies: dict[str, str], watchdog: Watchdog
-    ) -> Response:
+    def _respond(self, method: str, url: str, body: bytes | None, token: str, proxy: Proxy | None, watchdog: Watchdog) -> Response:
         with self._api.request(
             method,
             url,
@@ -84,11 +82,11 @@ class RequestsTransport:
             headers={"Content-Type": "application/json", "Accept-Encoding": ACCEPTED},
             auth=_Bearer(token),
             timeout=(min(CONNECT_TIMEOUT, watchdog.left), self._settings.timeout),
-            proxies=proxies,
+            proxies=_proxies(proxy),
             allow_redirects=False,
             stream=True,
         ) as response:
-            check_proxy(response.status_code)
+            check_proxy(response.status_code, proxy)
             collected = ResponseBody(response.headers.get("Content-Encoding"))
             for chunk in response.raw.stream(CHUNK, decode_content=False):
                 collected.feed(chunk)
@@ -109,7 +107,7 @@ class RequestsTransport:
     def _fetch_or_redirect(self, url: str, write: Callable[[bytes], object], left: float, *, public_only: bool) -> str | None:
         """Download a video, or return where its link is redirected to."""
         session = self._public_videos if public_only else self._videos
-        proxies = proxies_for(self._settings, url)
+        proxy = proxy_for(self._settings.proxies, url)
         problem: BaseException | None = None
         body: VideoBody | None = None
         with Watchdog(left, pace=pace_of(self._settings)) as watchdog:
@@ -117,14 +115,14 @@ class RequestsTransport:
                 with session.get(
                     url,
                     headers={"Accept-Encoding": "identity"},
-                    proxies=proxies,
+                    proxies=_proxies(proxy),
                     timeout=(min(CONNECT_TIMEOUT, left), self._settings.timeout),
                     allow_redirects=False,
                     stream=True,
                 ) as response:
                     if response.status_code in REDIRECTS:
                         return next_link(url, response.headers.get("Location"))
-                    check_video(url, response.status_code)
+                    check_video(url, response.status_code, proxy)
                     body = VideoBody(url, response.headers.get("Content-Encoding"), write)
                     for chunk in response.raw.stream(PACE, decode_content=False):
                         watchdog.fed()
@@ -135,8 +133,8 @@ class RequestsTransport:
             except _ERRORS as error:
                 if body and error is body.write_error:
                     raise
-                problem = download_error(self._settings, url, None if watchdog.expired else error)
-        raise problem or download_error(self._settings, url, None)
+                problem = download_error(self._settings, url, None if watchdog.expired else error, proxy=proxy)
+        raise problem or download_error(self._settings, url, None, proxy=proxy)
 
     def close(self) -> None:
         for session in (self._api, self._videos, self._public_videos):
@@ -169,6 +167,10 @@ class _Bearer(requests.auth.AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = f"Bearer {self._token}"
         return request
+
+
+def _proxies(proxy: Proxy | None) -> dict[str, str]:
+    return {"http": proxy.url, "https": proxy.url} if proxy else {}
 
 
 def _until(deadline: float | None) -> float | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from airflow_provider_kling.api import DEFAULT_BASE_URL, AccessKey, ApiKey, Credentials
+from airflow_provider_kling.client.proxies import NO_PROXY, checked_proxy
 from airflow_provider_kling.errors import KlingInputError, KlingSettingsError
 from airflow_provider_kling.redaction import show_place
 
@@ -16,6 +18,7 @@ CONN_TYPE = "kling"
 DEFAULT_TIMEOUT = 60.0  # seconds without a byte from the server
 CONNECT_TIMEOUT = 10.0  # seconds to establish a connection
 
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -39,8 +42,9 @@ class KlingSettings:
     """The base URL of the API, the credentials, and how to connect.
 
     `timeout` is in seconds. `verify` is whether to check TLS certificates, or the path of a CA bundle. `proxies` maps
-    `http` and `https` to proxy URLs. `max_concurrency` is the user's own limit of running tasks, if it is lower than the
-    number of the account's slots. With `allow_private_links`, videos are also loaded from addresses that are not public.
+    `http` and `https` to proxy URLs, or to an empty text for no proxy; if it is empty, the environment's proxies count.
+    `max_concurrency` is the user's own limit of running tasks, if it is lower than the number of the account's slots.
+    With `allow_private_links`, videos are also loaded from addresses that are not public.
     """
 
     base_url: str
@@ -112,8 +116,9 @@ def _base_url(connection: AirflowConnection, where: str) -> str:
             f"{where}: host holds more than scheme, name, port and path; wanted is a base URL like {DEFAULT_BASE_URL}."
         )
     authority = f"[{name}]" if ":" in name else name
-    if port or connection.port:
-        authority = f"{authority}:{port or connection.port}"
+    port = port or connection.port
+    if port and port != _DEFAULT_PORTS[parts.scheme]:  # with or without it, it is the same account
+        authority = f"{authority}:{port}"
     return f"{parts.scheme}://{authority}{parts.path.rstrip('/')}"
 
 
@@ -151,13 +156,27 @@ def _allow_private_links(value: Any, where: str) -> bool:
 def _proxies(value: Any, where: str) -> dict[str, str]:
     if value is None or value == "":
         return {}
+    if value is False or (isinstance(value, str) and value.strip().lower() in ("none", "false")):
+        return dict(NO_PROXY)
     if isinstance(value, str):
-        value = {"http": value, "https": value}
-    if not isinstance(value, Mapping) or not all(isinstance(url, str) and "://" in url for url in value.values()):
+        value = _proxies_of_text(value)
+    if not isinstance(value, Mapping) or not all(isinstance(url, str) for url in value.values()):
         raise KlingSettingsError(
-            f'{where}: extra proxies is not as wanted: a URL, or an object like {{"https": "http://proxy:3128"}}.'
+            f'{where}: extra proxies is not as wanted: a URL, none, or an object like {{"https": "http://proxy:3128"}}.'
         )
-    return dict(value)
+    if other := [str(name) for name in value if name not in NO_PROXY]:
+        raise KlingSettingsError(f"{where}: extra proxies has {show_place(other[0])!r}; wanted are the schemes http and https.")
+    return {scheme: url and checked_proxy(url, f"{where}: extra proxies") for scheme, url in value.items()}
+
+
+def _proxies_of_text(text: str) -> Any:
+    """What one line of text means: a URL for both schemes, or an object as JSON."""
+    if not text.lstrip().startswith("{"):
+        return {"http": text.strip(), "https": text.strip()}
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 def _max_concurrency(value: Any, where: str) -> int | None:

@@ -10,15 +10,15 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import urllib.request
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import certifi
 
 from airflow_provider_kling import __version__
 from airflow_provider_kling.api import Call
 from airflow_provider_kling.client.addresses import check_host, check_link, refusal_in, refused, same_origin
+from airflow_provider_kling.client.proxies import Proxy, proxies_known, proxy_for
 from airflow_provider_kling.client.settings import KlingSettings
 from airflow_provider_kling.errors import KlingConnectionError, KlingDownloadError, KlingSettingsError
 from airflow_provider_kling.redaction import show_host, show_place, show_reason
@@ -64,21 +64,28 @@ def leads_to_public_only(settings: KlingSettings, url: str) -> bool:
     if settings.allow_private_links or same_origin(settings.base_url, url):
         return False
     check_host(url)
-    return proxy_for(settings, url) is None  # a proxy connects in our place, and its own address may be private
+    return proxy_for(settings.proxies, url) is None  # a proxy connects in our place, and its own address may be private
 
 
-def check_video(url: str, status: int) -> None:
+def check_video(url: str, status: int, proxy: Proxy | None) -> None:
     """Raise KlingDownloadError unless a response from a video host may hold a video. What it holds, its bytes decide."""
+    if status == 407:
+        raise KlingDownloadError(f"{show_host(url)} was not reached: {_wants_credentials(proxy)}")
     if status != 200:
         expired = status in (401, 403, 404, 410)
         retryable = status >= 500 or status in (408, 429)
         raise KlingDownloadError(f"{show_host(url)} answers HTTP {status} for a video.", expired=expired, retryable=retryable)
 
 
-def check_proxy(status: int) -> None:
+def check_proxy(status: int, proxy: Proxy | None) -> None:
     """Raise KlingConnectionError for the answer of a proxy that has passed nothing on."""
     if status == 407:
-        raise KlingConnectionError("The proxy answers HTTP 407: it wants other credentials.", sent=False)
+        text = _wants_credentials(proxy)
+        raise KlingConnectionError(text[0].upper() + text[1:], sent=False)
+
+
+def _wants_credentials(proxy: Proxy | None) -> str:
+    return f"{proxy.name if proxy else 'a proxy'} answers HTTP 407: it wants other credentials."
 
 
 def url_of(settings: KlingSettings, call: Call[Any]) -> str:
@@ -88,38 +95,6 @@ def url_of(settings: KlingSettings, call: Call[Any]) -> str:
 
 def body_of(call: Call[Any]) -> bytes | None:
     return None if call.body is None else json.dumps(call.body, ensure_ascii=False).encode()
-
-
-def proxy_for(settings: KlingSettings, url: str) -> str | None:
-    """The proxy for a URL: the connection's, or else the environment's (HTTPS_PROXY, NO_PROXY). None for no proxy.
-
-    Raises KlingSettingsError for one that is no HTTP proxy, or no URL.
-    """
-    parts = urlsplit(url)
-    if settings.proxies:
-        proxy, source = settings.proxies.get(parts.scheme), "The connection's proxies"
-    else:
-        bypass = urllib.request.proxy_bypass(parts.netloc)
-        proxy = None if bypass else urllib.request.getproxies().get(parts.scheme)
-        source = f"The environment's {parts.scheme.upper()}_PROXY"
-    return _checked_proxy(proxy, source) if proxy else None
-
-
-def _checked_proxy(proxy: str, source: str) -> str:
-    proxy = proxy if "://" in proxy else f"http://{proxy}"  # as curl reads it
-    try:
-        parts = urlsplit(proxy)
-        valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        valid = False
-    if not valid:
-        raise KlingSettingsError(f"{source} hold {show_place(proxy)}; wanted is an HTTP proxy like http://proxy.example:3128.")
-    return proxy
-
-
-def proxies_for(settings: KlingSettings, url: str) -> dict[str, str]:
-    proxy = proxy_for(settings, url)
-    return {"http": proxy, "https": proxy} if proxy else {}
 
 
 def ca_bundle(settings: KlingSettings) -> str | None:
@@ -139,7 +114,9 @@ def ca_bundle(settings: KlingSettings) -> str | None:
     return certifi.where()
 
 
-def connection_error(settings: KlingSettings, error: BaseException | None, *, sent: bool) -> KlingConnectionError:
+def connection_error(
+    settings: KlingSettings, error: BaseException | None, *, sent: bool, proxy: Proxy | None
+) -> KlingConnectionError:
     """The error for a call without a complete response; without an `error` its time is over.
 
     `sent`: the request may have arrived. Raise it outside the `except` block: a library's error, also as the cause or
@@ -148,15 +125,19 @@ def connection_error(settings: KlingSettings, error: BaseException | None, *, se
     problem = "No complete response from" if sent else "No connection to"
     reason = root_cause(error, settings, settings.base_url) if error else TIMED_OUT
     hint = " It seems to speak plain HTTP: begin the base URL with http://." if "WRONG_VERSION_NUMBER" in reason else ""
-    return KlingConnectionError(f"{problem} {settings.base_url}: {reason}.{hint}", sent=sent)
+    return KlingConnectionError(f"{problem} {settings.base_url}{_through(proxy)}: {reason}.{hint}", sent=sent)
 
 
-def download_error(settings: KlingSettings, url: str, error: BaseException | None) -> KlingDownloadError:
+def download_error(settings: KlingSettings, url: str, error: BaseException | None, *, proxy: Proxy | None) -> KlingDownloadError:
     """The error for a video that did not arrive completely; without an `error` its time is over."""
     reason = root_cause(error, settings, url) if error else TIMED_OUT
     if refusal := refusal_in(reason):
         return refused(url, refusal)
-    return KlingDownloadError(f"{show_host(url)} broke off a video: {reason}.", retryable=True)
+    return KlingDownloadError(f"{show_host(url)} broke off a video{_through(proxy)}: {reason}.", retryable=True)
+
+
+def _through(proxy: Proxy | None) -> str:
+    return f" through {proxy.name}" if proxy else ""
 
 
 def root_cause(error: BaseException, settings: KlingSettings, url: str) -> str:
@@ -166,5 +147,4 @@ def root_cause(error: BaseException, settings: KlingSettings, url: str) -> str:
     cause = error
     while (inner := cause.__cause__ or cause.__context__) is not None:
         cause = inner
-    proxies = [proxy for proxy in (*settings.proxies.values(), *urllib.request.getproxies().values()) if proxy]
-    return show_reason(cause, url, *proxies)[:200]
+    return show_reason(cause, url, *proxies_known(settings.proxies))[:200]

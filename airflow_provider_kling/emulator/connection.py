@@ -17,7 +17,8 @@ def connection(settings: Settings, url: str, *, auth: str = "api_key") -> str:
         fields["login"], fields["password"] = settings.access_key[0].split(":", 1)
     else:
         raise ValueError(f"auth is {auth!r}; expected 'api_key' or 'access_key'.")
-    fields["extra"] = {"allow_private_links": True}  # its videos are at an address of your own machine or network
+    # It is on your own machine or network: so are its videos, and no proxy leads there.
+    fields["extra"] = {"allow_private_links": True, "proxies": "none"}
     if settings.webhook_secret:
         fields["extra"]["webhook_secret"] = settings.webhook_secret
     return json.dumps(fields)

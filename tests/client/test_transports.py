@@ -89,9 +89,3 @@ def test_the_environments_proxy_is_used_unless_the_connection_has_one(monkeypatc
             caller.hook.close()
             proxy.join(timeout=10)
             assert len(proxy.lines) == 1
-
-
-def test_no_proxy_is_used_for_a_host_that_the_environment_excludes(hook, kling, monkeypatch):
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    assert hook.list_tasks() == []

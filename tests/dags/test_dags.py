@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import runpy
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from airflow_home import Airflow
 from hostile import HostileKling
 from places import PHOTOS, ROOT
+from task_runs import FakeAirflow
 
 
 @pytest.fixture(scope="module")
@@ -132,10 +134,55 @@ def test_a_manifest_for_a_date(airflow, kling, tmp_path):
         ("find", "success"), ("batch", "success"), ("collect", "success"), ("done", "success")
     }  # fmt: skip
 
-    airflow("dags", "test", "kling_effects_backfill", "2026-11-21", "--conf", conf)
+    log = airflow("dags", "test", "kling_effects_backfill", "2026-11-21", "--conf", conf)
+    assert f"No manifest for 2026-11-21 in {tmp_path}: this date is skipped." in log
     states = [state for _, state, _ in airflow.tries("kling_effects_backfill")]
     assert states.count("skipped") == 4
     assert len(kling.ledger) == 3
+
+
+@pytest.mark.kling_emulator(videos="clip")
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "America/New_York"])
+def test_the_day_that_is_named_is_that_of_airflows_time_zone(airflow, kling, tmp_path, monkeypatch, zone):
+    for day in (20, 21, 22, 23):
+        row = {"id": "r", "effect_scene": "squish", "image": f"https://example.com/{day}.jpg"}
+        (tmp_path / f"2026-11-{day}.json").write_text(json.dumps([row]))
+    monkeypatch.setenv("AIRFLOW__CORE__DEFAULT_TIMEZONE", zone)
+    conf = {"manifests": str(tmp_path), "output": str(tmp_path / "out")}
+    airflow("dags", "test", "kling_effects_backfill", "2026-11-22", "--conf", json.dumps(conf))
+    assert [(line["run"], line["status"]) for line in results(tmp_path / "out")] == [("2026-11-22", "succeed")]
+
+
+@pytest.mark.parametrize(
+    ("manifests", "output", "error", "text"),
+    [
+        ("", "out", "AirflowFailException", "There is no folder: set the Airflow Variable kling_manifests or the param manifests."),
+        (".", "", "AirflowFailException", "There is no folder: set the Airflow Variable kling_results or the param output."),
+        ("nowhere", "out", "KlingStorageError", "/nowhere does not exist; wanted is the folder with the manifests of all dates."),
+        (".", "out", "NoneType", "None"),
+    ],
+)
+def test_a_wrong_or_missing_folder_is_no_day_without_a_manifest(tmp_path, monkeypatch, manifests, output, error, text):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AIRFLOW_VAR_KLING_MANIFESTS", manifests)
+    monkeypatch.setenv("AIRFLOW_VAR_KLING_RESULTS", output)
+    dag = runpy.run_path(str(ROOT / "dags" / "kling_effects_backfill.py"))["kling_effects_backfill"]()
+    run = FakeAirflow().run(dag.get_task("find"))
+    assert run.state == ("skipped" if run.error is None else "failed")
+    assert type(run.error).__name__ == error  # Airflow tries again, unless it is an AirflowFailException
+    assert text in str(run.error)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("dag_id", ["kling_effect", "kling_effects_mapped", "kling_effects_batch", "kling_effects_sharded"])
+def test_no_dag_has_a_place_for_its_results_unless_it_is_named(dag_id):
+    dag = runpy.run_path(str(ROOT / "dags" / f"{dag_id}.py"))[dag_id]()
+    name = "save_to" if dag_id == "kling_effect" else "output"
+    with pytest.raises(ValueError, match="No value passed"):
+        dag.params.get_param(name).resolve()
+    for nothing in ("", None):
+        with pytest.raises(ValueError, match="non-empty" if nothing == "" else "not of type 'string'"):
+            dag.params.get_param(name).resolve(nothing)
 
 
 def test_the_smallest_dag(airflow, kling, tmp_path):

@@ -19,7 +19,7 @@ from airflow_provider_kling.emulator import KlingEmulator, Settings
 from airflow_provider_kling.emulator.options import parse, to_arguments
 
 COMMAND = [sys.executable, "-m", "airflow_provider_kling.emulator"]
-PRIVATE = {"allow_private_links": True}  # its videos are on this machine
+PRIVATE = {"allow_private_links": True, "proxies": "none"}  # it and its videos are on this machine
 
 
 @contextmanager
@@ -98,6 +98,12 @@ def test_flag_takes_precedence_over_its_variable():
         {"KLING_EMULATOR_PORT": "2", "KLING_EMULATOR_LOG": "1", "KLING_EMULATOR_SPEED": "3"},
     )
     assert (settings.port, settings.log, settings.speed) == (1, False, 2.0)
+
+
+def test_any_scene_is_a_flag_and_a_variable():
+    assert parse([], {}).strict_scenes
+    assert not parse(["--no-strict-scenes"], {}).strict_scenes
+    assert not parse([], {"KLING_EMULATOR_STRICT_SCENES": "false"}).strict_scenes
 
 
 def test_lists_are_repeated_or_separated_by_commas():

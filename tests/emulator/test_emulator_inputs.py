@@ -96,12 +96,13 @@ def test_number_of_images_must_match_the_scene(client, kling, error):
     client.made(cat, dog, scene="hug_pro")
 
 
-def test_unknown_scene_is_accepted_by_default(client, kling, error):
-    client.made(scene="pet_unicorn")
+@pytest.mark.parametrize("scene", ["pet_unicorn", "pet_lion"])  # unknown, ended
+def test_scene_that_the_account_does_not_have_is_refused_by_default(client, kling, error, scene):
+    assert error(client.create(scene=scene)) == (400, 1201, f"effect_scene value '{scene}' is invalid")
+    assert kling.ledger == []
     client.made(scene="let’s_ride")
-    kling.configure(strict_scenes=True)
-    assert error(client.create(scene="pet_unicorn"))[:2] == INVALID
-    client.made(scene="let’s_ride")
+    kling.configure(strict_scenes=False)
+    client.made(scene=scene)
 
 
 def test_ledger_tells_requests_apart_by_scene_and_images(client, kling, picture):

@@ -166,6 +166,7 @@ def test_product_refuses_an_invalid_create(client, kling, error, body):
 
 
 def test_product_decides_what_is_strict(client, kling, error):
+    kling.configure(strict_scenes=False)
     made(client, "A very long prompt indeed")
     kling.configure(strict_scenes=True)
     assert error(create(client, "A very long prompt indeed")) == (400, 1201, "prompt is too long")

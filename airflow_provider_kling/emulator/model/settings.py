@@ -47,7 +47,7 @@ class Settings:
     balance: float = _option(1_000_000.0, "units in the account's resource pack")
     charge_failed: bool = _option(False, "failed tasks cost as much as others")
     free_failed_ids: bool = _option(False, "the external id of a failed task can be used again")
-    strict_scenes: bool = _option(False, "refuse scenes that this version does not know")
+    strict_scenes: bool = _option(True, "refuse scenes that are unknown to this version or have ended, as the real account does")
     risky_scene: tuple[str, ...] = _option((), "a scene whose tasks fail in the risk control")
     fetch_images: bool = _option(False, "load images that are given as URLs")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from airflow_provider_kling.errors import KlingError
 from airflow_provider_kling.places import HIDDEN, LONGEST_PATH, SCHEME, hide_parameters, hide_secrets, secrets_in
@@ -18,48 +18,11 @@ MAX_PLACE = 300  # characters of a path or URL
 
 # --- URLs ------------------------------------------------------------------------------------------------------
 
-# Query parameters that sign a URL, per signing scheme: a scheme applies when its first name is there.
-# Sources: AWS SigV4 and SigV2, Google Cloud Storage V4 and V2, Azure SAS, CloudFront, Aliyun OSS, Tencent COS.
-_SIGNATURES: tuple[tuple[str, frozenset[str]], ...] = (
-    ("awsaccesskeyid", frozenset({"signature", "expires", "x-amz-security-token"})),
-    ("googleaccessid", frozenset({"signature", "expires"})),
-    ("ossaccesskeyid", frozenset({"signature", "expires", "security-token"})),
-    ("key-pair-id", frozenset({"signature", "expires", "policy"})),
-    ("sig", frozenset({"sv", "ss", "srt", "sr", "sp", "se", "st", "spr", "sip", "skoid", "sktid", "skt", "ske", "sks", "skv"})),
-)
-_SIGNATURE_PREFIXES = (
-    "x-amz-",
-    "x-goog-",
-    "x-oss-",
-    "q-sign-",
-    "q-ak",
-    "q-key-time",
-    "q-header-list",
-    "q-url-param-list",
-    "q-signature",
-)
-
 
 def scheme_of(place: str) -> str | None:
     """The scheme of a URL or URI in lower case, like `s3` of `s3://bucket/key`; None for a path."""
     found = SCHEME.match(place)
     return found[1].lower() if found else None
-
-
-def strip_signature(url: str) -> str:
-    """The URL without the parameters that sign it, and without a fragment or credentials.
-
-    The identity of a request rests on the result, so it must stay the same for ever. Raises ValueError for what is no URL.
-    """
-    parts = urlsplit(url)
-    pairs = parse_qsl(parts.query, keep_blank_values=True)
-    names = {name.lower() for name, _ in pairs}
-    signing = {name for marker, others in _SIGNATURES if marker in names for name in (marker, *others)}
-    kept = [
-        (name, value) for name, value in pairs if name.lower() not in signing and not name.lower().startswith(_SIGNATURE_PREFIXES)
-    ]
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, urlencode(kept), ""))
 
 
 def show_url(url: str) -> str:

@@ -2,7 +2,7 @@
 
 A file is written whole or not at all. A local file is written under another name in the same folder and then renamed.
 An object store gets a finished local file as one upload, so that a reader never sees half of an object either.
-May import `errors`, `redaction` and `mp4`.
+`object_paths` says how to reach it. May import `errors`, `redaction`, `mp4` and `object_paths`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,19 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING
 
-from airflow_provider_kling.errors import KlingDownloadError, KlingInputError, KlingStorageError
+from airflow_provider_kling.errors import KlingDownloadError, KlingInputError, KlingStorageError, may_still_come
 from airflow_provider_kling.mp4 import why_not_mp4
-from airflow_provider_kling.places import holds_password
-from airflow_provider_kling.redaction import show_place, show_reason
+from airflow_provider_kling.object_paths import (
+    EXTRAS as EXTRAS,
+    check_no_password as check_no_password,
+    is_local as is_local,
+    location_of as location_of,
+    shown as shown,
+    storage_path as storage_path,
+)
+from airflow_provider_kling.redaction import show_reason
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -36,48 +43,6 @@ _PROBE = 64 * 1024  # bytes that a look at an object's boxes loads at once
 _MOST_FOLDERS = 1000  # folders of which the time of the last tidying is remembered
 _PART = re.compile(r"\..+\.\d+-[0-9a-f]{16}\.part", re.DOTALL)
 _parts_removed: dict[Path, float] = {}  # folder → when
-
-
-class Extra(NamedTuple):
-    """An extra of this package, and the Airflow provider that it installs."""
-
-    name: str
-    provider: str
-
-
-_S3 = Extra("s3", "apache-airflow-providers-amazon[s3fs]")
-_GCS = Extra("gcs", "apache-airflow-providers-google")
-_AZURE = Extra("azure", "apache-airflow-providers-microsoft-azure")
-# The schemes whose file systems Airflow itself does not have, and the extra that installs each.
-EXTRAS = {
-    **dict.fromkeys(("s3", "s3a", "s3n"), _S3),
-    **dict.fromkeys(("gs", "gcs"), _GCS),
-    **dict.fromkeys(("abfs", "abfss", "adl", "az", "wasb"), _AZURE),
-}
-
-
-def storage_path(location: str) -> ObjectStoragePath:
-    """The file or folder that a path or URI names. Raises KlingInputError for one that no installed provider can reach, and
-    for one that holds a password: what stands before an `@` is the id of a connection.
-
-    A relative path starts at the working directory, and `~` is the home directory.
-    """
-    from airflow.sdk import ObjectStoragePath
-
-    if not isinstance(location, str) or not location.strip():
-        raise KlingInputError(f"A path is {location!r}; wanted is a path, or a URI like s3://bucket/folder.")
-    check_no_password(location)
-    scheme, separator, _ = location.partition("://")
-    if not separator:
-        return ObjectStoragePath(f"file://{os.path.abspath(os.path.expanduser(location))}")
-    try:
-        path = ObjectStoragePath(location)
-        path.fs  # noqa: B018 - raises where no file system has this scheme
-    except (ValueError, ImportError, NotImplementedError) as error:
-        extra = EXTRAS.get(scheme)
-        how = f"install airflow-provider-kling[{extra.name}]" if extra else "no provider that is installed knows this scheme"
-        raise KlingInputError(f"{show_place(location)} cannot be reached: {how} ({show_reason(error, location)}).") from None
-    return path
 
 
 def exists(path: ObjectStoragePath) -> bool:
@@ -214,44 +179,30 @@ def local_copy(path: ObjectStoragePath) -> Iterator[ObjectStoragePath]:
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="airflow-kling-") as folder:
-        copy = storage_path(folder) / path.name
+        copy = storage_path(folder) / (path.name or "copy")
         try:
             path.fs.get_file(path.path, copy.path)
-        except (FileNotFoundError, PermissionError) as error:
+            if os.path.isdir(copy.path):
+                raise IsADirectoryError
+        except FileNotFoundError as error:
+            raise _unreadable(path, IsADirectoryError() if is_folder(path) else error) from None
+        except (IsADirectoryError, PermissionError) as error:
             raise _unreadable(path, error) from None
         yield copy
 
 
-def is_local(path: ObjectStoragePath) -> bool:
-    """Whether it is a file or folder on this machine."""
-    return path.protocol in ("file", "local", "")
-
-
-def location_of(path: ObjectStoragePath) -> str:
-    """The path as text, as `storage_path` reads it: an absolute path on this machine, a URI elsewhere."""
-    return str(path.path) if is_local(path) else str(path)
-
-
-def shown(path: ObjectStoragePath) -> str:
-    """The path as an error or a log shows it, without credentials and signatures."""
-    return show_place(location_of(path))
-
-
-def check_no_password(location: object) -> None:
-    """Raise KlingInputError for a URI with a user and a password.
-
-    ObjectStoragePath takes what stands before the `@` as the id of a connection, and asks Airflow for it: both would end up
-    in the logs of the API server.
-    """
-    if isinstance(location, str) and holds_password(location):
-        wanted = "wanted is the id of an Airflow connection that has them, like s3://conn_id@bucket/folder"
-        raise KlingInputError(f"{show_place(location)} holds credentials before its host or bucket; {wanted}.")
+def is_folder(path: ObjectStoragePath) -> bool:
+    """Whether a store has objects below this name. False where it cannot be asked."""
+    try:
+        return bool(path.fs.isdir(path.path))
+    except Exception:  # noqa: BLE001 - each store has errors of its own
+        return False
 
 
 def _unreadable(path: ObjectStoragePath, error: OSError) -> KlingInputError:
     match error:
         case FileNotFoundError():
-            return KlingInputError(f"{shown(path)} does not exist; wanted is a manifest (.csv, .jsonl or .json).")
+            return may_still_come(f"{shown(path)} does not exist; wanted is a manifest (.csv, .jsonl or .json).")
         case IsADirectoryError():
             return KlingInputError(f"{shown(path)} is a folder; wanted is a manifest (.csv, .jsonl or .json).")
         case _:

@@ -7,7 +7,7 @@ import base64
 import pytest
 from places import PHOTOS
 
-from airflow_provider_kling.redaction import holds_image, scheme_of, show_host, show_place, show_text, show_url, strip_signature
+from airflow_provider_kling.redaction import holds_image, scheme_of, show_host, show_place, show_text, show_url
 
 RAW = base64.b64encode((PHOTOS / "china.jpg").read_bytes()).decode()
 
@@ -41,21 +41,6 @@ def test_a_long_text_is_no_image(text: str, holds: bool) -> None:
 )
 def test_a_place_is_shown_without_secrets_and_images(source: str, shown: str) -> None:
     assert show_place(source) == shown
-
-
-@pytest.mark.parametrize(
-    ("url", "kept"),
-    [
-        ("https://host/a.jpg?v=1#part", "https://host/a.jpg?v=1"),
-        ("https://u:p@host/a.jpg", "https://host/a.jpg"),
-        ("https://host/a.jpg?X-Amz-Signature=s&X-Amz-Date=d&v=1", "https://host/a.jpg?v=1"),
-        ("https://host/a.jpg?AWSAccessKeyId=k&Signature=s&Expires=1", "https://host/a.jpg"),
-        ("https://host/a.jpg?Signature=s&Expires=1", "https://host/a.jpg?Signature=s&Expires=1"),
-        ("https://host/a.jpg?sv=1&sig=s&name=b", "https://host/a.jpg?name=b"),
-    ],
-)
-def test_only_a_signature_is_left_out_of_a_url(url: str, kept: str) -> None:
-    assert strip_signature(url) == kept
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import stat
 import subprocess
@@ -149,6 +150,32 @@ def test_lines_are_read_from_where_they_were_written(place):
 def test_a_full_disk_is_a_storage_error():
     with pytest.raises(KlingStorageError, match="could not be written"), storage.atomic_write(storage.storage_path("/dev/full/x")):
         pass
+
+
+@pytest.mark.parametrize(
+    ("function", "code"),
+    [("chmod", "EPERM"), ("fchmod", "EPERM"), ("utime", "EPERM"), ("fsync", "EINVAL"), ("fsync", "ENOSYS"), ("fsync", "ENOTSUP")],
+)
+def test_a_file_is_written_where_the_file_system_has_no_chmod_or_fsync(tmp_path, monkeypatch, function, code):
+    """As Azure Files and FUSE mounts, which this machine does not have."""
+
+    def refuse(*_, **__):
+        raise OSError(getattr(errno, code), "not here")
+
+    monkeypatch.setattr(os, function, refuse)
+    with storage.writing_video(storage.storage_path(str(tmp_path / "new")) / "a.mp4") as file:
+        file.write(VIDEO)
+    assert [path.read_bytes() for path in (tmp_path / "new").iterdir()] == [VIDEO]
+
+
+def test_a_fault_of_the_disk_is_no_missing_fsync(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(KlingStorageError, match="Input/output error"):
+        storage.write_text(storage.storage_path(str(tmp_path)) / "a", ["text"])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_files_have_the_rights_that_the_umask_leaves(tmp_path):

@@ -16,8 +16,9 @@ from typing import Any
 
 from airflow_provider_kling.api.codes import Refusal
 from airflow_provider_kling.api.products import Product, ReceivedRequest
+from airflow_provider_kling.api.signatures import strip_signature
 from airflow_provider_kling.errors import KlingInputError
-from airflow_provider_kling.redaction import show_place, strip_signature
+from airflow_provider_kling.redaction import show_place
 
 # The vendor's page on video effects: "file size: ≤10MB, dimensions: ≥300px, aspect ratio: 1:2.5 ~ 2.5:1".
 MAX_IMAGE_BYTES = 10 * 1024 * 1024
@@ -189,11 +190,14 @@ def read_body(document: Mapping[str, Any]) -> ReceivedRequest:
 
 
 def check_scene(request: ReceivedRequest, strict: bool) -> None:
-    """The server's half: raise Refusal 1201 for a wrong number of images and, with `strict`, for an unknown scene."""
+    """The server's half: raise Refusal 1201 for a wrong number of images.
+
+    With `strict`, also for a scene that is unknown or has ended: all announced ends are past.
+    """
     scene = scenes().get(request.title)
+    if strict and (scene is None or scene.discontinued):
+        raise Refusal(1201, f"effect_scene value '{request.title}' is invalid")
     if scene is None:
-        if strict:
-            raise Refusal(1201, f"effect_scene value '{request.title}' is invalid")
         return
     if len(request.images) != scene.images:
         raise Refusal(1201, "images size must be 2" if scene.images == 2 else "image must not be empty")

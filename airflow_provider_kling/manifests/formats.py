@@ -6,6 +6,7 @@ Lines of bytes become records. What a record means is checked in `row_checks`.
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
@@ -14,9 +15,10 @@ from airflow_provider_kling.manifests import records
 from airflow_provider_kling.manifests.csv_format import csv_records
 from airflow_provider_kling.manifests.json_format import json_records, jsonl_records
 from airflow_provider_kling.manifests.records import BrokenManifest, Record
-from airflow_provider_kling.redaction import show_place
+from airflow_provider_kling.redaction import scheme_of, show_place
 
 FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json"}
+_BOM = b"\xef\xbb\xbf"
 _NOT_TEXT = (
     (b"PK\3\4", "an Excel workbook or ZIP"),
     (b"\x1f\x8b", "a gzip file"),
@@ -32,12 +34,18 @@ def format_of(name: str, format: str | None = None) -> str:
             known = ", ".join(dict.fromkeys(FORMATS.values()))
             raise KlingManifestError(show_place(name), [f"format is {format!r}; wanted is one of {known}."])
         return format.lower()
-    path = urlsplit(name).path if "://" in name else name
-    suffix = posixpath.splitext(path)[1]
+    suffix = posixpath.splitext(_path_of(name))[1]
     if suffix.lower() not in FORMATS:
         found = f"its name ends in {suffix!r}" if suffix else "its name has no suffix"
         raise KlingManifestError(show_place(name), [f"{found}; wanted is one of {', '.join(FORMATS)}, or say format='csv'."])
     return FORMATS[suffix.lower()]
+
+
+def _path_of(name: str) -> str:
+    """The part of a location that ends in the suffix. Keys of objects and names of files may hold `?` and `#`."""
+    if scheme_of(name) in ("http", "https"):
+        return urlsplit(name).path
+    return re.sub(r"\?versionId=[^/?#]*$", "", name) if scheme_of(name) else name
 
 
 def read_records(lines: Iterable[bytes], format: str) -> Iterator[Record]:
@@ -71,7 +79,8 @@ def _decode(lines: Iterable[bytes], *, most: int) -> Iterator[str]:
             for start, kind in _NOT_TEXT:
                 if line.startswith(start):
                     raise BrokenManifest(f"line 1: found {kind}; wanted is text: save it as UTF-8.")
-            line = line.removeprefix(b"\xef\xbb\xbf")
+            while line.startswith(_BOM):  # files with one each that were joined have several
+                line = line.removeprefix(_BOM)
         try:
             text = line.decode("utf-8")
         except UnicodeDecodeError as error:

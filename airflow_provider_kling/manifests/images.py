@@ -15,7 +15,9 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from airflow_provider_kling.api import MAX_IMAGE_BYTES, MAX_IMAGE_RATIO, MIN_IMAGE_SIDE, is_url
 from airflow_provider_kling.errors import KlingInputError
+from airflow_provider_kling.manifests.invisible import invisible_in
 from airflow_provider_kling.manifests.pixels import PixelBudget
+from airflow_provider_kling.manifests.png import WrongChecksum, picture_of
 from airflow_provider_kling.redaction import show_place
 
 if TYPE_CHECKING:
@@ -36,7 +38,11 @@ def check_image(data: bytes, *, label: str) -> None:
     format = _format_of(data)
     if format not in ("JPEG", "PNG"):
         raise KlingInputError(f"{label}: found {format}; wanted {WANTED}.")
-    frames = _count_frames(data, format, label)
+    try:
+        picture = picture_of(data) if format == "PNG" else data
+    except WrongChecksum as error:
+        raise KlingInputError(f"{label}: its {error} has a wrong checksum; wanted a whole file: save the image anew.") from None
+    frames = _count_frames(picture, format, label)
     # A JPEG of several frames (MPO, from many phones) shows its first one everywhere; an animated PNG does not.
     if format == "PNG" and frames > 1:
         raise KlingInputError(f"{label}: found an animated PNG of {frames} frames; wanted a still {WANTED}.")
@@ -47,6 +53,8 @@ def check_url(url: str) -> None:
     problem = ""
     if re.search(r"[\s\x00-\x1f\x7f]", url):
         problem = "it has a blank inside, which is to be written %20"
+    elif sign := invisible_in(url):
+        problem = f"it has an invisible character inside, {sign}"
     elif not is_url(url):
         problem = "two slashes are to follow its scheme"
     else:
@@ -91,6 +99,7 @@ _STARTS: tuple[tuple[bytes, str], ...] = (
     (b"MM\0*", "TIFF"),
     (b"\0\0\1\0", "an icon (ICO)"),
     (b"\0\0\0\x0cjP", "JPEG 2000"),
+    (b"\0\0\0\x0cJXL ", "JPEG XL"),
     (b"\xff\x0a", "JPEG XL"),
     (b"8BPS", "a Photoshop file"),
     (b"%PDF", "PDF"),
@@ -98,7 +107,15 @@ _STARTS: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b", "a gzip file"),
     (b"version https://git-lfs", "a Git LFS pointer"),
 )
-_BRANDS = {b"avif": "AVIF", b"avis": "AVIF", **dict.fromkeys((b"heic", b"heix", b"hevc", b"mif1", b"msf1"), "HEIC")}
+# The brands of still images and their sequences: ISO/IEC 23008-12, annexes B to E, and the AV1 image format.
+_HEIC = b"heic heix heim heis hevc hevx hevm hevs mif1 mif2 msf1 miaf".split()
+_BRANDS = {
+    b"avif": "AVIF",
+    b"avis": "AVIF",
+    b"crx ": "a raw photo (CR3)",
+    **dict.fromkeys(_HEIC, "HEIC"),
+    **dict.fromkeys((b"avci", b"avcs", b"jpeg", b"jpgs"), "HEIF"),
+}
 
 
 def _format_of(data: bytes) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from airflow_provider_kling.manifests.columns import json_kind
+from airflow_provider_kling.manifests.invisible import BOM
 from airflow_provider_kling.manifests.records import MAX_COLUMNS, BrokenManifest, Record, too_many_columns
 
 _JSON_SPACE = " \t\r\n"
@@ -19,7 +20,7 @@ def jsonl_records(texts: Iterator[str]) -> Iterator[Record]:
     decoder = _Decoder()
     found_any = False
     for number, line in enumerate(texts, 1):
-        text = line.strip(_JSON_SPACE)
+        text = line.strip(_JSON_SPACE + BOM)
         if not text:
             continue
         if not found_any and text.startswith("["):

@@ -18,17 +18,33 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import unquote
 
 from airflow_provider_kling.api import MAX_IMAGE_BYTES
-from airflow_provider_kling.errors import KlingInputError, KlingStorageError
+from airflow_provider_kling.arguments import place_text
+from airflow_provider_kling.errors import KlingInputError, KlingStorageError, may_still_come
 from airflow_provider_kling.manifests.images import WANTED, check_image, check_url, decode_inline, refuse_size
+from airflow_provider_kling.manifests.invisible import strip_invisible
 from airflow_provider_kling.manifests.parsing import parse_rows
 from airflow_provider_kling.manifests.row_checks import Warn
 from airflow_provider_kling.manifests.rows import BadRow, Row, resolve_images
+from airflow_provider_kling.object_paths import (
+    EXTRAS,
+    as_stored,
+    check_no_password,
+    folder_of,
+    is_local,
+    names_no_object,
+    object_path,
+    storage_path,
+    stored_name,
+)
 from airflow_provider_kling.redaction import is_inline, scheme_of, show_place
-from airflow_provider_kling.storage import EXTRAS, check_no_password, is_local, local_copy, location_of, read_lines, storage_path
+from airflow_provider_kling.storage import is_folder, local_copy, read_lines
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
+    from airflow_provider_kling.arguments import Place
+
+_FOLDER = f"{{}}: found a folder; wanted the URI of a {WANTED} file."
 _LOCAL_SCHEMES = frozenset({"file", "local", "memory"})  # another machine reads these differently, or not at all
 
 
@@ -41,8 +57,8 @@ class ManifestFile:
     Entering raises KlingInputError for a manifest that does not exist, is no file, may not be read, or has an unknown scheme.
     """
 
-    def __init__(self, location: str, *, format: str | None = None, strict: bool = False) -> None:
-        self.location = location
+    def __init__(self, location: Place, *, format: str | None = None, strict: bool = False) -> None:
+        self.location: str = place_text(location)
         self.format = format
         self.strict = strict
         self._folder = ""
@@ -66,8 +82,10 @@ class ManifestFile:
             yield resolve_images(row, self._folder) if isinstance(row, Row) else row
 
     def __enter__(self) -> ManifestFile:
-        path = storage_path(self.location)
-        self._folder = location_of(path.parent)
+        if isinstance(self.location, str) and names_no_object(self.location):
+            raise KlingInputError(f"{self.name} is a bucket; wanted is a manifest in it (.csv, .jsonl or .json).")
+        path = as_stored(storage_path(self.location))
+        self._folder = folder_of(path)
         self._copy = self._block.enter_context(_private_copy(path))
         return self
 
@@ -105,7 +123,7 @@ def _private_copy(path: ObjectStoragePath) -> Iterator[ObjectStoragePath]:
 # --- Images ----------------------------------------------------------------------------------------------------
 
 
-def load_image(source: str) -> str:
+def load_image(source: Place) -> str:
     """The image as it goes to the API: an http(s) URL as it is, anything else as raw base64 of a checked JPEG or PNG.
 
     `source` is an http(s) URL, a `data:` URI, raw base64, a local path, a `file://` URI, or the URI of any object store
@@ -127,7 +145,7 @@ def load_image(source: str) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
-def is_portable(source: str) -> bool:
+def is_portable(source: Place) -> bool:
     """Whether another machine reads the same there: a URL, an object in a store, or a file in one of `shared_folders`.
 
     Any other file is not portable, and base64 is not.
@@ -151,11 +169,13 @@ def shared_folders() -> list[str]:
 
 
 def _stripped(source: object) -> str:
+    source = place_text(source)
     if not isinstance(source, str):
         raise KlingInputError(f"An image is of type {type(source).__name__}; wanted a URL, a path, or base64 as text.")
-    if not source.strip():
+    source = strip_invisible(source)
+    if not source:
         raise KlingInputError("An image is empty; wanted a URL, a path, or base64.")
-    return source.strip()
+    return source
 
 
 def _read_file(source: str, shown: str) -> bytes:
@@ -164,6 +184,9 @@ def _read_file(source: str, shown: str) -> bytes:
         path = re.sub(r"^file:(//(localhost(?=/))?)?", "", source, flags=re.IGNORECASE)
         # Airflow's ObjectStoragePath takes the name as written; RFC 8089 writes a blank as %20. So first the one, then the other.
         path = path if os.path.lexists(path) or "\0" in path else unquote(path)
+    else:
+        path = os.path.expanduser(path)
+    path = stored_name(path)
     try:
         _check_facts(os.stat(path), shown)
         # The file may have become a pipe since. Without O_NONBLOCK, opening that would wait for its writer.
@@ -173,7 +196,7 @@ def _read_file(source: str, shown: str) -> bytes:
     except KlingInputError:
         raise
     except FileNotFoundError:
-        raise KlingInputError(f"{shown}: no such file on this machine; wanted the path of a {WANTED} file, or a URL.") from None
+        raise may_still_come(f"{shown}: no such file on this machine; wanted the path of a {WANTED} file, or a URL.") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "its name is malformed"
         raise KlingInputError(f"{shown}: cannot be read ({reason}); wanted a readable {WANTED} file.") from None
@@ -189,23 +212,30 @@ def _check_facts(facts: os.stat_result, shown: str) -> None:
 
 
 def _read_object(uri: str, scheme: str, shown: str) -> bytes:
-    from airflow.sdk import ObjectStoragePath
-
     check_no_password(uri)
+    if names_no_object(uri):
+        raise KlingInputError(f"{shown}: found a bucket; wanted the URI of a {WANTED} file in it.")
     try:
-        path: Any = ObjectStoragePath(uri)
+        path: Any = object_path(uri)
         _ = path.fs  # raises where no file system has this scheme
+    except KlingInputError:
+        raise
     except (ValueError, ImportError):
         raise KlingInputError(_unknown_scheme(scheme, shown)) from None
     if is_local(path) or getattr(path.fs, "local_file", False):
         return _read_file(path.path, shown)
+    path = as_stored(path)
     try:
+        if uri.endswith("/"):
+            raise IsADirectoryError
         with path.open("rb") as file:
             return _read_limited(file, shown)
     except FileNotFoundError:
-        raise KlingInputError(f"{shown}: no such object in the store; wanted the URI of a {WANTED} file.") from None
+        if is_folder(path):
+            raise KlingInputError(_FOLDER.format(shown)) from None
+        raise may_still_come(f"{shown}: no such object in the store; wanted the URI of a {WANTED} file.") from None
     except IsADirectoryError:
-        raise KlingInputError(f"{shown}: found a folder; wanted the URI of a {WANTED} file.") from None
+        raise KlingInputError(_FOLDER.format(shown)) from None
     except PermissionError:
         raise KlingInputError(f"{shown}: the store does not let this connection read it; wanted a readable object.") from None
 

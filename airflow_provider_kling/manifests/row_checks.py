@@ -12,6 +12,7 @@ from typing import Any
 from airflow_provider_kling.api import EffectRequest, scenes
 from airflow_provider_kling.errors import KlingInputError
 from airflow_provider_kling.manifests.columns import IMAGE_COLUMNS, MAX_SCENE, check_names, did_you_mean, json_kind
+from airflow_provider_kling.manifests.invisible import invisible_in, strip_invisible
 from airflow_provider_kling.manifests.records import Record
 from airflow_provider_kling.manifests.rows import BadRow, Row
 from airflow_provider_kling.redaction import holds_image, is_inline, show_place
@@ -70,10 +71,9 @@ class RowChecker:
         if infinite or isinstance(value, bool) or not isinstance(value, str | int | float | None):
             problems.append(f"id is {json_kind(value)}; wanted is a text.")
             return number
-        text = "" if value is None else str(value).strip()
-        if len(text) > MAX_ID or _CONTROL.search(text):
-            found = f"has {len(text):,} characters" if len(text) > MAX_ID else f"{text!r} has control characters"
-            problems.append(f"id {found}; wanted are at most {MAX_ID} printable ones.")
+        text = "" if value is None else strip_invisible(str(value))
+        if wrong := _why_no_id(text):
+            problems.append(wrong)
             return number
         if problems and not text:  # a record that is no row does not reserve its number as an id
             return number
@@ -87,11 +87,11 @@ class RowChecker:
     def _check_scene(self, columns: Mapping[str, Any], images: int, problems: list[str]) -> str:
         """The scene of a row with so many images; empty where it is no name of a scene."""
         value = columns.get("effect_scene")
-        if value is None or (isinstance(value, str) and not value.strip()):
+        if value is None or (isinstance(value, str) and not strip_invisible(value)):
             near = "" if "effect_scene" in columns else did_you_mean("effect_scene", columns)
             problems.append(f"effect_scene is empty; wanted is the name of a scene, like 'pet_lion_pro'.{near}")
             return ""
-        if not isinstance(value, str) or len(value) > MAX_SCENE or _CONTROL.search(value.strip()):
+        if not isinstance(value, str) or len(value) > MAX_SCENE or _CONTROL.search(strip_invisible(value)):
             found = (
                 json_kind(value)
                 if not isinstance(value, str)
@@ -99,7 +99,10 @@ class RowChecker:
             )
             problems.append(f"effect_scene is {found}; wanted is the name of a scene, like 'pet_lion_pro'.")
             return ""
-        scene = value.strip()
+        scene = strip_invisible(value)
+        if wrong := _invisible("effect_scene", scene):
+            problems.append(wrong)
+            return ""
         problem, warnings = _check_request(scene, images)
         if problem:
             problems.append(problem)
@@ -114,6 +117,20 @@ class RowChecker:
             if text not in self._warned and len(self._warned) <= MAX_WARNINGS:
                 self._warned.add(text)
                 self._warn(text if len(self._warned) <= MAX_WARNINGS else "There are more warnings of this kind.")
+
+
+def _why_no_id(text: str) -> str:
+    if len(text) > MAX_ID or _CONTROL.search(text):
+        found = f"has {len(text):,} characters" if len(text) > MAX_ID else f"{text!r} has control characters"
+        return f"id {found}; wanted are at most {MAX_ID} printable ones."
+    return _invisible("id", text)
+
+
+def _invisible(name: str, text: str) -> str:
+    """What to report of a value that is not what it looks like."""
+    if text.isascii() or not (sign := invisible_in(text)):
+        return ""
+    return f"{name} has an invisible character inside, {sign}; wanted is a value without it: type it anew."
 
 
 def _duplicate_id(text: str, number: str, first: int) -> str:
@@ -155,17 +172,18 @@ def _check_images(columns: Mapping[str, Any], problems: list[str]) -> tuple[str,
         return ()
     wrong = [problem for name, value in values.items() if (problem := _image_problem(name, value))][:MAX_IMAGE_PROBLEMS]
     problems += wrong
-    return () if wrong else tuple(value.strip() for value in values.values())
+    return () if wrong else tuple(map(strip_invisible, values.values()))
 
 
 def _image_problem(name: str, value: Any) -> str:
     if not isinstance(value, str):
         return f"{name} is {json_kind(value)}; wanted is a URL, a path or base64 as text."
-    if not value.strip():
+    value = strip_invisible(value)
+    if not value:
         return f"{name} is empty; wanted is a URL, a path or base64."
-    if (_NOT_IN_BASE64 if is_inline(value) else _CONTROL).search(value.strip()):
+    if (_NOT_IN_BASE64 if is_inline(value) else _CONTROL).search(value):
         return f"{name} has control characters; wanted is a URL, a path or base64."
-    return ""
+    return _invisible(name, value)
 
 
 def _list_items(value: Any) -> dict[str, Any] | None:
@@ -179,7 +197,7 @@ def _list_items(value: Any) -> dict[str, Any] | None:
 
 
 def _is_empty(value: Any) -> bool:
-    return value is None or value == [] or (isinstance(value, str) and not value.strip())
+    return value is None or value == [] or (isinstance(value, str) and not strip_invisible(value))
 
 
 def _without_images(value: Any, *, source: bool, depth: int = 0) -> Any:

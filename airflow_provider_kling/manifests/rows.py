@@ -88,11 +88,22 @@ def resolve_images(row: Row, base: str) -> Row:
     return replace(row, images=tuple(_join(base, image) for image in row.images))
 
 
+# What is a place of its own, and not one in the folder of the manifest. Files may be named `scan:1.jpg` or `~draft.jpg`.
+_ABSOLUTE = re.compile(r"[/\\]|~[^/]*/|[A-Za-z][A-Za-z0-9+.\-]*://|(https?|file|data):|[A-Za-z]:[/\\]", re.IGNORECASE)
+
+
 def _join(base: str, image: str) -> str:
-    absolute = image.startswith(("/", "\\", "~")) or re.match(r"[A-Za-z][A-Za-z0-9+.\-]*:", image)
-    if absolute or not base or is_inline(image):
+    if _ABSOLUTE.match(image) or not base or is_inline(image):
         return image
     scheme, slashes, path = base.rpartition("://")
+    if not slashes:
+        return posixpath.join(path, image)
     # In an object store `..` would be part of a name; a file system may follow links there, so it resolves `..` itself.
-    joined = posixpath.join(path, image)
-    return f"{scheme}{slashes}{posixpath.normpath(joined)}" if slashes else joined
+    # Two slashes are a folder without a name, so they stay.
+    names = path.removesuffix("/").split("/")
+    for name in image.split("/"):
+        if name == ".." and len(names) > 1:
+            names.pop()
+        elif name not in (".", ".."):
+            names.append(name)
+    return f"{scheme}{slashes}{'/'.join(names)}"

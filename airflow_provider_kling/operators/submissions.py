@@ -42,7 +42,7 @@ def submission_of(
     )
 
 
-def account_for(context: Context, submission: Submission, kling_conn_id: str | Sequence[str], *, log: Any) -> KlingHook:
+def account_for(context: Context, submission: Submission, kling_conn_id: str | Sequence[str], *, log: Any, level: int) -> KlingHook:
     """The account for this submission. It is the same in all tries."""
     from airflow_provider_kling.dispatch import conn_ids
     from airflow_provider_kling.hooks import account_of
@@ -51,7 +51,7 @@ def account_for(context: Context, submission: Submission, kling_conn_id: str | S
     place = map_index if map_index is not None and map_index >= 0 else submission.external_id
     hook = account_of(submission, kling_conn_id, place=place)
     if len(conn_ids(kling_conn_id)) > 1:
-        log.info("Account %s.", hook.kling_conn_id)
+        log.log(level, "Account %s.", hook.kling_conn_id)
     return hook
 
 

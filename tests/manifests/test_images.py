@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import io
+import random
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from places import ROOT
 
 from airflow_provider_kling.api import MAX_IMAGE_BYTES, EffectRequest
@@ -199,3 +202,71 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
         for threads in ("1", "8")
     )
     assert eight < 1.6 * one
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png_with(mark: bytes, *chunks: bytes) -> bytes:
+    """A PNG with these chunks before its first one of this kind."""
+    data = image("PNG")
+    at = data.index(mark) - 4
+    return data[:at] + b"".join(chunks) + data[at:]
+
+
+LARGE = zlib.compress(b"a" * 2_000_000)
+METADATA = {
+    "zTXt": chunk(b"zTXt", b"workflow\0\0" + LARGE),
+    "iTXt": chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + LARGE),
+    "iTXt, not compressed": chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + b"a" * 2_000_000),
+    "iCCP": chunk(b"iCCP", b"icc\0\0" + zlib.compress(random.Random(1).randbytes(1_500_000))),
+    "a bomb": chunk(b"zTXt", b"x\0\0" + zlib.compress(bytes(100_000_000))),
+    "70 MB in many": b"".join(chunk(b"zTXt", b"x\0\0" + zlib.compress(bytes(1_000_000))) for _ in range(70)),
+    "broken, but of no matter": chunk(b"zTXt", b"x\0\0no zlib") + chunk(b"pHYs", b"1") + chunk(b"eXIf", b"x" * 70_000),
+    "IEND in a text": chunk(b"tEXt", b"x\0IEND\xaeB`\x82"),
+}
+
+
+@pytest.mark.parametrize("metadata", METADATA.values(), ids=METADATA)
+@pytest.mark.parametrize("before", [b"IDAT", b"IEND"])
+def test_metadata_of_any_size_is_taken_and_never_inflated(monkeypatch, metadata: bytes, before: bytes) -> None:
+    monkeypatch.setattr(PngImagePlugin, "_safe_zlib_decompress", None)
+    check_image(png_with(before, metadata), label="image")
+
+
+def test_what_stands_in_metadata_hides_no_missing_end_and_no_frames() -> None:
+    data = png_with(b"IDAT", METADATA["IEND in a text"])
+    with pytest.raises(KlingInputError, match=r"found a (truncated|broken) PNG"):
+        check_image(data[:-12], label="image")
+    two = io.BytesIO()
+    Image.new("L", (300, 300)).save(two, "PNG", save_all=True, append_images=[Image.new("L", (300, 300), 9)])
+    with pytest.raises(KlingInputError, match="an animated PNG of 2 frames"):
+        check_image(two.getvalue(), label="image")
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"), [(b"tEXt", "text chunk tEXt"), (b"iTXt", "text chunk iTXt"), (b"iCCP", "chunk iCCP"), (b"eXIf", "chunk eXIf")]
+)
+@pytest.mark.parametrize("before", [b"IDAT", b"IEND"])
+def test_a_wrong_checksum_outside_the_picture_is_named(kind: bytes, what: str, before: bytes) -> None:
+    wrong = chunk(kind, b"Comment\0hello")[:-1] + b"!"
+    with pytest.raises(
+        KlingInputError, match=rf"^a\.png: its {what} has a wrong checksum; wanted a whole file: save the image anew\.$"
+    ):
+        check_image(png_with(before, wrong), label="a.png")
+
+
+@pytest.mark.parametrize(
+    ("brand", "format"),
+    [
+        *((brand, "HEIC") for brand in ("heic", "heix", "heim", "heis", "hevc", "hevx", "hevm", "hevs", "mif1", "mif2", "msf1")),
+        ("avci", "HEIF"),
+        ("avis", "AVIF"),
+        ("crx ", r"a raw photo \(CR3\)"),
+        ("isom", r"a video \(MP4\)"),
+    ],
+)
+def test_the_photos_of_phones_are_called_by_their_name(brand: str, format: str) -> None:
+    with pytest.raises(KlingInputError, match=f"^a: found {format}; wanted JPEG or PNG"):
+        check_image(b"\0\0\0\x18ftyp" + brand.encode() + bytes(16), label="a")

@@ -1,0 +1,28 @@
+"""Characters that nobody sees: byte order marks, zero-width characters, marks of direction.
+
+They come with texts that were copied from web pages, and with files that were joined. At the ends of a value they mean
+nothing. Inside, they make two values of what looks like one. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+BOM = "\ufeff"
+_JOINERS = "\u200c\u200d"  # within Persian and Indian words and within emojis they have a meaning, but not beside ASCII
+_OTHERS = "\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
+_INVISIBLE = re.compile(f"[{_JOINERS}{_OTHERS}]")
+_AT_ENDS = "".join(sign for sign in map(chr, range(0x10000)) if sign.isspace() or _INVISIBLE.match(sign))
+_INSIDE = re.compile(rf"[{_OTHERS}]|(?<=[\0-\x7f])[{_JOINERS}]|[{_JOINERS}](?=[\0-\x7f])")
+
+
+def strip_invisible(text: str, *, also: str = "") -> str:
+    """The text without blanks, invisible characters, and those of `also` at its ends."""
+    return text.strip(_AT_ENDS + also)
+
+
+def invisible_in(text: str) -> str:
+    """The name of the first invisible character inside a text, like `U+200B ZERO WIDTH SPACE`; empty if there is none."""
+    found = _INSIDE.search(text)
+    return f"U+{ord(found[0]):04X} {unicodedata.name(found[0], '')}".rstrip() if found else ""

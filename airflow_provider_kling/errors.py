@@ -21,7 +21,7 @@ KlingError
 ├── KlingTaskFailed             the task ended as `failed`
 ├── KlingTimeoutError           the deadline passed; the task continues at Kling
 ├── KlingDownloadError          a video could not be downloaded
-└── KlingStorageError           a file could not be written
+└── KlingStorageError           a file could not be written, or a folder not be read
 ```
 
 Attributes of all of them: `.retryable` (whether the same call may succeed later without anyone's intervention),
@@ -79,6 +79,13 @@ class KlingInputError(KlingError, ValueError):
     """The input cannot work. Nothing was sent, nothing was paid."""
 
     row_status = "invalid"
+
+
+def may_still_come(message: str) -> KlingInputError:
+    """The error for an image or manifest that does not exist: it may come later, so another try may do better."""
+    error = KlingInputError(message)
+    error.needs_new_try = True
+    return error
 
 
 class KlingManifestError(KlingInputError):
@@ -246,6 +253,6 @@ class KlingDownloadError(KlingError):
 
 
 class KlingStorageError(KlingError):
-    """A file could not be written: no space, no permission, no such bucket."""
+    """A file could not be written, or a folder not be read: no space, no permission, no such bucket or folder."""
 
     needs_new_try = True

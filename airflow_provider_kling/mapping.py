@@ -16,6 +16,7 @@ from airflow_provider_kling.errors import KlingManifestError
 from airflow_provider_kling.redaction import show_place
 
 if TYPE_CHECKING:
+    from airflow_provider_kling.arguments import Place
     from airflow_provider_kling.manifests import BadRow, Row
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ INLINE_IMAGE = (
 
 
 def read_manifest(
-    manifest: str, *, format: str | None = None, strict: bool = False, on_bad_rows: Literal["raise", "skip"] = "raise"
+    manifest: Place, *, format: str | None = None, strict: bool = False, on_bad_rows: Literal["raise", "skip"] = "raise"
 ) -> list[dict[str, Any]]:
     """The rows of a manifest (path or URI) for `expand(row=…)`: dicts of `row_id, effect_scene, image, images`.
 
@@ -50,36 +51,53 @@ def read_manifest(
     return [_arguments(row) for row in read.rows]
 
 
-def outcomes_of(ti: Any, *task_ids: str) -> Iterator[Mapping[str, Any]]:
-    """What the mapped operators and sensors with these task ids left about their rows, results and failures alike.
+def outcomes_of(ti: Any, *task_ids: str) -> list[dict[str, Any]]:
+    """What the mapped operators and sensors with these task ids left: one entry for each row, be it a result or a failure.
 
-    Each outcome has its row's `row_id`: a position would mislead, because Airflow leaves failed task instances out of the
-    XComs of a mapped task. Asks Airflow once for each task id and XCom key.
+    What create and wait left of a row is one entry. They are joined by `row_id` or, without a manifest, by the id of the Kling
+    task: a position would mislead, because Airflow leaves failed task instances out of the XComs of a mapped task. An entry
+    without a `row_id` and a task is of its own. Asks Airflow once for each task id and XCom key.
     """
+    from airflow_provider_kling.results import merge
+
+    return merge(_left_by(ti, task_ids))
+
+
+def _left_by(ti: Any, task_ids: Iterable[str]) -> Iterator[Mapping[str, Any]]:
     from airflow_provider_kling.results import CREATED_TASK, FAILED_RESULT
 
     for task_id in task_ids:
         for key in ("return_value", FAILED_RESULT, CREATED_TASK):
             values = ti.xcom_pull(task_ids=task_id, key=key)
             for value in values if isinstance(values, Iterable) and not isinstance(values, str | Mapping) else [values]:
-                if isinstance(value, Mapping) and value.get("row_id") is not None:
+                if isinstance(value, Mapping) and not value.keys().isdisjoint(("row_id", "kling_task_id")):
                     yield value
 
 
 def write_results(
-    manifest: str, output: str, outcomes: Iterable[Mapping[str, Any]], *, format: str | None = None, strict: bool = False
+    manifest: Place | None,
+    output: Place,
+    outcomes: Iterable[Mapping[str, Any]],
+    *,
+    format: str | None = None,
+    strict: bool = False,
 ) -> dict[str, Any]:
     """Write `results.jsonl` and `report.html` into `output` (a folder or URI).
 
-    Results have one line for each row of the manifest, in its order, bad and failed rows included. Give the same `format`
+    Results have one line for each row of the manifest, in its order, bad and failed rows included; without a manifest (None),
+    one line for each outcome. An outcome without `row_id` belongs to no row of a manifest, and is left out. Give the same `format`
     and `strict` as to `read_manifest`. Returns a summary: `rows`, the number of rows for each status, `units`, `videos`, and
     the locations `results` and `report`.
     """
     from airflow_provider_kling.manifests import ManifestFile
-    from airflow_provider_kling.results import join, report_title, write_lines
+    from airflow_provider_kling.results import join, lines_without_rows, merge, report_title, write_lines
 
+    if manifest is None:
+        return write_lines(lines_without_rows(merge(outcomes)), output, title="Kling effects")
     with ManifestFile(manifest, format=format, strict=strict) as file:
-        return write_lines(join(map(_without_inline_images, file.rows()), outcomes), output, title=report_title(manifest))
+        of_rows = (outcome for outcome in outcomes if outcome is None or outcome.get("row_id") is not None)
+        lines = join(map(_without_inline_images, file.rows()), of_rows)
+        return write_lines(lines, output, title=report_title(file.location))
 
 
 def _without_inline_images(row: Row | BadRow) -> Row | BadRow:

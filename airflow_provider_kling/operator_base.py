@@ -1,21 +1,24 @@
 """What operators and sensors share: values from outside the DAG file are data, which Airflow never renders.
 
-May import `errors` and Airflow.
+May import `errors`, `arguments` and Airflow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, XComArg
 
+from airflow_provider_kling.arguments import is_known, places_text
 from airflow_provider_kling.errors import KlingInputError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from jinja2 import Environment
 
+DEFAULT_TIMEOUT = timedelta(hours=24)  # of operators and sensor alike
 ROW_KEYS = ("row_id", "effect_scene", "image", "images")  # of what `mapping.read_manifest` returns
 
 
@@ -24,18 +27,51 @@ class KlingOperator(BaseOperator):
 
     Airflow renders what `expand_kwargs` gets from an XCom, and lists that an operator has copied. Here a template field that
     a mapped task instance gets from an XCom is left as it is. So are the fields of `row`, the row of a manifest, which
-    `use_row` sets; a subclass names those that it has in `row_fields`.
+    `use_row` sets; a subclass names those that it has in `row_fields`. The fields in `place_fields` hold paths or URIs, which
+    may be given as `os.PathLike` or ObjectStoragePath.
     """
 
     row_fields: Iterable[str] = ()
+    place_fields: Iterable[str] = ()
     row: Any = None
+    end_from_trigger = False
+    end_if_possible = False
     _row_used = False
+
+    def take_end_from_trigger(self, end_from_trigger: bool | Literal["auto"], *, deferrable: bool) -> None:
+        """Keep the argument `end_from_trigger`. Raises KlingInputError for another value, and for True without `deferrable`.
+
+        Airflow refuses a DAG with a true attribute of that name where a plugin has listeners. So "auto" is kept elsewhere.
+        """
+        if not isinstance(end_from_trigger, bool) and end_from_trigger != "auto":
+            raise KlingInputError(f"end_from_trigger is {end_from_trigger!r}; wanted is True, False or 'auto'.")
+        if end_from_trigger is True and not deferrable:
+            raise KlingInputError("end_from_trigger=True needs deferrable=True: without it, no triggerer takes part.")
+        self.end_from_trigger = end_from_trigger is True
+        self.end_if_possible = end_from_trigger == "auto"
+
+    @property
+    def is_unmapped(self) -> bool:
+        """Whether this is one instance of a mapped task, whose arguments are checked when it runs."""
+        return bool(getattr(self, "_BaseOperator__from_mapped", False))
+
+    def take_places(self) -> None:
+        """Make texts of the paths. Those in an XCom come with rendering, and mapped tasks are rendered past any method."""
+        for name in self.place_fields:
+            if (value := getattr(self, name)) is not (text := places_text(value)):
+                setattr(self, name, text)
+
+    def unknown_fields(self) -> frozenset[str]:
+        """The template fields whose values are not known when the DAG is parsed, or come from what a task is mapped over."""
+        given = ((name, getattr(self, name)) for name in self.template_fields)
+        return frozenset(name for name, value in given if value is not None and (self.is_unmapped or not is_known(value)))
 
     def take_row(self, row: Any) -> None:
         """Keep the argument `row`: a dict, or what Airflow resolves to one at run time. It is no template field.
 
         Raises KlingInputError if one of the row's fields is given as well.
         """
+        self.take_places()
         self.row = row
         given = [name for name in self.row_fields if getattr(self, name, None) is not None]
         if row is not None and given:
@@ -44,6 +80,7 @@ class KlingOperator(BaseOperator):
 
     def use_row(self, context: Context) -> None:
         """Set the row's fields. Raises AirflowFailException for a row that is none."""
+        self.take_places()
         if self.row is None or self._row_used:
             return
         if hasattr(self.row, "resolve"):

@@ -8,15 +8,18 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
 
+from airflow_provider_kling.client import seconds
 from airflow_provider_kling.errors import (
     KlingAnswerError,
+    KlingApiError,
     KlingError,
     KlingInputError,
+    KlingManifestError,
     KlingTaskFailed,
     KlingTimeoutError,
 )
@@ -37,6 +40,7 @@ __all__ = [
     "AirflowRescheduleException",
     "FailureRecord",
     "earlier_attempt",
+    "error_event",
     "finish",
     "first_start",
     "push_task_ids",
@@ -69,13 +73,67 @@ def task_of(event: Any) -> Task:
             return Task.from_json(data)
         case {"timeout": str(message)}:
             raise KlingTimeoutError(message)
-        case {"error": str(message), "retryable": bool(retryable), "invalid": bool(invalid)}:
-            error = KlingInputError(message) if invalid else KlingError(message)
-            error.retryable = retryable
-            raise error
+        case {"error": str(), "retryable": bool(), "invalid": bool()}:
+            raise _error_of(event)
         case _:
             found = shorten(list(event)) if isinstance(event, dict) else type(event).__name__
             raise KlingAnswerError(f"The trigger ended with an event that this version does not know: {found}.")
+
+
+def error_event(error: KlingError) -> dict[str, Any]:
+    """An error as a trigger's event, from which `task_of` raises it again: with its class, `code` and other attributes.
+
+    Workers of an older version read only `error`, `retryable` and `invalid`.
+    """
+    fields = {name: value for name, value in vars(error).items() if name in _CARRIED and isinstance(value, _CARRIED[name])}
+    invalid = error.row_status == KlingInputError.row_status
+    return {
+        "error": str(error),
+        "retryable": error.retryable,
+        "invalid": invalid,
+        "class": type(error).__name__,
+        "fields": fields,
+    }
+
+
+# The attributes of errors that an event carries, and their types; and those that it does not, which are of no use after
+# the wait. An attribute is there all the same, for who reads it.
+_CARRIED: dict[str, type] = {
+    **dict.fromkeys(["code", "http_status"], int),
+    **dict.fromkeys(["message", "request_id", "advice", "kling_task_id", "name"], str),
+    **dict.fromkeys(["retryable", "outcome_unknown", "needs_new_try", "input_fault", "sent", "expired"], bool),
+}
+_MISSING: dict[type[KlingError], dict[str, Any]] = {
+    KlingApiError: dict.fromkeys(["server_time", "retry_after", "code", "http_status", "request_id"]),
+    KlingAnswerError: {"http_status": None},
+    KlingManifestError: {"name": "", "problems": ()},
+}
+
+
+def _error_of(event: dict[str, Any]) -> KlingError:
+    """The error in an event. A class that this version does not know becomes KlingError or KlingInputError."""
+    classes = {cls.__name__: cls for cls in _error_classes(KlingError)}
+    fallback = KlingInputError if event["invalid"] else KlingError
+    found = event.get("class")
+    cls = classes.get(found, fallback) if isinstance(found, str) else fallback
+    error = cls.__new__(cls, event["error"])
+    error.args = (event["error"],)
+    carried = event.get("fields")
+    for parent, fields in _MISSING.items():
+        if issubclass(cls, parent):
+            error.__dict__.update(fields)
+    for name, value in carried.items() if isinstance(carried, dict) else ():
+        if name in _CARRIED and isinstance(value, _CARRIED[name]):
+            setattr(error, name, value)
+    error.retryable = event["retryable"]
+    return error
+
+
+def _error_classes(parent: type[KlingError]) -> Iterator[type[KlingError]]:
+    yield parent
+    for child in parent.__subclasses__():
+        if child.__module__ == KlingError.__module__:
+            yield from _error_classes(child)
 
 
 @dataclass
@@ -93,7 +151,8 @@ def recording_failures(
     """Record what became of the row (XCom `failed_result`) before a KlingError goes on as Airflow expects it.
 
     An error that cannot pass by itself becomes AirflowFailException, so that no retry is spent on it. A sensor's time-out
-    becomes AirflowSensorTimeout. Any other error stays as it is, and Airflow's retries apply.
+    becomes AirflowSensorTimeout. Both have the KlingError as their `__cause__`, which callbacks can read. Any other error
+    stays as it is, and Airflow's retries apply.
     """
     record = FailureRecord(effect_scene=effect_scene)
     try:
@@ -107,6 +166,8 @@ def recording_failures(
             raise AirflowSensorTimeout(str(error)) from error
         if _worth_a_retry(error, sensor=sensor):
             raise
+        if isinstance(error, KlingInputError):  # where in this package it was noticed says nothing to the author of a DAG
+            error.__traceback__ = None
         raise AirflowFailException(str(error)) from error
 
 
@@ -127,20 +188,19 @@ def first_start(context: Context, now: datetime) -> datetime:
     return now
 
 
-def seconds(span: float | timedelta, what: str) -> float:
-    """A span of time in seconds. KlingInputError, with the name `what`, for anything else."""
-    if isinstance(span, timedelta):
-        span = span.total_seconds()
-    if isinstance(span, bool) or not isinstance(span, int | float) or not span > 0:
-        raise KlingInputError(f"{what} is {span!r}; wanted is a positive number of seconds, or a timedelta.")
-    return float(span)
+def task_ids(task: Task, *, row_id: str | None, effect_scene: str | None) -> dict[str, Any]:
+    """The ids of a task that exists now: the XCom `kling_task`, from which it can be found again.
+
+    `effect_scene` is the scene that the task was made with, if that is known.
+    """
+    return {
+        "row_id": row_id,
+        "kling_task_id": task.kling_task_id,
+        "external_task_id": task.external_task_id,
+        "effect_scene": effect_scene,
+    }
 
 
-def task_ids(task: Task, *, row_id: str | None) -> dict[str, Any]:
-    """The ids of a task that exists now: the XCom `kling_task`, from which it can be found again."""
-    return {"row_id": row_id, "kling_task_id": task.kling_task_id, "external_task_id": task.external_task_id}
-
-
-def push_task_ids(context: Context, task: Task, *, row_id: str | None) -> None:
+def push_task_ids(context: Context, task: Task, *, row_id: str | None, effect_scene: str | None) -> None:
     """Push the XCom `kling_task`."""
-    context["ti"].xcom_push(key=CREATED_TASK, value=task_ids(task, row_id=row_id))
+    context["ti"].xcom_push(key=CREATED_TASK, value=task_ids(task, row_id=row_id, effect_scene=effect_scene))

@@ -93,6 +93,36 @@ def test_results_are_joined_by_row_id_even_if_some_are_missing(tmp_path):
     assert Path(summary["report"]).exists()
 
 
+def test_create_and_wait_leave_one_entry_for_each_row_with_and_without_a_manifest(tmp_path):
+    def left(a, b, c):
+        return LeftByTasks(
+            {
+                ("wait", "return_value"): [{"row_id": a, "kling_task_id": "1", "status": "succeed", "videos": [{}]}],
+                ("wait", "failed_result"): [{"row_id": b, "kling_task_id": "2", "status": "failed", "error": "no face"}],
+                ("create", "return_value"): ["1", "2"],
+                ("create", "failed_result"): [{"row_id": c, "kling_task_id": None, "status": "invalid", "error": "no image"}],
+                ("create", "kling_task"): [{"row_id": a, "kling_task_id": "1"}, {"row_id": b, "kling_task_id": "2"}],
+            }
+        )
+
+    for row_ids in ("abc", (None, None, None)):
+        entries = outcomes_of(left(*row_ids), "create", "wait")
+        assert sorted(entry["status"] for entry in entries) == ["failed", "invalid", "succeed"]
+        folder = tmp_path / str(row_ids[0])
+        summary = write_results(None, folder, entries)
+        assert (summary["rows"], summary["succeed"], summary["failed"], summary["invalid"]) == (3, 1, 1, 1)
+        lines = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+        assert {line["id"] for line in lines} == ({"a", "b", "c"} if row_ids[0] else {"1", "2", None})
+
+
+def test_a_sensor_without_its_row_is_joined_by_the_task_and_rows_that_share_a_task_stay_apart():
+    done = {"kling_task_id": "1", "status": "succeed", "videos": [{}]}
+    left = {("create", "kling_task"): [{"row_id": "a", "kling_task_id": "1"}], ("wait", "return_value"): [done]}
+    assert outcomes_of(LeftByTasks(left), "create", "wait") == [{**done, "row_id": "a"}]
+    left = {("create", "kling_task"): [{"row_id": row, "kling_task_id": "1"} for row in "ab"]}
+    assert [entry["row_id"] for entry in outcomes_of(LeftByTasks(left), "create")] == ["a", "b"]
+
+
 def test_a_single_unmapped_task_leaves_one_value():
     left = LeftByTasks({("wait", "return_value"): {"row_id": "a", "status": "succeed"}})
     assert [outcome["row_id"] for outcome in outcomes_of(left, "wait")] == ["a"]

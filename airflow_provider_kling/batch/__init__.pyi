@@ -3,6 +3,7 @@ from .active_row import QUEUED as QUEUED
 from .job import (
     BatchJob as BatchJob,
     BatchOutcome as BatchOutcome,
+    describe_limit as describe_limit,
     in_shard as in_shard,
     limit_of as limit_of,
     shard_of as shard_of,

@@ -12,7 +12,7 @@ from airflow_provider_kling.api import Task
 from airflow_provider_kling.batch.account import Account
 from airflow_provider_kling.batch.job import BatchJob
 from airflow_provider_kling.batch.lookup import has_only_urls
-from airflow_provider_kling.batch.progress import Progress
+from airflow_provider_kling.batch.progress import RUNNING, Progress
 from airflow_provider_kling.manifests import Row
 
 QUEUED = 64  # rows that wait for a slot
@@ -28,12 +28,14 @@ class ActiveRow:
     account: Account
     progress: Progress
     stage: str | None = None
+    worked: bool = False  # this batch has waited for its task, which was not done before
     task: Task | None = None
     permits: list[asyncio.Semaphore] = field(default_factory=list)
 
     def move(self, stage: str | None) -> None:
         self.progress.move(self.stage, stage)
         self.stage = stage
+        self.worked = self.worked or stage == RUNNING
 
     def has_task(self, task: Task) -> None:
         """The row's task exists. Images that the manifest itself holds are dropped, since no later stage needs them."""

@@ -76,7 +76,7 @@ class Batch:
             while chunk := await self._threads.run(self._read_chunk):
                 for row in chunk:
                     if isinstance(row, BadRow):
-                        self._progress.end(INVALID)
+                        self._progress.end(INVALID, worked=False)
                     else:
                         await self._start(row)
             while self._tasks:
@@ -119,12 +119,12 @@ class Batch:
             outcome = self._failures.outcome_of(active, error)
         finally:
             active.end()
-        self._store(active.row, outcome)
+        self._store(active, outcome)
 
-    def _store(self, row: Row, outcome: dict[str, Any]) -> None:
-        self._progress.end(outcome["status"], units=decimal_of(outcome["units"]))
+    def _store(self, active: ActiveRow, outcome: dict[str, Any]) -> None:
+        self._progress.end(outcome["status"], units=decimal_of(outcome["units"]), worked=active.worked)
         if self._outcomes is not None:
-            self._outcomes.put(row.id, outcome)
+            self._outcomes.put(active.row.id, outcome)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

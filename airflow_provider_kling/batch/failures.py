@@ -50,8 +50,7 @@ class Failures:
     def _stop(self, account: Account, error: KlingError) -> None:
         if account.stopped is not None:
             return
-        where = f" in {account.conn_id}" if self._accounts > 1 else ""
-        logger.error("No more videos are created%s: %s", where, error)
+        logger.error("Connection %s: no more tasks are created, because of this error: %s", account.conn_id, error)
         account.stopped = error
         self._outcome.stopped_by = self._outcome.stopped_by or error
 

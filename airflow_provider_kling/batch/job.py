@@ -96,6 +96,13 @@ def limit_of(max_failures: Any, rows: int) -> int | None:
     raise KlingInputError(f"max_failures is {max_failures!r}; wanted is a number of rows, or a fraction like 0.05 or '5%'.")
 
 
+def describe_limit(max_failures: Any, limit: int, rows: int) -> str:
+    """The `max_failures` as the user wrote it, with what it means where that is another number."""
+    written = max_failures.strip() if isinstance(max_failures, str) else str(max_failures)
+    meaning = f", {limit:,} of {rows:,} rows" if written != str(limit) else ""
+    return f"max_failures={written}{meaning}"
+
+
 def _number(text: str) -> int | Decimal | None:
     """The number or fraction in a text; -1, which is no limit, where there is none."""
     text = text.strip()

@@ -73,7 +73,12 @@ class PreviousAttempts:
             if not error.retryable:
                 raise
             self._has_more = False
-            logger.warning("The list of tasks cannot be read, so rows are looked up one by one: %s", error)
+            logger.warning(
+                "Connection %s: the list of tasks cannot be read%s, so rows are looked up one by one: %s",
+                self._client.settings.conn_id,
+                " any further" if self._pages else "",
+                error,
+            )
             return
         self._pages += 1
         found = await self._store(page)

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from airflow_provider_kling.api import SUCCEED
 from airflow_provider_kling.client import format_seconds
+from airflow_provider_kling.results import STATUSES
 
 WAITING, RUNNING, SAVING = "waiting", "running", "saving"  # the stages of an active row
 WINDOW = 600.0  # seconds over which the rate is measured
@@ -27,7 +28,8 @@ class Progress:
         self.units = Decimal(0)
         self._clock = clock
         self._started = clock()
-        self._marks: deque[tuple[float, int, int]] = deque([(self._started, 0, 0)])  # time, rows ended, of them succeeded
+        self._worked = self._made = 0  # rows whose tasks this batch has waited for; of them succeeded
+        self._marks: deque[tuple[float, int, int]] = deque([(self._started, 0, 0)])  # time, rows worked, of them made
         self._last_counts = ""
 
     def move(self, before: str | None, after: str | None) -> None:
@@ -37,10 +39,16 @@ class Progress:
         if after:
             self.active[after] += 1
 
-    def end(self, status: str, *, units: Decimal = Decimal(0)) -> None:
-        """A row has ended with this status."""
+    def end(self, status: str, *, units: Decimal = Decimal(0), worked: bool = True) -> None:
+        """A row has ended with this status.
+
+        `worked`: this batch has waited for its task. A row that was done before, or that cannot work, says nothing about
+        the rate.
+        """
         self.ended[status] += 1
         self.units += units
+        self._worked += worked
+        self._made += worked and status == SUCCEED
 
     @property
     def pause(self) -> float:
@@ -59,22 +67,23 @@ class Progress:
     def _counts(self) -> str:
         succeeded, ended = self.ended[SUCCEED], sum(self.ended.values())
         parts = [f"{succeeded:,} succeeded"]
-        others = {"failed": ended - succeeded, **{stage: self.active[stage] for stage in (RUNNING, SAVING, WAITING)}}
+        others = {status: self.ended[status] for status in STATUSES if status != SUCCEED}
+        others |= {stage: self.active[stage] for stage in (RUNNING, SAVING, WAITING)}
         parts += [f"{count:,} {name}" for name, count in others.items() if count]
         started = ended + sum(self.active.values())
         units = f"{self.units.normalize():,f} {'unit' if self.units == 1 else 'units'}"
         return f"{started:,} of {self.rows:,} rows: {', '.join(parts)}; {units}"
 
     def _rate(self) -> str:
-        """Videos a minute and the time to go, measured over the last minutes; an empty text while no row has ended."""
-        now, ended, succeeded = self._clock(), sum(self.ended.values()), self.ended[SUCCEED]
+        """Videos a minute and the time to go, measured over the last minutes; an empty text while no task has ended."""
+        now, worked, made = self._clock(), self._worked, self._made
         while len(self._marks) > 1 and self._marks[1][0] <= now - WINDOW:
             self._marks.popleft()
-        then, ended_then, succeeded_then = self._marks[0]
-        self._marks.append((now, ended, succeeded))
-        if now <= then or ended <= ended_then:
+        then, worked_then, made_then = self._marks[0]
+        self._marks.append((now, worked, made))
+        if now <= then or worked <= worked_then:
             return ""
-        videos = (succeeded - succeeded_then) / (now - then) * 60
-        remaining = max(0, self.rows - ended) * (now - then) / (ended - ended_then)
+        videos = (made - made_then) / (now - then) * 60
+        remaining = max(0, self.rows - sum(self.ended.values())) * (now - then) / (worked - worked_then)
         about = f", about {format_seconds(remaining)} left" if remaining else ""
         return f"{videos:,.0f} videos a minute{about}"

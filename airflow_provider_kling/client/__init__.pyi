@@ -7,6 +7,7 @@ from .deadlines import (
     last_answer_by as last_answer_by,
     monotonic_deadline as monotonic_deadline,
     monotonic_now as monotonic_now,
+    seconds as seconds,
 )
 from .downloads import DOWNLOADS as DOWNLOADS, Downloads as Downloads
 from .flows import Submission as Submission, external_id_of as external_id_of, format_seconds as format_seconds

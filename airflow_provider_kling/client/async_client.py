@@ -55,14 +55,14 @@ class AsyncClient:
         `log` gets the flow's lines instead of the client's own log. `take` takes the steps instead of the method `take`.
         No step outlives the `deadline`, on the clock of the event loop.
         """
-        step = next(flow, None)
         try:
+            step = next(flow)
             while True:
                 try:
                     if isinstance(step, Log):
                         brought = write_line(log or self._log, step)
                     else:
-                        brought = await (take(step) if take and step else self.take(step, deadline=deadline))
+                        brought = await (take(step) if take else self.take(step, deadline=deadline))
                 except KlingError as error:
                     step = flow.throw(error)
                 else:
@@ -70,7 +70,7 @@ class AsyncClient:
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
 
-    async def take(self, step: Step | None, *, deadline: float | None = None) -> Any:
+    async def take(self, step: Step, *, deadline: float | None = None) -> Any:
         """Take one step of a flow, and return what it brings."""
         match step:
             case Call():

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import timedelta
 from typing import NamedTuple
+
+from airflow_provider_kling.errors import KlingInputError
 
 GRACE = 2.0  # seconds past a deadline for the answer to the last query, which tells what became of a task
 
@@ -42,3 +45,12 @@ class Deadline(NamedTuple):
 def bounded(seconds: float, deadline: float | None) -> float:
     """So many seconds, or those until the deadline (monotonic), whichever are fewer."""
     return seconds if deadline is None else max(0.0, min(seconds, deadline - monotonic_now()))
+
+
+def seconds(span: float | timedelta, what: str) -> float:
+    """A span of time in seconds. KlingInputError, with the name `what`, for anything else."""
+    if isinstance(span, timedelta):
+        span = span.total_seconds()
+    if isinstance(span, bool) or not isinstance(span, int | float) or not span > 0:
+        raise KlingInputError(f"{what} is {span!r}; wanted is a positive number of seconds, or a timedelta.")
+    return float(span)

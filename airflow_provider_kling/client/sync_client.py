@@ -47,8 +47,8 @@ class Client:
 
         No step outlives the `deadline`, on the clock of `time.monotonic`.
         """
-        step = next(flow, None)
         try:
+            step = next(flow)
             while True:
                 try:
                     brought = self._take(step, deadline)
@@ -62,7 +62,7 @@ class Client:
     def close(self) -> None:
         self._transport.close()
 
-    def _take(self, step: Step | None, deadline: float | None) -> Any:
+    def _take(self, step: Step, deadline: float | None) -> Any:
         match step:
             case Call():
                 return self.send(step, deadline=deadline)

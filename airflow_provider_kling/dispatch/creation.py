@@ -117,7 +117,10 @@ class Creation:
             raise copy.copy(request.error)
 
     def _log_wait(self, waited: float) -> None:
-        why = "All slots of the account are taken" if self._state.slots.short else "Others create first"
+        slots = self._state.slots
+        why = "All slots of the account are taken" if slots.short else "Others create first"
+        if slots.short and slots.user_limit_reached:
+            why = f"The connection's max_concurrency of {slots.max_concurrency} is reached"
         left = format_seconds(max(0.0, self._deadline - monotonic_now()))
         self._log(f"{why}: waiting, {format_seconds(waited)} so far, at most {left} more.")
 

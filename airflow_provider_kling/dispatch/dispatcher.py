@@ -97,7 +97,7 @@ class Dispatcher:
         """
         self._start()
         now, until = monotonic_now(), monotonic_deadline(deadline)
-        watch = flows.Watch(kling_task_id, started=now, status=status)
+        watch = flows.Watch(kling_task_id, started=now, status=status, conn_id=self.client.settings.conn_id)
         waiter = Waiter(poll_interval, deadline=until)
         self.state.add_waiter(waiter, kling_task_id, first_poll=monotonic_deadline(first_poll), status=status, now=now)
         self.changed()
@@ -149,7 +149,7 @@ class Dispatcher:
                     poll.result()
                     poll = None
         except Exception as error:
-            logger.exception("The dispatcher has failed.")
+            logger.exception("Connection %s: the dispatcher has failed.", self.client.settings.conn_id)
             state.end_all(KlingError(f"The dispatcher has failed: {type(error).__name__}: {error}."))
         finally:
             if poll is not None:

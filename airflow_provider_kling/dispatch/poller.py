@@ -48,6 +48,11 @@ class Poller:
     def __init__(self, client: AsyncClient, product: Product, state: AccountState, *, changed: Callable[[], None]) -> None:
         self._client, self._product, self._state, self._changed = client, product, state, changed
         self._list_reader = ListReader()
+        self._unreachable = False  # the log says that Kling cannot be asked
+
+    @property
+    def _conn_id(self) -> str:
+        return self._client.settings.conn_id
 
     async def poll(self, poll: Poll) -> None:
         """Take a poll from its start to its end. It ends in time, whatever the other side does."""
@@ -56,8 +61,9 @@ class Poller:
         except KlingError as error:
             await self._failed(poll, error)
         else:
-            if self._state.plan.failures:
-                logger.info("Kling answers again.")
+            if self._unreachable:
+                logger.info("Connection %s: Kling answers again.", self._conn_id)
+            self._unreachable = False
         self._state.end_poll(poll, now=monotonic_now())
 
     async def _poll(self, poll: Poll) -> None:
@@ -73,18 +79,25 @@ class Poller:
                 raise
             await self._query_few(poll, sweep.missing)
             if failures == 1:
-                logger.warning("The list of tasks cannot be read at the moment, so a few tasks are queried: %s", error)
+                logger.warning(
+                    "Connection %s: the list of tasks cannot be read at the moment, so only a few tasks are queried: %s",
+                    self._conn_id,
+                    error,
+                )
         else:
             await self._query_singly(poll, sweep.missing)
 
     async def _failed(self, poll: Poll, error: KlingError) -> None:
         """A poll has failed. Each waiter gets a copy of the error, and decides what it means."""
         poll.error = error
-        if not self._state.plan.failures or not error.retryable:
-            logger.warning("Kling cannot be asked at the moment: %s", error)
         if not error.retryable:
+            self._unreachable = False  # it has answered
+            logger.warning("Connection %s: all waits end, because of this error: %s", self._conn_id, error)
             self._state.end_all(error)
             return
+        if not self._unreachable:
+            logger.warning("Connection %s: Kling cannot be asked at the moment: %s", self._conn_id, error)
+        self._unreachable = True
         for number, task in enumerate(list(poll.wanted)):
             task.notify(copy.copy(error))
             if number % CHUNK == CHUNK - 1:

@@ -147,7 +147,7 @@ class Slots:
     @property
     def short(self) -> bool:
         """Whether requests wait for slots to become free, and not just for creates that are under way."""
-        return bool(self._queue) and (self.limit is not None or self._user_limit_reached)
+        return bool(self._queue) and (self.limit is not None or self.user_limit_reached)
 
     @property
     def surprised(self) -> bool:
@@ -155,12 +155,13 @@ class Slots:
         return self._surprised
 
     @property
-    def _user_limit_reached(self) -> bool:
+    def user_limit_reached(self) -> bool:
+        """Whether as many tasks run as the user permits: the account may have more slots."""
         return self.max_concurrency is not None and self.used + self.others >= self.max_concurrency
 
     def _may_create(self, now: float) -> bool:
         """Whether one more create is likely to be accepted, or is worth a try."""
-        if now < self._held_until or self._user_limit_reached:
+        if now < self._held_until or self.user_limit_reached:
             return False
         if self.limit is None and self._creating_fast(now) >= 1 + self.accepted // ACCEPTED_FOR_ONE_MORE:
             return False

@@ -1,6 +1,6 @@
 """KlingHook, the Kling account of an Airflow connection, and the choice among several accounts.
 
-May import `errors`, `redaction`, `storage`, `api`, `client` and `dispatch`.
+May import `errors`, `arguments`, `redaction`, `storage`, `api`, `manifests`, `client` and `dispatch`.
 """
 
 from lazy_loader import attach_stub

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import uuid
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeAlias, Union
 
 import pendulum
 
-from airflow_provider_kling.api import Call, Product, ResourcePack, Task, TaskRequest, costs_call
+from airflow_provider_kling.api import Call, EffectRequest, Product, ResourcePack, Task, TaskRequest, costs_call
+from airflow_provider_kling.arguments import place_text
 from airflow_provider_kling.client import KlingSettings, flows, last_answer_by, monotonic_now
+from airflow_provider_kling.errors import KlingInputError, KlingTaskFailed
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
+
+Source: TypeAlias = Union[str, "os.PathLike[str]", "ObjectStoragePath"]  # what names an image or a folder
 
 CALL_TIMEOUT = 30.0  # seconds for a query with all its tries, unless the connection's timeout is longer
 CREATE_TIMEOUT = 300.0  # seconds for a create with its lookups
+CREATE_WHEN_FREE_TIMEOUT = 86400.0  # seconds until a slot is free, as for the operators
+WAIT_TIMEOUT = 3600.0  # seconds for one task
 SAVE_TIMEOUT = 3600.0  # seconds for the videos of one task
 
 
@@ -19,24 +31,96 @@ def call_deadline(settings: KlingSettings) -> float:
     return monotonic_now() + max(CALL_TIMEOUT, settings.timeout)
 
 
-def create_flow(
+def request_of(
     product: Product,
-    request: TaskRequest,
+    request: TaskRequest | None,
+    effect_scene: str | None,
+    image: Source | None,
+    images: Sequence[Source] | None,
     *,
-    external_task_id: str | None,
-    callback_url: str | None,
-    adopt_existing: bool,
-    retry_wait: float,
-) -> tuple[flows.Flow[Task], float]:
-    """The flow of one create, and when its last answer must have come."""
-    submission = flows.Submission(
+    warn: Callable[[str, str], object],
+) -> TaskRequest:
+    """The request of a create: the object itself, or one made of a scene and the sources of its images, which are read here.
+
+    `warn` gets a format and a sentence for each warning about the scene. Raises KlingInputError for what cannot work.
+    """
+    if request is not None:
+        if effect_scene is not None or image is not None or images is not None:
+            raise KlingInputError("A request and effect_scene, image or images are given; wanted is one or the other.")
+        if isinstance(request, str):
+            raise KlingInputError(
+                "The request is a text; wanted is an EffectRequest, or effect_scene=… with image=… or images=[…]."
+            )
+        return request
+    if effect_scene is None:
+        raise KlingInputError("effect_scene is missing; wanted is the name of a scene, like 'pet_lion_pro', or a request.")
+    from airflow_provider_kling.manifests import load_image
+
+    made = product.request_of(effect_scene, [load_image(_text(source)) for source in _sources(image, images)])
+    for warning in made.check_scene() if isinstance(made, EffectRequest) else ():
+        warn("%s", warning)
+    return made
+
+
+def _sources(image: Source | None, images: Sequence[Source] | None) -> Sequence[Source]:
+    """The sources of the images, from the two arguments that may name them."""
+    if image is not None and images is not None:
+        raise KlingInputError("Both image and images are given; wanted is image for one, images for two.")
+    if image is not None:
+        if not isinstance(image, str) and isinstance(image, Sequence):
+            raise KlingInputError(f"image is a {type(image).__name__}; wanted is one image, or images=[…] for two.")
+        return [image]
+    if images is None:
+        raise KlingInputError("There is no image; wanted is image for one, images for two.")
+    if isinstance(images, str) or not isinstance(images, Sequence):
+        found = "text" if isinstance(images, str) else type(images).__name__
+        raise KlingInputError(f"images is a {found}; wanted is a list of two images.")
+    return images
+
+
+def _text(source: Source) -> str:
+    """A source or a folder as text."""
+    text = place_text(source)
+    if not isinstance(text, str):
+        raise KlingInputError(f"An image or a folder is a {type(source).__name__}; wanted is a URL, a path or a URI.")
+    return text
+
+
+def submission_of(
+    request: TaskRequest, external_task_id: str | None, callback_url: str | None, *, adopt_existing: bool
+) -> flows.Submission:
+    """The submission of a request, under a random external id where the caller has none."""
+    return flows.Submission(
         request=request,
         external_id=external_task_id or f"kling-{uuid.uuid4().hex}",
         callback_url=callback_url,
         adopt_existing=adopt_existing,
     )
+
+
+def create_flow(product: Product, submission: flows.Submission, *, retry_wait: float) -> tuple[flows.Flow[Task], float]:
+    """The flow of one create, and when its last answer must have come."""
     deadline = monotonic_now() + CREATE_TIMEOUT
     return flows.create(product, submission, retry_wait=retry_wait, deadline=deadline), last_answer_by(deadline)
+
+
+def save_flow(product: Product, task: Task, destination: Source) -> flows.Flow[list[str]]:
+    """The flow that saves the videos of a task. Raises KlingTaskFailed or KlingInputError for a task without videos."""
+    folder = _text(destination)
+    if task.failed:
+        raise KlingTaskFailed(task.kling_task_id, task.message, advice="It has no videos.")
+    if not task.succeeded:
+        raise KlingInputError(
+            f"Kling task {task.kling_task_id} is not done ({task.status}), so it has no videos yet: call wait_for_task first, and "
+            "pass the task that it returns."
+        )
+    return _save(product, task, folder)
+
+
+def _save(product: Product, task: Task, folder: str) -> flows.Flow[list[str]]:
+    if not task.videos:  # a list may leave them out
+        task = yield from flows.look_up(product, task.kling_task_id)
+    return (yield from flows.save(product, task, folder))
 
 
 def packs_call(start: pendulum.DateTime | None, end: pendulum.DateTime | None, name: str | None) -> Call[list[ResourcePack]]:

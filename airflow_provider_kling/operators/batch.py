@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowFailException, conf
 
-from airflow_provider_kling.operator_base import KlingOperator
+from airflow_provider_kling.operator_base import DEFAULT_TIMEOUT, KlingOperator
+from airflow_provider_kling.operators.checks import check_batch
 from airflow_provider_kling.outcomes import earlier_attempt, recording_failures, seconds, task_of
 from airflow_provider_kling.redaction import show_place
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider_kling.arguments import Later, Place
     from airflow_provider_kling.batch import BatchJob, BatchOutcome, Spool
     from airflow_provider_kling.manifests import ManifestFile
 
@@ -53,43 +55,50 @@ class KlingEffectBatchOperator(KlingOperator):
     """
 
     template_fields: Sequence[str] = ("manifest", "results", "save_to", "max_failures", "kling_conn_id", "fresh", "shard")
+    place_fields = ("manifest", "results", "save_to")
     ui_color = "#0b3d2e"
     ui_fgcolor = "#ffffff"
 
     def __init__(
         self,
         *,
-        manifest: str,
-        results: str,
-        save_to: str | None = VIDEOS,
+        manifest: Place | Later,
+        results: Place | Later,
+        save_to: Place | Later | None = VIDEOS,
         max_concurrency: int | None = None,
-        max_failures: int | float | str | None = None,
-        kling_conn_id: str | Sequence[str] = "kling_default",
+        max_failures: int | float | str | Later | None = None,
+        kling_conn_id: str | Sequence[str] | Later = "kling_default",
         format: str | None = None,
         strict: bool = False,
-        fresh: str | None = None,
+        fresh: str | Later | None = None,
         poll_interval: float | timedelta = 10.0,
-        timeout: float | timedelta = timedelta(hours=24),
+        timeout: float | timedelta = DEFAULT_TIMEOUT,
         downloads: int = 8,
-        shard: str | tuple[int, int] | None = None,
+        shard: str | tuple[int, int] | Later | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.manifest = manifest
-        self.results = results
-        self.save_to = save_to
+        self.manifest: Any = manifest
+        self.results: Any = results
+        self.save_to: Any = save_to
         self.max_concurrency = max_concurrency
         self.max_failures = max_failures
-        self.kling_conn_id = kling_conn_id
+        self.kling_conn_id: Any = kling_conn_id
         self.format = format
         self.strict = strict
-        self.fresh = fresh
+        self.fresh: Any = fresh
         self.poll_interval = poll_interval
         self.timeout = timeout
         self.downloads = downloads
         self.shard = shard
         self.deferrable = deferrable
+        self.take_places()
+        self._unknown = self.unknown_fields()
+        if not self.is_unmapped:
+            seconds(timeout, "timeout")
+            seconds(poll_interval, "poll_interval")
+            check_batch(vars(self))
 
     def execute(self, context: Context) -> Any:
         with recording_failures(context, row_id=None):
@@ -122,13 +131,9 @@ class KlingEffectBatchOperator(KlingOperator):
         """What the batch does, from the rendered parameters. Raises KlingInputError for those that cannot work."""
         from airflow_provider_kling.batch import BatchJob, shard_of
         from airflow_provider_kling.dispatch import conn_ids
-        from airflow_provider_kling.storage import check_no_password
 
-        for location in (self.manifest, self.results, self.save_to or ""):
-            check_no_password(location)
-        _check_count("downloads", self.downloads)
-        if self.max_concurrency is not None:
-            _check_count("max_concurrency", self.max_concurrency)
+        self.take_places()
+        check_batch(vars(self), rendered=self._unknown)
         shard = shard_of(self.shard)
         ti = context["ti"]
         return BatchJob(
@@ -175,6 +180,8 @@ class KlingEffectBatchOperator(KlingOperator):
 
         with ManifestFile(job.manifest, format=job.format, strict=job.strict) as manifest, Spool() as outcomes:
             count = self._check(job, manifest)
+            if not save_timeout:  # not for what the triggerer has made already
+                _check_places(job)
             limit = limit_of(self.max_failures, count)
             if may_defer and self._triggerer_can_read(job):
                 self._defer(job, count)
@@ -182,7 +189,7 @@ class KlingEffectBatchOperator(KlingOperator):
             outcome = self._work(job, manifest, outcomes, **options)
             summary = _write_results(job, manifest, outcomes)
         context["ti"].xcom_push(key=SUMMARY, value=summary)
-        _raise_if_failed(context, outcome, summary, limit)
+        _raise_if_failed(context, outcome, summary, limit, self.max_failures)
         return summary
 
     def _work(self, job: BatchJob, manifest: ManifestFile, outcomes: Spool, **options: Any) -> BatchOutcome:
@@ -215,26 +222,23 @@ class KlingEffectBatchOperator(KlingOperator):
         return not local
 
     def _defer(self, job: BatchJob, count: int) -> NoReturn:
-        from airflow_provider_kling.client import format_seconds
-        from airflow_provider_kling.triggers import DEFER_GRACE, HOLD_BACK, VERSION, KlingBatchTrigger
+        from airflow_provider_kling.triggers import HOLD_BACK, VERSION, KlingBatchTrigger, bounded, check_connections, defer_with
 
-        now = time.time()
-        remaining = max(0.0, job.deadline - now)
-        self.log.info("Creating and waiting in the triggerer, at most %s.", format_seconds(remaining))
-        self.defer(
-            trigger=KlingBatchTrigger(count=count, not_before=now + HOLD_BACK, version=VERSION, **dataclasses.asdict(job)),
-            method_name="execute_complete",
-            timeout=timedelta(seconds=remaining + DEFER_GRACE),
-        )
-        raise AssertionError("unreachable")
+        check_connections(job.kling_conn_id)
+        deadline, limit = bounded(self, job.deadline)
+        self.log.info("Creating and waiting in the triggerer, at most %s.", limit)
+        row = {**dataclasses.asdict(job), "deadline": deadline}
+        trigger = KlingBatchTrigger(count=count, not_before=time.time() + HOLD_BACK, version=VERSION, **row)
+        defer_with(self, trigger, deadline=deadline)
 
 
-def _check_count(name: str, value: Any) -> None:
-    """Raise KlingInputError for anything but a whole number from 1 on."""
-    from airflow_provider_kling.errors import KlingInputError
+def _check_places(job: BatchJob) -> None:
+    """Raise KlingStorageError if results or videos cannot be written."""
+    from airflow_provider_kling.writable import check_writable
 
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise KlingInputError(f"{name} is {value!r}; wanted is a whole number from 1 on.")
+    check_writable(job.results, "results")
+    if job.save_to:
+        check_writable(job.save_to, "save_to")
 
 
 def _write_results(job: BatchJob, manifest: ManifestFile, outcomes: Spool) -> dict[str, Any]:
@@ -247,11 +251,14 @@ def _write_results(job: BatchJob, manifest: ManifestFile, outcomes: Spool) -> di
     return write_lines(lines, job.results, title=title, log_problems=False)  # the batch has logged them
 
 
-def _raise_if_failed(context: Context, outcome: BatchOutcome, summary: dict[str, Any], limit: int | None) -> None:
+def _raise_if_failed(
+    context: Context, outcome: BatchOutcome, summary: dict[str, Any], limit: int | None, max_failures: Any
+) -> None:
     """Raise the error that the task fails with, if it fails; its results are written.
 
     Airflow retries after an error that may pass. Too many rows without a video fail the task for good.
     """
+    from airflow_provider_kling.batch import describe_limit
     from airflow_provider_kling.errors import KlingError, KlingTimeoutError
 
     if outcome.stopped_by:
@@ -270,9 +277,17 @@ def _raise_if_failed(context: Context, outcome: BatchOutcome, summary: dict[str,
     without = summary["rows"] - summary["succeed"]
     if limit is not None and without > limit:
         raise AirflowFailException(
-            f"{without:,} of {summary['rows']:,} rows have no video, which is more than max_failures={limit:,}. "
+            f"{without:,} of {summary['rows']:,} rows have no video ({_listed(_problems(summary))}), "
+            f"which is more than {describe_limit(max_failures, limit, summary['rows'])}. "
             f"{show_place(summary['results'])} says why. To ask again for what may work another time, clear this task."
         )
+
+
+def _problems(summary: dict[str, Any]) -> dict[str, int]:
+    """The rows without a video, by their status."""
+    from airflow_provider_kling.results import STATUSES
+
+    return {status: summary[status] for status in STATUSES if status != "succeed"}
 
 
 def _has_retries(context: Context) -> bool:

@@ -6,30 +6,24 @@ import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_kling.errors import KlingInputError
 from airflow_provider_kling.links import KlingVideoLink
-from airflow_provider_kling.operator_base import ROW_KEYS, KlingOperator
+from airflow_provider_kling.operator_base import DEFAULT_TIMEOUT, ROW_KEYS, KlingOperator
+from airflow_provider_kling.operators.checks import check_rendered, check_written
 from airflow_provider_kling.operators.inline_images import InlineImages
-from airflow_provider_kling.operators.reschedule import create_or_reschedule
+from airflow_provider_kling.operators.reschedule import create_or_reschedule, log_level
 from airflow_provider_kling.operators.submissions import account_for, adoptable_task, submission_of
-from airflow_provider_kling.outcomes import (
-    finish,
-    first_start,
-    push_task_ids,
-    recording_failures,
-    seconds,
-    task_of,
-)
+from airflow_provider_kling.outcomes import finish, first_start, push_task_ids, recording_failures, seconds, task_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
     from jinja2 import Environment
 
     from airflow_provider_kling.api import Task
+    from airflow_provider_kling.arguments import Later, Place
     from airflow_provider_kling.client import Deadline, Submission
     from airflow_provider_kling.hooks import KlingHook
 
@@ -58,7 +52,8 @@ class KlingEffectOperator(KlingOperator):
     :param strict: treat unknown and discontinued scenes as errors instead of warnings.
     :param deferrable: wait in the triggerer, without a worker. Default: Airflow's `[operators] default_deferrable`.
     :param end_from_trigger: with `deferrable`: after a success, the triggerer saves the videos and ends the task, without a
-        second start of a worker, unless the task needs one (see the docs). Default: a worker ends it.
+        second start of a worker. "auto", the default, and True leave the task to a worker if it needs one (see the docs);
+        False always does.
 
     Waiting for a slot (error codes 1303 and 1302) uses no retry. With `deferrable` it uses no worker either: the triggerer
     creates the task when it is its turn. If only workers can read the images, the task is rescheduled instead.
@@ -76,6 +71,7 @@ class KlingEffectOperator(KlingOperator):
         "fresh",
     )
     row_fields = ROW_KEYS
+    place_fields = ("image", "images", "save_to")
     template_fields_renderers = {"images": "json"}
     ui_color = "#0b3d2e"
     ui_fgcolor = "#ffffff"
@@ -84,44 +80,45 @@ class KlingEffectOperator(KlingOperator):
     def __init__(
         self,
         *,
-        effect_scene: str | None = None,
-        image: str | None = None,
-        images: Sequence[str] | None = None,
-        external_task_id: str | None = None,
-        callback_url: str | None = None,
-        kling_conn_id: str | Sequence[str] = "kling_default",
+        effect_scene: str | Later | None = None,
+        image: Place | Later | None = None,
+        images: Sequence[Place | Later] | Later | None = None,
+        external_task_id: str | Later | None = None,
+        callback_url: str | Later | None = None,
+        kling_conn_id: str | Sequence[str] | Later = "kling_default",
         wait_for_completion: bool = False,
-        save_to: str | None = None,
+        save_to: Place | Later | None = None,
         poll_interval: float | timedelta = 10.0,
-        timeout: float | timedelta = timedelta(hours=24),
-        row_id: str | None = None,
-        row: Mapping[str, Any] | None = None,
-        fresh: str | None = None,
+        timeout: float | timedelta = DEFAULT_TIMEOUT,
+        row_id: str | Later | None = None,
+        row: Mapping[str, Any] | Later | None = None,
+        fresh: str | Later | None = None,
         strict: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        end_from_trigger: bool = False,
+        end_from_trigger: bool | Literal["auto"] = "auto",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.effect_scene = effect_scene
-        self.image = image
-        self.images = images
-        self.external_task_id = external_task_id
-        self.callback_url = callback_url
-        self.kling_conn_id = kling_conn_id
+        self.effect_scene: Any = effect_scene
+        self.image: Any = image
+        self.images: Any = images
+        self.external_task_id: Any = external_task_id
+        self.callback_url: Any = callback_url
+        self.kling_conn_id: Any = kling_conn_id
         self.wait_for_completion = wait_for_completion
-        self.save_to = save_to
+        self.save_to: Any = save_to
         self.poll_interval = poll_interval
         self.timeout = timeout
-        self.row_id = row_id
-        self.fresh = fresh
+        self.row_id: Any = row_id
+        self.fresh: Any = fresh
         self.strict = strict
         self.deferrable = deferrable
-        self.end_from_trigger = end_from_trigger
+        self.take_end_from_trigger(end_from_trigger, deferrable=deferrable)
         self.video_url = ""  # for KlingVideoLink
         self.take_row(row)
-        if row is None and effect_scene is None:
-            raise KlingInputError("effect_scene is missing; wanted is the name of a scene, like 'pet_lion_pro', or row.")
+        self._unknown = self.unknown_fields()
+        if not self.is_unmapped:
+            check_written(self)
         self._inline = InlineImages()
         self._hide_inline_images()
 
@@ -145,12 +142,13 @@ class KlingEffectOperator(KlingOperator):
         ):
             submission = self._submission(context)
             deadline = Deadline.of(self._deadline(context, now))
-            hook = opened.enter_context(account_for(context, submission, self.kling_conn_id, log=self.log))
-            self.log.info("External id %s: asking Kling for %s", submission.external_id, self._description())
-            record.task = task = self._create(hook, submission, deadline)
+            level = log_level(context)
+            hook = opened.enter_context(account_for(context, submission, self.kling_conn_id, log=self.log, level=level))
+            self.log.log(level, "External id %s: asking Kling for %s", submission.external_id, self._description())
+            record.task = task = self._create(hook, submission, deadline, level)
             record.effect_scene = self.effect_scene if submission.surely_made(task) else None
             self.log.info("%s", flows.describe(task))
-            push_task_ids(context, task, row_id=self.row_id)
+            push_task_ids(context, task, row_id=self.row_id, effect_scene=record.effect_scene)
             if not self.wait_for_completion:
                 return task.kling_task_id
             if not task.done:
@@ -165,7 +163,7 @@ class KlingEffectOperator(KlingOperator):
         with recording_failures(context, row_id=self.row_id, effect_scene=self.effect_scene) as record:
             record.task = task = task_of(event)
             record.effect_scene = event.get("effect_scene", self.effect_scene)  # events of older triggers hold none
-            push_task_ids(context, task, row_id=self.row_id)
+            push_task_ids(context, task, row_id=self.row_id, effect_scene=record.effect_scene)
             if not self.wait_for_completion:
                 return task.kling_task_id
             with hook_of(task.kling_task_id, self.kling_conn_id, event) as hook:
@@ -182,12 +180,14 @@ class KlingEffectOperator(KlingOperator):
     def _submission(self, context: Context) -> Submission:
         from airflow_provider_kling.api import EffectRequest
         from airflow_provider_kling.manifests import load_image
-        from airflow_provider_kling.storage import check_no_password
+        from airflow_provider_kling.writable import check_writable
 
-        check_no_password(self.save_to or "")
+        check_rendered(self, self._unknown)
         request = EffectRequest(self.effect_scene or "", [load_image(source) for source in self._sources()])
         for warning in request.check_scene(strict=self.strict):
             self.log.warning("%s", warning)
+        if self.save_to:
+            check_writable(self.save_to, "save_to")
         return submission_of(
             context,
             request,
@@ -218,7 +218,7 @@ class KlingEffectOperator(KlingOperator):
 
     # --- Three ways to create
 
-    def _create(self, hook: KlingHook, submission: Submission, deadline: Deadline) -> Task:
+    def _create(self, hook: KlingHook, submission: Submission, deadline: Deadline, level: int) -> Task:
         """The task: created on this worker, or adopted. Deferred, the triggerer or a later start of a worker creates it."""
         from airflow_provider_kling.client import flows, last_answer_by
 
@@ -226,7 +226,7 @@ class KlingEffectOperator(KlingOperator):
             flow = flows.create_when_free(hook.product, submission, deadline=deadline.monotonic)
             return hook.run(flow, last_answer_by(deadline.monotonic))
         if not self._portable():
-            return create_or_reschedule(hook, submission, deadline, log=self.log)
+            return create_or_reschedule(hook, submission, deadline, log=self.log, level=level)
         # All creates of the triggerer wait in one queue for the slots. A create from here would jump the queue.
         return adoptable_task(hook, submission, log=self.log) or self._defer_create(hook, submission, deadline.unix)
 
@@ -243,7 +243,7 @@ class KlingEffectOperator(KlingOperator):
         defer(
             self,
             KlingEffectTrigger,
-            kling_conn_id=hook.kling_conn_id,
+            hook=hook,
             deadline=deadline,
             poll_interval=seconds(self.poll_interval, "poll_interval"),
             effect_scene=self.effect_scene,
@@ -263,7 +263,14 @@ class KlingEffectOperator(KlingOperator):
         interval = seconds(self.poll_interval, "poll_interval")
         if self.deferrable:
             self._defer_wait(hook, task, deadline.unix, interval, effect_scene)
-        flow = flows.wait(hook.product, task.kling_task_id, deadline=deadline.monotonic, poll_interval=interval, status=task.status)
+        flow = flows.wait(
+            hook.product,
+            task.kling_task_id,
+            deadline=deadline.monotonic,
+            poll_interval=interval,
+            status=task.status,
+            conn_id=hook.kling_conn_id,
+        )
         return hook.run(flow, last_answer_by(deadline.monotonic))
 
     def _defer_wait(self, hook: KlingHook, task: Task, deadline: float, poll_interval: float, effect_scene: str | None) -> NoReturn:
@@ -272,7 +279,7 @@ class KlingEffectOperator(KlingOperator):
         defer(
             self,
             KlingTaskTrigger,
-            kling_conn_id=hook.kling_conn_id,
+            hook=hook,
             deadline=deadline,
             poll_interval=poll_interval,
             kling_task_id=task.kling_task_id,

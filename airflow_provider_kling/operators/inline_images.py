@@ -24,11 +24,5 @@ class InlineImages:
         return placeholder
 
     def reveal(self, image: str | None, images: Sequence[str] | None) -> list[str]:
-        """The images of an operator's two arguments, without placeholders. Raises KlingInputError if both are given."""
-        from airflow_provider_kling.errors import KlingInputError
-
-        if image and images:
-            raise KlingInputError("Both image and images are given; wanted is image for one, images for two.")
-        if isinstance(images, str):
-            raise KlingInputError("images is a text; wanted is a list of two images.")
+        """The images of an operator's two arguments, without placeholders."""
         return [self._by_placeholder.get(source, source) for source in ([image] if image else images or ())]

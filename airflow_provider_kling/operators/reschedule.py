@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -9,14 +10,22 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow_provider_kling.outcomes import AirflowRescheduleException
 
 if TYPE_CHECKING:
+    from airflow.sdk import Context
+
     from airflow_provider_kling.api import Task
     from airflow_provider_kling.client import Deadline, Submission
     from airflow_provider_kling.hooks import KlingHook
 
+LOG_EVERY = 20  # starts of a worker, about 5 minutes: what each of them found would fill the log for hours
 RESCHEDULE_AFTER = 10.0  # seconds, at least: a fast end would meet the race that triggers.HOLD_BACK describes
 
 
-def create_or_reschedule(hook: KlingHook, submission: Submission, deadline: Deadline, *, log: Any) -> Task:
+def log_level(context: Context) -> int:
+    """The level for lines that each start of a rescheduled task repeats: INFO at the first start and now and then, else DEBUG."""
+    return logging.INFO if (context.get("task_reschedule_count", 0) or 0) % LOG_EVERY == 0 else logging.DEBUG
+
+
+def create_or_reschedule(hook: KlingHook, submission: Submission, deadline: Deadline, *, log: Any, level: int) -> Task:
     """Create the task now, or release the worker until there may be a slot. KlingTimeoutError past the deadline."""
     from airflow_provider_kling.client import flows, last_answer_by
     from airflow_provider_kling.errors import KlingError
@@ -27,14 +36,16 @@ def create_or_reschedule(hook: KlingHook, submission: Submission, deadline: Dead
     except KlingError as error:
         if not error.retryable:
             raise
-        reschedule(log, error)
+        reschedule(log, error, level=level, conn_id=hook.kling_conn_id)
 
 
-def reschedule(log: Any, error: Exception) -> NoReturn:
-    """Let Airflow start the task again in 10 to 20 s, without a retry."""
+def reschedule(log: Any, error: Exception, *, level: int, conn_id: str) -> NoReturn:
+    """Let Airflow start the task again in 10 to 20 s, without a retry. Only errors other than full slots are always logged."""
+    from airflow_provider_kling.client import flows
     from airflow_provider_kling.errors import KlingSlotsFullError
 
-    reason = "All slots of the account are taken." if isinstance(error, KlingSlotsFullError) else str(error)
+    reason = f"{flows.describe_refusal(error)}."
     pause = random.uniform(RESCHEDULE_AFTER, 2 * RESCHEDULE_AFTER)  # noqa: S311 - only spreads the load
-    log.info("%s Trying again in %.0f s, without a retry; only workers can read this image.", reason, pause)
+    text = "Connection %s: %s Trying again every 10 to 20 s, without a retry; only workers can read this image."
+    log.log(level if isinstance(error, KlingSlotsFullError) else logging.INFO, text, conn_id, reason)
     raise AirflowRescheduleException(datetime.now(timezone.utc) + timedelta(seconds=pause))

@@ -12,6 +12,7 @@ from airflow_provider_kling.manifests import RESULT_COLUMNS, BadRow, Row
 from airflow_provider_kling.redaction import one_line, show_text
 from airflow_provider_kling.results.statuses import ERROR, INVALID, STATUSES
 
+_IDS = ("row_id", "kling_task_id", "external_task_id")
 # Line ends to JavaScript, or to str.splitlines, that JSON leaves as they are.
 _LINE_ENDS = {ord(end): f"\\u{ord(end):04x}" for end in "\x7f\x85\u2028\u2029"}
 
@@ -40,6 +41,34 @@ def lines_of(rows: Iterable[Row | BadRow], outcome_of: Callable[[Row], Mapping[s
             yield _line(row, _final(outcome_of(row)))
 
 
+def merge(outcomes: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One outcome for each row, of several the best one, in the order in which the rows were first met.
+
+    Outcomes belong to one row if they have the same `row_id` or, where one of them has none, the same `kling_task_id`.
+    """
+    merged: list[dict[str, Any]] = []
+    places: dict[tuple[str, str], int] = {}
+    for outcome in outcomes:
+        keys = [(name, str(outcome[name])) for name in ("row_id", "kling_task_id") if outcome.get(name) is not None]
+        place = next((places[key] for key in keys if key in places and _may_be_one(merged[places[key]], outcome)), len(merged))
+        if place == len(merged):
+            merged.append(dict(outcome))
+        else:
+            merged[place] = _better(merged[place], outcome)
+        for key in keys:
+            places.setdefault(key, place)
+    return merged
+
+
+def lines_without_rows(outcomes: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The lines of `join` where there is no manifest: one for each outcome, with its row id or that of its task as `id`."""
+    for outcome in outcomes:
+        facts = _final(outcome)
+        row_id = outcome.get("row_id") or outcome.get("kling_task_id")
+        results = {name: facts.get(name) for name in RESULT_COLUMNS}
+        yield {"id": None if row_id is None else str(row_id), "effect_scene": facts.get("effect_scene"), **results}
+
+
 def to_jsonl(line: Mapping[str, Any]) -> str:
     """The line as JSON, without its line end. No reader finds a line end within it, and all of it is UTF-8."""
     text = json.dumps(line, ensure_ascii=False, default=str).translate(_LINE_ENDS)
@@ -52,12 +81,20 @@ def _keep_best(best: dict[str, Mapping[str, Any]], outcome: Mapping[str, Any]) -
     if row_id is None:
         raise KlingInputError(f"An outcome has no row_id; it holds {', '.join(sorted(map(str, outcome)))[:200] or 'nothing'}.")
     known = best.get(str(row_id))
-    if known is None:
-        best[str(row_id)] = outcome
-        return
+    best[str(row_id)] = outcome if known is None else _better(known, outcome)
+
+
+def _better(known: Mapping[str, Any], outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """The better of two outcomes of a row, with those ids that only the worse one has."""
     better, worse = (outcome, known) if _rank(outcome) <= _rank(known) else (known, outcome)
-    ids = {key: better.get(key) or worse.get(key) for key in ("kling_task_id", "external_task_id") if worse.get(key)}
-    best[str(row_id)] = {**better, **ids}
+    ids = {key: better.get(key) or worse.get(key) for key in _IDS if worse.get(key)}
+    return {**better, **ids}
+
+
+def _may_be_one(known: Mapping[str, Any], outcome: Mapping[str, Any]) -> bool:
+    """Whether two outcomes with the same task may be those of one row: two rows with one external id share a task."""
+    ids = {str(one["row_id"]) for one in (known, outcome) if one.get("row_id") is not None}
+    return len(ids) < 2
 
 
 def _rank(outcome: Mapping[str, Any]) -> tuple[int, bool]:

@@ -9,7 +9,7 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_kling.redaction import show_place
 from airflow_provider_kling.results.lines import to_jsonl
@@ -21,10 +21,13 @@ from airflow_provider_kling.storage import location_of, read_lines, shown, stora
 RESULTS, REPORT = "results.jsonl", "report.html"
 MAX_LOGGED = 100  # rows without a video that the log names
 
+if TYPE_CHECKING:
+    from airflow_provider_kling.arguments import Place
+
 log = logging.getLogger(__name__)
 
 
-def write_lines(lines: Iterable[Mapping[str, Any]], output: str, *, title: str, log_problems: bool = True) -> dict[str, Any]:
+def write_lines(lines: Iterable[Mapping[str, Any]], output: Place, *, title: str, log_problems: bool = True) -> dict[str, Any]:
     """Write the lines of `join` as `results.jsonl` and `report.html` into this folder or URI.
 
     Returns a summary: `rows`, the number of rows for each status, `units` (a decimal text), `videos` (their number), and

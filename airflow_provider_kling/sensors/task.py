@@ -6,32 +6,45 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import (
-    AirflowException,
+    AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
+    AirflowTaskTimeout,
     BaseSensorOperator,
     PokeReturnValue,
     conf,
 )
 
+from airflow_provider_kling.arguments import check_text
 from airflow_provider_kling.links import KlingVideoLink
-from airflow_provider_kling.operator_base import KlingOperator
-from airflow_provider_kling.outcomes import earlier_attempt, finish, recording_failures, seconds, task_of
+from airflow_provider_kling.operator_base import DEFAULT_TIMEOUT, KlingOperator
+from airflow_provider_kling.outcomes import (
+    AirflowRescheduleException,
+    FailureRecord,
+    earlier_attempt,
+    finish,
+    recording_failures,
+    seconds,
+    task_of,
+)
+from airflow_provider_kling.sensors.inputs import AwaitedId, check_written, read_input, row_id_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_kling.api import Task
+    from airflow_provider_kling.arguments import Later, Place
     from airflow_provider_kling.hooks import KlingHook
 
 
 class KlingTaskSensor(KlingOperator, BaseSensorOperator):
     """Waits until a Kling task is done. Its XCom is the result (plain JSON, see the docs).
 
-    :param kling_task_id: the Kling task id, or the external id. Templated.
+    :param kling_task_id: the Kling task id, the external id, or what an operator left: its result, or its XCom `kling_task`.
+        For several tasks, map the sensor: `expand(kling_task_id=…)`. Templated.
     :param save_to: a folder or URI for the videos. An existing file is not downloaded again. Templated.
     :param kling_conn_id: the connection of the account that has the task. If that may be one of several accounts: a list of
         their connections, or a text with commas. Templated.
@@ -39,14 +52,18 @@ class KlingTaskSensor(KlingOperator, BaseSensorOperator):
     :param row: the row of the manifest that has the id, as `mapping.read_manifest` returned it: for mapping over rows.
     :param deferrable: wait in the triggerer, without a worker. Default: Airflow's `[operators] default_deferrable`.
     :param end_from_trigger: with `deferrable`: after a success, the triggerer saves the videos and ends the task, without a
-        second start of a worker, unless the task needs one (see the docs). Default: a worker ends it.
+        second start of a worker. "auto", the default, and True leave the task to a worker if it needs one (see the docs);
+        False always does.
+    :param timeout: seconds, or a timedelta, for the whole wait. Default: 24 hours, as for the operator.
 
-    `mode`, `poke_interval` (default 10 s), `timeout`, `soft_fail` and the others work as for every sensor. A failed
-    task fails the sensor without a retry. The sensor waits out faults of the API that may pass, until the timeout.
+    `mode`, `poke_interval` (default 10 s), `soft_fail`, `never_fail` and the others work as for every sensor, and mean the
+    same in all modes. A failed task fails the sensor without a retry. The sensor waits out faults of the API that may pass,
+    until the timeout.
     """
 
     template_fields: Sequence[str] = ("kling_task_id", "save_to", "kling_conn_id", "row_id")
     row_fields = ("row_id",)
+    place_fields = ("save_to",)
     ui_color = "#d9f2e6"
     ui_fgcolor = "#0b3d2e"
     operator_extra_links = (KlingVideoLink(),)
@@ -54,125 +71,162 @@ class KlingTaskSensor(KlingOperator, BaseSensorOperator):
     def __init__(
         self,
         *,
-        kling_task_id: str,
-        save_to: str | None = None,
-        kling_conn_id: str | Sequence[str] = "kling_default",
-        row_id: str | None = None,
-        row: Mapping[str, Any] | None = None,
+        kling_task_id: str | Mapping[str, Any] | Later,
+        save_to: Place | Later | None = None,
+        kling_conn_id: str | Sequence[str] | Later = "kling_default",
+        row_id: str | Later | None = None,
+        row: Mapping[str, Any] | Later | None = None,
         poke_interval: float | timedelta = 10.0,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        end_from_trigger: bool = False,
+        end_from_trigger: bool | Literal["auto"] = "auto",
+        timeout: float | timedelta = DEFAULT_TIMEOUT,
         **kwargs: Any,
     ) -> None:
-        super().__init__(poke_interval=poke_interval, **kwargs)
-        self.kling_task_id = kling_task_id
-        self.save_to = save_to
-        self.kling_conn_id = kling_conn_id
-        self.row_id = row_id
+        super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
+        self.kling_task_id: Any = kling_task_id
+        self.save_to: Any = save_to
+        self.kling_conn_id: Any = kling_conn_id
+        self.row_id: Any = row_id
         self.deferrable = deferrable
-        self.end_from_trigger = end_from_trigger
+        self.take_end_from_trigger(end_from_trigger, deferrable=deferrable)
         self.video_url = ""  # for KlingVideoLink
         self.take_row(row)
+        self._save_to_unknown = "save_to" in self.unknown_fields()
+        self._save_to_checked = False
+        if not self.is_unmapped:  # then the values are checked when the sensor runs
+            check_written(kling_task_id)
+            seconds(self.poke_interval, "poke_interval")
 
     def execute(self, context: Context) -> Any:
         self.use_row(context)
-        if not self.deferrable:
-            with self._with_task_id():
-                return super().execute(context)
-        if earlier_attempt(context):  # the task may be done by now
-            with self._soft_fail():
+        self._use_row_id()
+        with self._skipping():
+            if not self.deferrable:
+                with self._with_task_id():
+                    return super().execute(context)
+            if earlier_attempt(context):  # the task may be done by now
                 poked = self.poke(context)
                 if isinstance(poked, PokeReturnValue):
                     return poked.xcom_value
-        return self._defer(context)
+            return self._defer(context)
 
     def poke(self, context: Context) -> PokeReturnValue | bool:
         """Query the task once. A fault of the API that may pass counts as "not done yet"."""
         from airflow_provider_kling.client import flows
         from airflow_provider_kling.errors import KlingError
 
-        with recording_failures(context, row_id=self.row_id, sensor=True) as record, contextlib.ExitStack() as opened:
-            self._check_id()
+        with (
+            self._skipping(),
+            recording_failures(context, row_id=self.row_id, sensor=True) as record,
+            contextlib.ExitStack() as opened,
+        ):
+            awaited = self._read_input(record)
             try:
-                hook = opened.enter_context(self._hook())
-                task = hook.run(flows.look_up(hook.product, self.kling_task_id))
+                hook = opened.enter_context(self._hook(awaited))
+                task = hook.run(flows.look_up(hook.product, awaited.kling_task_id))
             except KlingError as error:
                 if not error.retryable:
                     raise
-                self.log.warning("Kling cannot be asked at the moment: %s The task goes on; asking again.", error)
+                where = self.kling_conn_id if isinstance(self.kling_conn_id, str) else ", ".join(self.kling_conn_id)
+                text = "Connection %s: Kling cannot be asked at the moment: %s The task is not cancelled; asking again."
+                self.log.warning(text, where, error)
                 return False
             record.task = task
             self.log.info("%s", flows.describe(task))
             if not task.done:
                 return False
-            return PokeReturnValue(is_done=True, xcom_value=self._finish(hook, task))
+            return PokeReturnValue(is_done=True, xcom_value=self._finish(hook, task, record))
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Called after the trigger has fired."""
+        from airflow_provider_kling.hooks import hook_of
+
         self.use_row(context)
-        with recording_failures(context, row_id=self.row_id, sensor=True) as record:
+        self._use_row_id()
+        with self._skipping(), recording_failures(context, row_id=self.row_id, sensor=True) as record:
+            record.effect_scene = event.get("effect_scene") if isinstance(event, dict) else None
             record.task = task = task_of(event)
-            with self._hook(event) as hook:
-                return self._finish(hook, task)
+            with hook_of(task.kling_task_id, self.kling_conn_id, event) as hook:
+                return self._finish(hook, task, record)
 
     def on_kill(self) -> None:
-        self.log.info("Stopped waiting. Kling has no cancel: task %s goes on there and will be charged.", self.kling_task_id)
+        self.log.info("Stopped waiting. Kling has no cancel: task %s goes on there and will be charged.", self._shown_id())
 
     def _defer(self, context: Context) -> NoReturn:
         from airflow_provider_kling.triggers import KlingTaskTrigger, defer
 
-        timeout = seconds(self.timeout, "timeout")
-        with recording_failures(context, row_id=self.row_id, sensor=True):
-            self._check_id()
-            with self._hook() as hook:
-                kling_conn_id = hook.kling_conn_id
-        defer(
-            self,
-            KlingTaskTrigger,
-            kling_conn_id=kling_conn_id,
-            deadline=time.time() + timeout,
-            poll_interval=seconds(self.poke_interval, "poke_interval"),
-            kling_task_id=self.kling_task_id,
-        )
+        with recording_failures(context, row_id=self.row_id, sensor=True) as record:
+            awaited = self._read_input(record)
+            with self._hook(awaited) as hook:
+                defer(
+                    self,
+                    KlingTaskTrigger,
+                    hook=hook,
+                    deadline=time.time() + seconds(self.timeout, "timeout"),
+                    poll_interval=seconds(self.poke_interval, "poke_interval"),
+                    kling_task_id=awaited.kling_task_id,
+                    effect_scene=awaited.effect_scene,
+                )
 
-    def _finish(self, hook: KlingHook, task: Task) -> dict[str, Any]:
-        result = finish(hook, task, save_to=self.save_to, row_id=self.row_id)
+    def _finish(self, hook: KlingHook, task: Task, record: FailureRecord) -> dict[str, Any]:
+        result = finish(hook, task, save_to=self.save_to, effect_scene=record.effect_scene, row_id=self.row_id)
         self.video_url = result["videos"][0]["url"]
         return result
 
-    def _check_id(self) -> None:
-        """KlingInputError where a template found no id: the task that was to return it has returned nothing."""
-        from airflow_provider_kling.errors import KlingInputError
+    def _read_input(self, record: FailureRecord) -> AwaitedId:
+        """The id of the task, and what else the input tells. Raises KlingInputError if there is no id."""
+        awaited = read_input(self.kling_task_id)
+        record.effect_scene = awaited.effect_scene
+        self._check_save_to()
+        return awaited
 
-        if self.kling_task_id in (None, "", "None"):
-            raise KlingInputError(
-                f"kling_task_id is {self.kling_task_id!r}: the task before left no id. Was it marked as success by hand, or "
-                "is do_xcom_push off? Clear it, then this task."
-            )
+    def _check_save_to(self) -> None:
+        """Raise an error if videos cannot be saved there, before anything waits."""
+        from airflow_provider_kling.writable import check_writable
 
-    def _hook(self, event: Any = None) -> KlingHook:
+        if self.save_to is not None and not self._save_to_checked:
+            rendered = self._save_to_unknown
+            check_text("save_to", self.save_to, wanted="a folder or URI", operator="KlingTaskSensor", rendered=rendered)
+            check_writable(self.save_to, "save_to")
+            self._save_to_checked = True
+
+    def _hook(self, awaited: AwaitedId) -> KlingHook:
         """The account that has the task."""
         from airflow_provider_kling.hooks import hook_of
 
-        return hook_of(self.kling_task_id, self.kling_conn_id, event)
+        return hook_of(awaited.kling_task_id, self.kling_conn_id)
+
+    def _use_row_id(self) -> None:
+        """Take the row id from a dict that an operator has left. Not before templates are rendered: it is data."""
+        if self.row_id is None:
+            self.row_id = row_id_of(self.kling_task_id)
+
+    def _shown_id(self) -> Any:
+        given = self.kling_task_id
+        return given.get("kling_task_id") if isinstance(given, Mapping) else given
 
     @contextlib.contextmanager
     def _with_task_id(self) -> Iterator[None]:
         """Add to a time-out error that the task continues, and its id."""
-        note = f"Kling task {self.kling_task_id} goes on and will be charged; run this again to adopt its result."
+        note = f"Kling task {self._shown_id()} goes on and will be charged; run this again to adopt its result."
         try:
             yield
         except AirflowSensorTimeout as error:
             raise AirflowSensorTimeout(f"{error} {note}") from error
 
     @contextlib.contextmanager
-    def _soft_fail(self) -> Iterator[None]:
-        """With `soft_fail`, skip instead of failing, as BaseSensorOperator does in the other modes."""
+    def _skipping(self) -> Iterator[None]:
+        """Skip instead of failing, as `soft_fail` and `never_fail` ask for in poke mode: the same in all modes.
+
+        `soft_fail` skips for a time-out and for an error that no retry mends, `never_fail` for any error.
+        """
         try:
             yield
-        except AirflowSkipException:
+        except (AirflowSkipException, AirflowRescheduleException):
             raise
-        except AirflowException as error:
-            if self.soft_fail or self.never_fail:
-                raise AirflowSkipException(f"Skipped: {error}") from error
+        except (Exception, AirflowTaskTimeout) as error:
+            final = isinstance(error, AirflowFailException | AirflowSensorTimeout | AirflowTaskTimeout)
+            if self.never_fail or (self.soft_fail and final):
+                asked = "never_fail" if self.never_fail else "soft_fail"
+                raise AirflowSkipException(f"Skipped, as {asked} is set: {str(error) or type(error).__name__}") from error
             raise

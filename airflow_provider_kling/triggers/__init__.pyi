@@ -1,5 +1,11 @@
 # The public names of this folder; `__init__.py` loads each when it is first used.
 from .base import HOLD_BACK as HOLD_BACK, VERSION as VERSION
 from .batch import KlingBatchTrigger as KlingBatchTrigger
-from .deferral import DEFER_GRACE as DEFER_GRACE, defer as defer
+from .deferral import (
+    DEFER_GRACE as DEFER_GRACE,
+    bounded as bounded,
+    check_connections as check_connections,
+    defer as defer,
+    defer_with as defer_with,
+)
 from .waiting import KlingEffectTrigger as KlingEffectTrigger, KlingTaskTrigger as KlingTaskTrigger

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_kling.client import monotonic_deadline, monotonic_now
-from airflow_provider_kling.errors import KlingError, KlingInputError, KlingTimeoutError
+from airflow_provider_kling.errors import KlingError, KlingTimeoutError
+from airflow_provider_kling.outcomes import error_event
 
 # Rows in Airflow's database name the classes by this path, which stays importable for ever.
 CLASS_PATHS = "airflow_provider_kling.triggers"
@@ -81,8 +82,7 @@ class OneEventTrigger(BaseTrigger):
         except KlingTimeoutError as error:
             outcome = Outcome({"timeout": str(error)})
         except KlingError as error:
-            invalid = error.row_status == KlingInputError.row_status
-            outcome = Outcome({"error": str(error), "retryable": error.retryable, "invalid": invalid})
+            outcome = Outcome(error_event(error))
         await asyncio.sleep(held_until - monotonic_now())
         yield await self.event_of(outcome)
 

@@ -2,12 +2,13 @@
 
 A trigger's row in the database is plain text: it holds only ids, links and times, never a key, a token or an image.
 Each trigger fires exactly one event, which `outcomes.task_of` reads: `{"task": …, "kling_conn_id": …, "effect_scene": …}`,
-`{"timeout": …}` or `{"error": …, "retryable": …, "invalid": …}`. With `end_from_trigger`, a success ends the Airflow task
+`{"timeout": …}` or an error as `outcomes.error_event` writes it. With `end_from_trigger`, a success ends the Airflow task
 here instead, with the XComs that a worker would have written. Any other outcome goes to a worker, which reports it.
 """
 
 from __future__ import annotations
 
+import asyncio
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,6 +22,9 @@ from airflow_provider_kling.triggers.base import CLASS_PATHS, OneEventTrigger, O
 if TYPE_CHECKING:
     from airflow_provider_kling.api import EffectRequest, Task
     from airflow_provider_kling.dispatch import Dispatcher
+
+
+XCOM_TIMEOUT = 60.0  # seconds for writing one XCom; after that, a worker writes it
 
 
 class AwaitedTask(NamedTuple):
@@ -130,9 +134,10 @@ class TaskWaitTrigger(OneEventTrigger):
             return False
         task_instance = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": ti.map_index}
         try:
-            await XCom.aset(key, value, **task_instance)
+            # In a thread: the backend of an object store may start an event loop of its own, which fails in a running one.
+            await asyncio.wait_for(asyncio.to_thread(XCom.set, key, value, **task_instance), XCOM_TIMEOUT)
         except Exception as error:  # noqa: BLE001 - it is logged, and a worker writes the XCom
-            self.log.warning("XCom %s is not written yet: %s", key, error)
+            self.log.warning("XCom %s is not written yet, a worker will write it: %s", key, str(error) or type(error).__name__)
             return False
         return True
 
@@ -210,8 +215,10 @@ class KlingEffectTrigger(TaskWaitTrigger):
         )
         task = await account.create(submission, deadline=self.deadline, group=self._group, log=LevelLog(self.log))
         self.log.info("%s", flows.describe(task))
+        effect_scene = self.effect_scene if submission.surely_made(task) else None
         # Before the wait: a user who marks the Airflow task as failed meanwhile must be able to find the paid task.
-        recorded = await self.write_xcom(CREATED_TASK, task_ids(task, row_id=self.row_id))
+        ids = task_ids(task, row_id=self.row_id, effect_scene=effect_scene)
+        recorded = await self.write_xcom(CREATED_TASK, ids)
         if not task.done and self.wait_for_completion:
             task = await account.wait(
                 task.kling_task_id,
@@ -220,7 +227,7 @@ class KlingEffectTrigger(TaskWaitTrigger):
                 status=task.status,
                 log=self.log.info,
             )
-        return AwaitedTask(task, recorded, effect_scene=self.effect_scene if submission.surely_made(task) else None)
+        return AwaitedTask(task, recorded, effect_scene=effect_scene)
 
     async def return_value_of(self, awaited: AwaitedTask, account: Dispatcher) -> Any:
         return await super().return_value_of(awaited, account) if self.wait_for_completion else awaited.task.kling_task_id

@@ -103,6 +103,9 @@ def test_a_manifest_that_is_broken_at_its_end_spends_nothing(airflow, kling, tmp
 def test_bad_parameters_spend_nothing(kling, tmp_path):
     manifest = write(tmp_path, [row(1)])
     for wrong in ({"shard": "x"}, {"max_failures": -1}, {"downloads": 0}, {"max_concurrency": 0}, {"timeout": 0}):
+        with pytest.raises(KlingInputError, match=next(iter(wrong))):  # when the DAG is parsed
+            operator(manifest, tmp_path / "out", **wrong)
+    for wrong in ({"shard": "{{ 'x' }}"}, {"max_failures": "{{ -1 }}"}, {"save_to": "{{ None }}"}):
         run = FakeAirflow().finish(operator(manifest, tmp_path / "out", **wrong))
         assert isinstance(run.error, AirflowFailException), wrong
         assert next(iter(wrong)) in str(run.error)

@@ -18,11 +18,12 @@ def test_failed_rows_leave_the_task_green_unless_there_are_too_many(kling, tmp_p
     assert FakeAirflow().finish(operator(manifest, tmp_path / "a")).state == "success"
     assert FakeAirflow(try_number=2).finish(operator(manifest, tmp_path / "b", max_failures=2)).state == "success"
     assert FakeAirflow(try_number=2).finish(operator(manifest, tmp_path / "b", max_failures="{{ 0.5 }}")).state == "success"
-    for limit in (1, 0.25, "25%"):
+    for limit, shown in ((1, "1."), (0.25, "0.25, 1 of 4 rows."), ("25%", "25%, 1 of 4 rows.")):
         airflow = FakeAirflow(try_number=2)
         run = airflow.finish(operator(manifest, tmp_path / "c", max_failures=limit))
         assert isinstance(run.error, AirflowFailException)
-        assert "2 of 4 rows have no video, which is more than max_failures=1" in str(run.error)
+        expected = f"2 of 4 rows have no video (1 failed, 1 invalid), which is more than max_failures={shown}"
+        assert expected in str(run.error)
         assert len(lines(tmp_path / "c")) == 4
         assert airflow.xcoms["summary"]["succeed"] == 2
     assert len(kling.ledger) == 3
@@ -92,13 +93,13 @@ def test_passing_faults_fail_no_row(airflow, kling, tmp_path):
 
 def test_errors_that_may_pass_are_tried_again_while_there_are_retries(airflow, kling, tmp_path):
     manifest = write(tmp_path, [row(1), row(2)])
-    (tmp_path / "films").write_text("a file in place of the folder")
-    task = operator(manifest, tmp_path / "out", save_to=str(tmp_path / "films"), retries=1)
+    kling.fault(404, on="video", times=None)
+    task = operator(manifest, tmp_path / "out", retries=1)
     airflow.max_tries = 1
     run = airflow.finish(task)
     assert run.state == "up_for_retry"
     assert "2 rows have errors that may pass" in str(run.error)
-    (tmp_path / "films").unlink()
+    kling.clear_faults()
     airflow.try_number = 2
     assert airflow.finish(task).state == "success"
     assert set(statuses(tmp_path / "out").values()) == {"succeed"}

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from airflow_provider_kling.api import Task
-from airflow_provider_kling.batch import Spool, in_shard, limit_of
+from airflow_provider_kling.batch import Spool, describe_limit, in_shard, limit_of
 from airflow_provider_kling.batch.decision import Adopt, Attempt, Create, Fail, Reuse, decide
 from airflow_provider_kling.batch.progress import RUNNING, WAITING, Progress
 from airflow_provider_kling.errors import KlingAccountError, KlingInputError, KlingTimeoutError
@@ -51,12 +51,39 @@ def test_progress_is_one_line():
         progress.end(status)
     now = 180.0
     assert progress.next_line() == (
-        "120 of 1,000 rows: 95 succeeded, 3 failed, 12 running, 10 waiting; 237.5 units; 32 videos a minute, about 28 min left."
+        "120 of 1,000 rows: 95 succeeded, 1 failed, 1 invalid, 1 error, 12 running, 10 waiting; 237.5 units; "
+        "32 videos a minute, about 28 min left."
     )
     assert progress.next_line() == ""
     assert progress.pause == 10
     now = 7200.0
     assert progress.pause == 60
+
+
+def test_the_rate_counts_only_rows_whose_tasks_this_batch_has_waited_for():
+    now = 0.0
+    progress = Progress(rows=1000, clock=lambda: now)
+    for _ in range(800):
+        progress.end("succeed", worked=False)  # done by an earlier attempt
+    now = 60.0
+    assert progress.next_line() == "800 of 1,000 rows: 800 succeeded; 0 units."
+    for _ in range(20):
+        progress.end("succeed")
+    now = 120.0
+    assert progress.next_line() == "820 of 1,000 rows: 820 succeeded; 0 units; 10 videos a minute, about 18 min left."
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("5%", "max_failures=5%, 10 of 200 rows"),
+        (0.05, "max_failures=0.05, 10 of 200 rows"),
+        (10, "max_failures=10"),
+        ("10", "max_failures=10"),
+    ],
+)
+def test_a_limit_is_shown_as_it_was_written_with_what_it_means(written, shown):
+    assert describe_limit(written, limit_of(written, 200), 200) == shown
 
 
 def attempt(number: int, status: str, message: str = "") -> Attempt:

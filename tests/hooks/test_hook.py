@@ -21,6 +21,7 @@ from airflow_provider_kling.manifests import load_image
 def test_every_public_method_has_its_async_twin_with_the_same_arguments():
     names = [
         "create_task",
+        "create_task_when_free",
         "get_task",
         "find_task",
         "list_tasks",

@@ -28,6 +28,7 @@ def test_create_only_returns_the_kling_task_id(airflow, kling, deferrable):
         "row_id": None,
         "kling_task_id": row["kling_task_id"],
         "external_task_id": row["external_task_id"],
+        "effect_scene": "pet_lion_pro",
     }
 
 
@@ -193,6 +194,7 @@ def test_a_bad_image_fails_before_anything_is_sent(airflow, kling, tmp_path):
 
 
 def test_an_unknown_scene_warns_and_names_the_nearest(airflow, kling, caplog):
+    kling.configure(strict_scenes=False)
     assert airflow.run(operator(effect_scene="pet_lion_prp")).state == "success"
     assert airflow.run(operator(effect_scene="pet_lion_prp", strict=True)).state == "failed"
 

@@ -139,5 +139,5 @@ def test_an_event_of_an_unknown_shape_is_never_a_success(airflow, kling, event):
 def test_an_id_that_the_task_before_did_not_leave_is_named_as_the_reason(airflow, kling, missing, deferrable):
     run = airflow.finish(sensor(missing, deferrable=deferrable))
     assert run.state == "failed"
-    assert f"kling_task_id is {missing!r}: the task before left no id." in str(run.error)
+    assert f"kling_task_id rendered to {missing!r}: the task before left no value" in str(run.error)
     assert not kling.journal

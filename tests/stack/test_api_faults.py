@@ -239,7 +239,7 @@ def test_keys_revoked_while_tasks_wait_fail_at_once_and_a_clear_adopts_the_tasks
     assert len(errors(account)) == rows
     assert all("Check the keys of the Airflow connection" in error for error in errors(account).values())
     assert try_numbers(run) == {1}
-    assert "goes on. Once the problem is solved, run this again to adopt its result." in run.log("video", map_index=0)
+    assert "is not cancelled. Once the problem is solved, run this again to adopt its result." in run.log("video", map_index=0)
 
     account.kling.configure(api_key=[account.kling.api_key])
     account.kling.finish()

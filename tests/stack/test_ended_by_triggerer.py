@@ -44,7 +44,7 @@ def test_a_folder_that_only_workers_have_is_left_to_a_worker(account, rows):
     run = account.run_dag("ends_in_triggerer", rows)
     assert run.until_done() == "success"
     log = run.log("video", map_index=0)
-    assert "a worker ends this task: save_to" in log
+    assert "A worker ends this task, not the triggerer: save_to" in log
     assert RESUMED in log
     account.check("end_from_trigger with a folder that only workers have")
 

@@ -233,10 +233,10 @@ def test_a_changed_image_is_a_new_request_and_unchanged_rows_pay_nothing(account
 
 @in_parallel(duration=2)
 def test_a_changed_signature_is_the_same_request(account):
-    link = "https://bucket.s3.amazonaws.com/a.jpg?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date={}&X-Amz-Signature={}"
-    run = account.run_dag("in_triggerer", 1, image=link.format("20261122T000000Z", "aa"))
+    link = "https://d1.cloudfront.net/a.jpg?Expires={}&Signature={}&Key-Pair-Id=k"
+    run = account.run_dag("in_triggerer", 1, image=link.format("1795305600", "aa"))
     assert until_done(run) == "success"
-    account.write_manifest(1, image=link.format("20261123T000000Z", "bb"))
+    account.write_manifest(1, image=link.format("1795392000", "bb"))
     run.clear()
     assert until_done(run) == "success"
     account.check("cleared with a newly signed link")

@@ -7,6 +7,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from airflow.listeners import hookimpl
 from airflow.sdk import DAG, Asset, BaseOperator
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.xcom import XCom
@@ -14,6 +15,7 @@ from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 from task_runs import FakeAirflow
 
 from airflow_provider_kling.api import EffectRequest
+from airflow_provider_kling.errors import KlingInputError
 from airflow_provider_kling.hooks import KlingHook
 from airflow_provider_kling.operators import KlingEffectOperator
 from airflow_provider_kling.outcomes import task_of
@@ -38,7 +40,7 @@ class Supervisor:
         self.xcoms: dict[str, object] = {}
         self.refuses: set[str] = set()
 
-    async def asend(self, message):
+    def send(self, message):
         if message.key in self.refuses:
             raise RuntimeError("the database is unavailable")
         assert {name: getattr(message, name) for name in TASK_INSTANCE} == TASK_INSTANCE
@@ -133,7 +135,19 @@ def test_a_worker_writes_xcoms_that_the_triggerer_cannot_write(kling, supervisor
     assert len(kling.ledger) == 1
 
 
-def test_by_default_a_worker_ends_the_task(kling, supervisor):
+def test_an_xcom_backend_may_start_an_event_loop_of_its_own(kling, supervisor, monkeypatch):
+    """As that of an object store does: its file system calls `asyncio.run`, which fails in a running loop."""
+
+    def serialize_value(value, **of_what):
+        asyncio.run(asyncio.sleep(0))
+        return value
+
+    monkeypatch.setattr(XCom, "serialize_value", staticmethod(serialize_value))
+    assert isinstance(fire(effect_trigger()), TaskSuccessEvent)
+    assert supervisor.xcoms["return_value"]["status"] == "succeed"
+
+
+def test_a_row_without_it_goes_to_a_worker(kling, supervisor):
     assert task_of(fire(effect_trigger(end_from_trigger=False)).payload).succeeded
     assert set(supervisor.xcoms) == {"kling_task"}
 
@@ -154,15 +168,85 @@ def test_the_row_holds_what_the_triggerer_needs_to_end_the_task(airflow, kling, 
     assert (kwargs["save_to"], kwargs["row_id"], kwargs["effect_scene"]) == (f"{tmp_path}/videos", "anna", "squish")
 
 
+def test_by_default_the_triggerer_ends_what_it_can(airflow, kling):
+    """And the attribute is false: Airflow refuses a DAG with a true one where a plugin has listeners."""
+    task = operator(end_from_trigger="auto")
+    assert not task.end_from_trigger
+    assert airflow.run(task).trigger[1]["end_from_trigger"] is True
+    with DAG("d", schedule=None):
+        plain = KlingTaskSensor(task_id="wait", kling_task_id="1", deferrable=True)
+    assert not plain.end_from_trigger
+    assert airflow.run(plain).trigger[1]["end_from_trigger"] is True
+
+
+def test_false_is_always_a_worker(airflow, kling, capfd):
+    assert airflow.run(operator(end_from_trigger=False)).trigger[1]["end_from_trigger"] is False
+    assert "worker ends" not in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("make", [KlingEffectOperator, KlingTaskSensor])
+@pytest.mark.parametrize(
+    ("value", "deferrable", "wanted"), [("yes", True, "wanted is True, False or 'auto'"), (True, False, "needs deferrable=True")]
+)
+def test_other_values_are_refused_when_the_dag_is_parsed(make, value, deferrable, wanted):
+    what = {"kling_task_id": "1"} if make is KlingTaskSensor else {"effect_scene": "squish", "image": URL}
+    with DAG("d", schedule=None), pytest.raises(KlingInputError, match=wanted):
+        make(task_id="t", end_from_trigger=value, deferrable=deferrable, **what)
+
+
+class Listener:
+    @hookimpl
+    def on_task_instance_success(self):
+        """What OpenLineage does."""
+
+
+def test_listeners_get_their_worker_and_airflow_takes_the_dag(airflow, kling, capfd):
+    """Airflow refuses `end_from_trigger=True` where a plugin listens; an author who has set nothing does not meet that."""
+    from airflow.dag_processing import dagbag
+    from airflow.sdk.listener import get_listener_manager
+
+    listener, managers = Listener(), (get_listener_manager(), dagbag.get_listener_manager())
+    for manager in managers:
+        manager.pm.register(listener)
+    try:
+        task = operator(end_from_trigger="auto")
+        dagbag.DagBag(collect_dags=False).bag_dag(task.dag)
+        assert airflow.run(task).trigger[1]["end_from_trigger"] is False
+    finally:
+        for manager in managers:
+            manager.pm.unregister(listener)
+    assert "A worker ends this task, not the triggerer: a plugin listens for the success" in capfd.readouterr().out
+
+
+class OwnComplete(KlingEffectOperator):
+    def execute_complete(self, context, event=None):
+        return {**super().execute_complete(context, event), "mine": 1}
+
+
+class OwnPost(KlingEffectOperator):
+    def post_execute(self, context, result=None):
+        """Anything."""
+
+
+@pytest.mark.parametrize(("kind", "method"), [(OwnComplete, "execute_complete"), (OwnPost, "post_execute")])
+def test_methods_of_a_subclass_get_their_worker(airflow, kling, capfd, kind, method):
+    arguments = {"effect_scene": "squish", "image": URL, "deferrable": True, "wait_for_completion": True}
+    with DAG("d", schedule=None):
+        task = kind(task_id="video", **arguments)
+    assert airflow.run(task).trigger[1]["end_from_trigger"] is False
+    assert f"only a worker calls {method}, and {kind.__name__} has its own" in capfd.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
+        ({"post_execute": lambda context, result=None: None}, "post_execute"),
         ({"outlets": [Asset("s3://bucket/video")]}, "outlets"),
         ({"on_success_callback": print}, "on_success_callback"),
         ({"do_xcom_push": False}, "do_xcom_push"),
         ({"save_to": "/videos"}, "save_to '/videos' may be another folder for the triggerer"),
     ],
-    ids=["outlets", "callback", "no XCom", "folder"],
+    ids=["post_execute", "outlets", "callback", "no XCom", "folder"],
 )
 def test_a_task_that_needs_a_worker_is_left_to_it_and_the_reason_is_logged(airflow, kling, capfd, arguments, reason):
     _, kwargs = airflow.run(operator(**arguments)).trigger

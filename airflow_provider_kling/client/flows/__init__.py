@@ -12,7 +12,7 @@ So each rule stands here once, for worker and triggerer, and is tested without a
 
 from airflow_provider_kling.client.flows.create import RETRY_WAIT, KnownIds, create
 from airflow_provider_kling.client.flows.create_when_free import SLOT_PAUSE, create_when_free
-from airflow_provider_kling.client.flows.describe import describe, describe_adopted
+from airflow_provider_kling.client.flows.describe import describe, describe_adopted, describe_refusal
 from airflow_provider_kling.client.flows.lookup import find, look_up
 from airflow_provider_kling.client.flows.pauses import LONGEST_RETRY_AFTER, LONGEST_TROUBLE_PAUSE, asked_pause, format_seconds
 from airflow_provider_kling.client.flows.save import file_names, save
@@ -41,6 +41,7 @@ __all__ = [
     "create_when_free",
     "describe",
     "describe_adopted",
+    "describe_refusal",
     "external_id_of",
     "file_names",
     "find",

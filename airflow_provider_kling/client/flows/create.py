@@ -54,9 +54,10 @@ def create(
     for number, external_id in enumerate(submission.external_ids(), submission.first_attempt):
         if external_id in known.failed:
             continue
-        attempt = _Attempt(product, submission, external_id, retry_wait, deadline, known)
+        is_last = number >= submission.max_attempts and number < MOST_FAILED
+        attempt = _Attempt(product, submission, external_id, retry_wait, deadline, known, is_last)
         task, is_new = yield from attempt.run(adopt_existing=adopt_existing)
-        if is_new or not task.failed or (number >= submission.max_attempts and number < MOST_FAILED):
+        if is_new or not task.failed or is_last:
             return task
         reason = task.message or "no reason given"
         yield Log(f"Kling task {task.kling_task_id} of an earlier attempt failed ({reason}). Continuing with the next external id.")
@@ -79,13 +80,14 @@ class _Attempt:
     retry_wait: float
     deadline: float | None
     known: KnownIds
+    is_last: bool  # no other external id follows, if the task of this one has failed
 
     def run(self, *, adopt_existing: bool) -> Flow[tuple[Task, bool]]:
         """The task with this external id, and whether this attempt created it."""
         if self.external_id in self.known.unseen:
             return (yield from self._adopt(self._unseen())), False
         if adopt_existing and (found := (yield from failing_as_unknown(find(self.product, self.external_id)))):
-            yield self._adopted(found)
+            yield from self._adopted(found)
             return found, False
         sent = False
         for number in range(1, CREATE_TRIES + 1):
@@ -156,17 +158,24 @@ class _Attempt:
                 raise self._unseen() from None
             raise self._not_ours(refused) from None
         self.known.unseen.discard(self.external_id)
-        yield self._adopted(found)
+        yield from self._adopted(found)
         return found
 
-    def _adopted(self, found: Task) -> Log:
-        """A line about an adopted task: a warning if it may be the task of another request."""
+    def _adopted(self, found: Task) -> Flow[None]:
+        """Log that a task is adopted: as a warning if it may be the task of another request.
+
+        A failed one is not, where another external id follows.
+        """
         submission, sent = self.submission, self.external_id in self.known.uncertain
         self.known.uncertain.discard(self.external_id)
         later_try = submission.adopt_existing and submission.max_attempts > 1
+        if found.failed and not self.is_last:
+            return
         if submission.derived or later_try or sent:
-            return Log(describe_adopted(self.external_id, found))
-        return Log(describe_adopted(self.external_id, found, certain=not submission.adopt_existing), level=logging.WARNING)
+            yield Log(describe_adopted(self.external_id, found))
+        else:
+            certain = not submission.adopt_existing
+            yield Log(describe_adopted(self.external_id, found, certain=certain), level=logging.WARNING)
 
     def _is_over(self) -> Flow[bool]:
         """Whether the deadline has come, so that there were fewer lookups than planned."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from airflow_provider_kling.api import Product, Task
 from airflow_provider_kling.client.flows.create import KnownIds, create, failing_as_unknown
-from airflow_provider_kling.client.flows.describe import describe_adopted
+from airflow_provider_kling.client.flows.describe import describe_adopted, describe_refusal
 from airflow_provider_kling.client.flows.lookup import find
 from airflow_provider_kling.client.flows.pauses import (
     LONGEST_TROUBLE_PAUSE,
@@ -53,9 +53,8 @@ def create_when_free(product: Product, submission: Submission, *, deadline: floa
             raise last
         if now - logged_at >= LOG_INTERVAL:
             logged_at = now
-            why = "All slots of the account are taken" if full else str(last).rstrip(".")
             waited, left = format_seconds(now - started), format_seconds(deadline - now)
-            yield Log(f"{why}: waiting, {waited} so far, at most {left} more.")
+            yield Log(f"{describe_refusal(last)}: waiting, {waited} so far, at most {left} more.")
         longest = LONGEST_SLOT_PAUSE if isinstance(last, KlingBusyError) else LONGEST_TROUBLE_PAUSE
         seconds = min(asked_pause(last, jittered(delay)), deadline - now)
         delay = min(delay * SLOT_PAUSE_GROWTH, longest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airflow_provider_kling.api import Task
 from airflow_provider_kling.client.flows.pauses import format_seconds
+from airflow_provider_kling.errors import KlingSlotsFullError
 
 
 def describe(task: Task) -> str:
@@ -20,14 +21,25 @@ def describe(task: Task) -> str:
     return f"Kling task {task.kling_task_id}: {task.status}{unknown}."
 
 
+def describe_refusal(error: Exception) -> str:
+    """Why a submission waits, without a full stop: for a slot of the account or of the user's own limit, or for the API."""
+    if not isinstance(error, KlingSlotsFullError):
+        return str(error).rstrip(".")
+    if error.message.startswith("max_concurrency"):
+        return f"The connection's {error.message}"
+    return "All slots of the account are taken"
+
+
 def describe_adopted(external_id: str, task: Task, *, certain: bool | None = None) -> str:
-    """That this external id already has a task, and that it is used instead of a new one.
+    """That this external id already has a task, and that it is used instead of a new one, also if it failed.
 
     `certain` says that it may be the task of another request: True if it must be, False if nobody knows.
     """
-    found = (
-        f"External id {external_id} already has Kling task {task.kling_task_id} ({task.status}): adopted, nothing is paid again."
-    )
+    if task.failed:
+        outcome = f", which failed ({task.message or 'no reason given'}): no other one is created in this try."
+    else:
+        outcome = f" ({task.status}): adopted, nothing is paid again."
+    found = f"External id {external_id} already has Kling task {task.kling_task_id}{outcome}"
     if certain is None:
         return found
     maker = "This run has not created it" if certain else "Whether this run has created it is not known"

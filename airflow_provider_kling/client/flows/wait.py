@@ -14,14 +14,15 @@ class Watch:
     """One task that somebody waits for: what each poll of it means.
 
     `status` is the last status that was logged. After each `observe`, `task` is the task once it is done, and `error`
-    what ends the wait. All times are on one monotonic clock.
+    what ends the wait. `conn_id` names the connection in these lines. All times are on one monotonic clock.
     """
 
-    def __init__(self, kling_task_id: str, *, started: float, status: str = "") -> None:
+    def __init__(self, kling_task_id: str, *, started: float, status: str = "", conn_id: str = "") -> None:
         self.kling_task_id = kling_task_id
         self.task: Task | None = None
         self.error: KlingError | None = None
         self.failures = 0  # polls in a row that failed
+        self._where = f"Connection {conn_id}: " if conn_id else ""
         self._started = started
         self._status = status
         self._not_found = 0  # polls in a row
@@ -32,7 +33,7 @@ class Watch:
         return self._seen(news) if isinstance(news, Task) else self._missed(news)
 
     def _seen(self, task: Task) -> list[str]:
-        messages = ["Kling answers again."] if self.failures else []
+        messages = [f"{self._where}Kling answers again."] if self.failures else []
         if task.status != self._status:
             messages.append(describe(task))
         self._not_found, self.failures, self._status, self._last_seen = 0, 0, task.status, task.status
@@ -46,9 +47,15 @@ class Watch:
             return []
         if not error.retryable:
             self.error = error
-            return [f"Kling task {self.kling_task_id} goes on. Once the problem is solved, run this again to adopt its result."]
+            self.failures = 0
+            after = (
+                f"Kling task {self.kling_task_id} is not cancelled. Once the problem is solved, run this again to adopt its result."
+            )
+            return [f"{self._where}no more polls, because of this error: {error} {after}"]
         self.failures, self._last_seen = self.failures + 1, str(error)
-        return [f"Kling cannot be asked at the moment: {error} The task goes on; asking again."] if self.failures == 1 else []
+        if self.failures > 1:
+            return []
+        return [f"{self._where}Kling cannot be asked at the moment: {error} The task is not cancelled; asking again."]
 
     def expired(self, now: float) -> KlingTimeoutError:
         """The error for a deadline that has come before the end."""
@@ -60,16 +67,23 @@ class Watch:
 
 
 def wait(
-    product: Product, kling_task_id: str, *, deadline: float, poll_interval: float, first_poll: float = 0.0, status: str = ""
+    product: Product,
+    kling_task_id: str,
+    *,
+    deadline: float,
+    poll_interval: float,
+    first_poll: float = 0.0,
+    status: str = "",
+    conn_id: str = "",
 ) -> Flow[Task]:
     """The task, once it is done: succeeded or failed. Times are on the driver's clock, the interval is in seconds.
 
-    The first poll is not before `first_poll`; `status` is the last status that was logged. Faults that may pass are
-    waited out. Raises KlingTimeoutError at `deadline`, errors of credentials and account at once, KlingTaskNotFound
-    after several polls in a row.
+    The first poll is not before `first_poll`; `status` is the last status that was logged; the lines name `conn_id`.
+    Faults that may pass are waited out. Raises KlingTimeoutError at `deadline`, errors of credentials and account at once,
+    KlingTaskNotFound after several polls in a row.
     """
     now = yield Sleep(0)
-    watch = Watch(kling_task_id, started=now, status=status)
+    watch = Watch(kling_task_id, started=now, status=status, conn_id=conn_id)
     if first_poll > now:
         now = yield Sleep(max(0.0, min(first_poll, deadline) - now))
     while True:

@@ -23,7 +23,13 @@ def collect(manifest: str, output: str, *task_ids: str) -> dict:
 
 
 def one_task_a_row(
-    dag_id: str, *, deferrable: bool, retries: int, timeout: float = 600, own_ids: bool = False, end_from_trigger: bool = False
+    dag_id: str,
+    *,
+    deferrable: bool,
+    retries: int,
+    timeout: float = 600,
+    own_ids: bool = False,
+    end_from_trigger: bool | str = False,
 ) -> None:
     """A DAG with one operator for each row, which creates, waits and saves."""
     default_args = {"retries": retries, "retry_delay": timedelta(seconds=1)}
@@ -101,7 +107,7 @@ two_tasks_a_row("create_and_wait_once", retries=0)
 one_task_a_row("pausable", deferrable=True, retries=10)
 one_task_a_row("cleared_by_command", deferrable=True, retries=10)
 one_task_a_row("by_own_ids", deferrable=True, retries=10, own_ids=True)
-one_task_a_row("ends_in_triggerer", deferrable=True, retries=10, end_from_trigger=True)
+one_task_a_row("ends_in_triggerer", deferrable=True, retries=10, end_from_trigger="auto")
 two_tasks_a_row("both_end_in_triggerer", retries=10, end_from_trigger=True)
 one_task_for_all("batch_on_worker", deferrable=False)
 one_task_for_all("batch_in_triggerer", deferrable=True)

@@ -1,0 +1,157 @@
+"""The connection of a hook: its settings, its clients, and how they run calls and flows."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
+from airflow.sdk import BaseHook
+from airflow.sdk.log import mask_secret
+
+from airflow_provider_kling.api import EFFECTS, Call, Product
+from airflow_provider_kling.client import KlingSettings, flows
+from airflow_provider_kling.errors import KlingSettingsError
+from airflow_provider_kling.get_provider_info import UI_FIELD_BEHAVIOUR
+from airflow_provider_kling.hooks.calls import call_deadline
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from airflow_provider_kling.client import AsyncClient, Client
+    from airflow_provider_kling.dispatch import Dispatcher
+
+T = TypeVar("T")
+
+DEFAULT_CONN_ID = "kling_default"
+
+
+class ConnectionHook(BaseHook):
+    """A Kling connection with its sessions, which are opened when they are first used. A context manager, sync and async.
+
+    The keys leave this object only as bearer tokens, and only to the API's host.
+    """
+
+    conn_name_attr = "kling_conn_id"
+    default_conn_name = DEFAULT_CONN_ID
+    conn_type = "kling"
+    hook_name = "Kling AI"
+
+    def __init__(
+        self,
+        kling_conn_id: str = DEFAULT_CONN_ID,
+        *,
+        retry_wait: float = flows.RETRY_WAIT,
+        product: Product = EFFECTS,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.kling_conn_id = kling_conn_id
+        self.retry_wait = retry_wait
+        self.product = product
+        self._settings: KlingSettings | None = None
+        self._client: Client | None = None
+        self._async_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncClient] = WeakKeyDictionary()
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """The connection form of Airflow 3.1. Airflow 3.2 and later use the provider's metadata."""
+        return UI_FIELD_BEHAVIOUR
+
+    # --- Settings and clients
+
+    @property
+    def settings(self) -> KlingSettings:
+        """The settings of the connection, which is read once. Raises KlingInputError if it cannot work."""
+        if self._settings is None:
+            with self._convert_missing():
+                self._settings = KlingSettings.of(self.get_connection(self.kling_conn_id))
+        return self._settings
+
+    async def asettings(self) -> KlingSettings:
+        """The same settings, read without blocking the event loop."""
+        if self._settings is None:
+            from airflow.providers.common.compat.connection import get_async_connection
+
+            with self._convert_missing():
+                self._settings = KlingSettings.of(await get_async_connection(self.kling_conn_id, self))
+        return self._settings
+
+    @contextlib.contextmanager
+    def _convert_missing(self) -> Iterator[None]:
+        """Raise KlingSettingsError if the connection is not defined: the results of rows report only a KlingError."""
+        try:
+            yield
+        except AirflowNotFoundException as error:
+            raise KlingSettingsError(f"Connection {self.kling_conn_id!r} is not defined; wanted is one of type kling.") from error
+
+    def get_conn(self) -> Client:
+        """The client of this hook. Its sessions are kept alive."""
+        if self._client is None:
+            from airflow_provider_kling.client import Attempts, Client, LevelLog
+
+            attempts = Attempts(self.settings, retry_wait=self.retry_wait, hide=mask_secret)
+            self._client = Client(attempts, log=LevelLog(self.log))
+        return self._client
+
+    async def aget_conn(self) -> AsyncClient:
+        """The client of this hook for the running event loop."""
+        from airflow_provider_kling.client import AsyncClient, Attempts, LevelLog
+
+        settings = await self.asettings()
+        loop = asyncio.get_running_loop()
+        if loop not in self._async_clients:
+            attempts = Attempts(settings, retry_wait=self.retry_wait, hide=mask_secret)
+            self._async_clients[loop] = AsyncClient(attempts, log=LevelLog(self.log))
+        return self._async_clients[loop]
+
+    def run(self, flow: flows.Flow[T], deadline: float | None = None) -> T:
+        """Run a flow to its end, and return its result. Nothing outlives `deadline`, on the monotonic clock."""
+        return self.get_conn().run(flow, deadline=deadline)
+
+    async def arun(self, flow: flows.Flow[T], deadline: float | None = None) -> T:
+        return await (await self.aget_conn()).run(flow, deadline=deadline)
+
+    def _read(self, call: Call[T], **options: Any) -> T:
+        """Send a call that no caller bounds, within the limit of one call."""
+        return self.get_conn().send(call, deadline=call_deadline(self.settings), **options)
+
+    async def _aread(self, call: Call[T], **options: Any) -> T:
+        client = await self.aget_conn()
+        return await client.send(call, deadline=call_deadline(client.settings), **options)
+
+    @classmethod
+    def dispatched(
+        cls, kling_conn_id: str = DEFAULT_CONN_ID, product: Product = EFFECTS
+    ) -> AbstractAsyncContextManager[Dispatcher]:
+        """The account's dispatcher, shared by all of this event loop: one queue for the slots, one poller for all waiters."""
+        from airflow_provider_kling.dispatch import shared  # a worker that only defers does not need it
+
+        return shared((kling_conn_id, product.name), product, lambda: cls(kling_conn_id, product=product).aget_conn())
+
+    def close(self) -> None:
+        """Close the sessions. The hook opens new ones when it is used again."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    async def aclose(self) -> None:
+        """Close the sessions of this event loop."""
+        if client := self._async_clients.pop(asyncio.get_running_loop(), None):
+            await client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.aclose()

@@ -36,7 +36,7 @@ OPTIONS = {
 WAYS = {
     "batch": "kling_effects_batch",
     "mapped": "one_operator_a_row",
-    "mapped, ends in triggerer": "one_operator_a_row_ended_by_the_triggerer",
+    "mapped, ended by workers": "one_operator_a_row_ended_by_workers",
     "mapped, two tasks a row": "kling_effects_mapped",
     "hand-written: blocking tasks": "hand_written_blocking",
     "hand-written: HTTP operator and sensor": "hand_written_http",

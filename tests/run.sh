@@ -5,6 +5,6 @@ cd "$(dirname "$0")/.."
 python=$1
 shift
 rm -f .coverage .coverage.*
-"$python" -m coverage run -m pytest -n "${TEST_PROCESSES:-3}" --dist worksteal "$@"
+"$python" -m coverage run -m pytest -n "${TEST_PROCESSES:-3}" --dist worksteal --durations 8 "$@"
 "$python" -m coverage combine --quiet
 "$python" -m coverage report

@@ -589,7 +589,17 @@ def test_a_bad_manifest_gets_one_sentence(name: str, data: bytes, sentence: str)
         pytest.param(
             {"password": "k", "extra": {"verify": 3}}, "extra verify is 3; wanted is true, false, or the path", id="verify"
         ),
-        pytest.param({"password": "k", "extra": {"proxies": "proxy:3128"}}, "extra proxies is not as wanted: a URL", id="proxy"),
+        pytest.param({"password": "k", "extra": {"proxies": ["proxy"]}}, "extra proxies is not as wanted: a URL", id="proxy"),
+        pytest.param(
+            {"password": "k", "extra": {"proxies": "socks5://proxy:1080"}},
+            "'kling_default': extra proxies is socks5://proxy:1080; wanted is an HTTP proxy like http://proxy.example:3128. SOCKS",
+            id="proxy socks",
+        ),
+        pytest.param(
+            {"password": "k", "extra": {"proxies": {"htps": "proxy:3128"}}},
+            "extra proxies has 'htps'; wanted are the schemes http and https",
+            id="proxy scheme",
+        ),
         pytest.param(
             {"password": "k", "extra": {"proxies": {"https": 1}}}, "extra proxies is not as wanted: a URL", id="proxy number"
         ),

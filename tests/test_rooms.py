@@ -19,9 +19,11 @@ PACKAGE = ROOT / "airflow_provider_kling"
 # What lies in the package's root is a room of its own; a folder is one with all that is in it.
 ORDER = """
 __init__ errors
-operator_base get_provider_info places mp4
-redaction
+arguments get_provider_info places mp4
+operator_base redaction
+object_paths
 storage
+writable
 api
 manifests client
 results
@@ -30,7 +32,7 @@ hooks
 batch outcomes links
 triggers
 operators sensors batch_trigger
-mapping by_date
+mapping by_date testing
 emulator.model
 emulator.videos
 emulator.core

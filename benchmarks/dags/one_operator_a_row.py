@@ -1,6 +1,10 @@
-"""The package's operator, mapped over a manifest: it creates, waits in the triggerer, and saves the video."""
+"""The package's operator, mapped over a manifest: it creates the task, waits in the triggerer, and saves the video there.
+
+In the second DAG a worker saves it.
+"""
 
 from datetime import timedelta
+from typing import Any
 
 from airflow.sdk import dag, get_current_context, task
 
@@ -10,7 +14,7 @@ from airflow_provider_kling.operators import KlingEffectOperator
 PARAMS = {"manifest": "", "output": "", "kling_conn_id": "kling_default"}
 
 
-def one_operator_a_row(dag_id: str, *, end_from_trigger: bool) -> None:
+def one_operator_a_row(dag_id: str, **arguments: Any) -> None:
     @dag(dag_id=dag_id, schedule=None, params=PARAMS, max_active_tasks=1000)
     def videos():
         @task
@@ -27,14 +31,14 @@ def one_operator_a_row(dag_id: str, *, end_from_trigger: bool) -> None:
             wait_for_completion=True,
             save_to="{{ params.output }}/videos",
             deferrable=True,
-            end_from_trigger=end_from_trigger,
             retries=2,
             retry_delay=timedelta(seconds=10),
+            **arguments,
         ).expand(row=read("{{ params.manifest }}"))
         video >> collect("{{ params.manifest }}", "{{ params.output }}")
 
     videos()
 
 
-one_operator_a_row("one_operator_a_row", end_from_trigger=False)
-one_operator_a_row("one_operator_a_row_ended_by_the_triggerer", end_from_trigger=True)
+one_operator_a_row("one_operator_a_row")
+one_operator_a_row("one_operator_a_row_ended_by_workers", end_from_trigger=False)

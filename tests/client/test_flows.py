@@ -333,6 +333,34 @@ def test_pauses_between_polls_are_the_poll_interval_and_grow_after_failures():
     ]
 
 
+def test_lines_about_polls_name_the_connection_and_kling_answers_again_only_after_silence():
+    wait(driver := Driver(UNAVAILABLE, task("succeed")), conn_id="eu", status="succeed")
+    assert driver.logged[0].startswith("Connection eu: Kling cannot be asked at the moment: ")
+    assert driver.logged[1] == "Connection eu: Kling answers again."
+    with pytest.raises(errors.KlingAuthError):
+        wait(driver := Driver(errors.KlingAuthError("no such key", code=1002)), conn_id="eu")
+    assert len(driver.logged) == 1
+    assert driver.logged[0].startswith("Connection eu: no more polls, because of this error: Kling says: no such key")
+
+
+def test_a_failed_task_that_another_one_follows_is_not_called_adopted():
+    failed = task("failed", message="Internal trouble")
+    create(driver := Driver(failed, NOT_FOUND, task()), adopt_existing=True, max_attempts=2, external_id=DERIVED)
+    assert driver.logged == ["Kling task 7 of an earlier attempt failed (Internal trouble). Continuing with the next external id."]
+    create(driver := Driver(failed), adopt_existing=True, max_attempts=1, external_id=DERIVED)
+    assert driver.logged == [
+        f"External id {DERIVED} already has Kling task 7, which failed (Internal trouble): no other one is created in this try."
+    ]
+
+
+def test_a_wait_for_the_limit_of_the_connection_is_not_called_one_for_the_account():
+    driver = Driver(NOT_FOUND)
+    driver.capacity = errors.KlingSlotsFullError("max_concurrency is 2, and 2 tasks are running", code=1303, speaker="Connection c")
+    with pytest.raises(errors.KlingTimeoutError):
+        create_when_free(driver)
+    assert driver.logged[0].startswith("The connection's max_concurrency is 2, and 2 tasks are running: waiting, 0 s so far")
+
+
 def test_the_last_poll_is_at_the_deadline():
     with pytest.raises(errors.KlingTimeoutError, match="not done after 8 min; last seen: submitted"):
         wait(driver := Driver(task()))

@@ -274,6 +274,20 @@ async def test_passing_faults_of_polls_are_waited_out(kling, monkeypatch):
     assert sum("Kling answers again" in line for line in lines) == 2
 
 
+@pytest.mark.kling_emulator(duration=1, videos="clip")
+async def test_lines_about_the_account_name_its_connection_and_a_refusal_is_no_silence(kling, caplog):
+    async with KlingHook.dispatched() as account:
+        waiting = asyncio.create_task(video(account, "a"))
+        await until(lambda: kling.ledger)
+        kling.fault("token", on="any", code=1002, times=None)
+        with pytest.raises(errors.KlingAuthError):
+            await waiting
+        kling.clear_faults()
+        assert (await video(account, "b")).succeeded
+    lines = [record.getMessage() for record in caplog.records if "airflow_provider_kling.dispatch" in record.name]
+    assert [line.partition(" error: ")[0] for line in lines] == ["Connection kling_default: all waits end, because of this"]
+
+
 @pytest.mark.kling_emulator(slots=1, manual_clock=True)
 async def test_a_refused_key_ends_all_waits_for_tasks_and_slots(kling):
     async with KlingHook.dispatched() as account:

@@ -31,7 +31,7 @@ from airflow_provider_kling.dispatch.plan import LONGEST_PAUSE_WITH_OTHERS
 from airflow_provider_kling.dispatch.slots import LONGEST_HOLD
 from airflow_provider_kling.errors import KlingError
 
-EXAMPLES = int(os.environ.get("KLING_LIVENESS_EXAMPLES", "600"))
+EXAMPLES = int(os.environ.get("KLING_LIVENESS_EXAMPLES", "300"))
 LATE = 1.0  # seconds after its deadline by which a caller must have been served
 # Tasks take at most 40 s here, so no planned pause between two polls is longer than a hold that the server asks for.
 LONGEST_PAUSE = LONGEST_HOLD + LONGEST_PAUSE_WITH_OTHERS

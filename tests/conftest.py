@@ -16,7 +16,12 @@ for name in [name for name in os.environ if name.startswith(("AIRFLOW_CONN_", "K
     del os.environ[name]
 
 import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 from places import PHOTOS  # noqa: E402
+
+# How fast a machine is at the moment, no test asks.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture

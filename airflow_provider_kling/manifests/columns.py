@@ -7,6 +7,8 @@ import functools
 from collections.abc import Iterable
 from typing import Any
 
+from airflow_provider_kling.manifests.invisible import invisible_in
+
 IMAGE_COLUMNS = ("image", "image_1", "image_2", "images")
 KNOWN_COLUMNS = ("id", "effect_scene", *IMAGE_COLUMNS)
 
@@ -21,6 +23,10 @@ def check_names(names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...
     """What is wrong with the names of a row's columns, and warnings about names that look like a known one."""
     problems = tuple(
         f"Column {name!r} has a name that the results use themselves; rename it." for name in names if name in RESULT_COLUMNS
+    ) + tuple(
+        f"Column {name[:40]!r} has an invisible character in its name, {sign}; type the name anew."
+        for name in names
+        if not name.isascii() and (sign := invisible_in(name))
     )
     warnings = []
     for name in names:

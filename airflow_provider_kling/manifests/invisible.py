@@ -11,10 +11,20 @@ import unicodedata
 
 BOM = "\ufeff"
 _JOINERS = "\u200c\u200d"  # within Persian and Indian words and within emojis they have a meaning, but not beside ASCII
-_OTHERS = "\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
+_OTHERS = (
+    "\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb"
+)
 _INVISIBLE = re.compile(f"[{_JOINERS}{_OTHERS}]")
 _AT_ENDS = "".join(sign for sign in map(chr, range(0x10000)) if sign.isspace() or _INVISIBLE.match(sign))
-_INSIDE = re.compile(rf"[{_OTHERS}]|(?<=[\0-\x7f])[{_JOINERS}]|[{_JOINERS}](?=[\0-\x7f])")
+# Those that belong to the character before them, so that none of them is removed at an end: flags like that of Scotland are
+# tags behind U+1F3F4, and ❤ or the 1 of a keycap becomes an emoji by a variation selector.
+_TAGS = "\U000e0000-\U000e007f"
+_SELECTORS = "\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef"
+_MUSIC_AND_SHORTHAND = "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+_INSIDE = re.compile(
+    rf"[{_OTHERS}{_MUSIC_AND_SHORTHAND}]|(?<=[\0-\x7f])[{_JOINERS}]|[{_JOINERS}](?=[\0-\x7f])"
+    rf"|(?<![\U0001f3f4{_TAGS}])[{_TAGS}]|(?<=[\0-\x7f])(?!(?<=[0-9#*])\ufe0f\u20e3)[{_SELECTORS}]|^[{_SELECTORS}]"
+)
 
 
 def strip_invisible(text: str, *, also: str = "") -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import re
 
 import pytest
 
@@ -120,6 +122,42 @@ def test_they_are_refused_inside(sign: str, cell: str, column: str) -> None:
     assert f"{column} has an invisible character inside, U+{ord(sign):04X} " in bad
     with pytest.raises(KlingInputError, match=f"it has an invisible character inside, U\\+{ord(sign):04X}"):
         load_image(f"https://e.com/a{sign}.jpg")
+
+
+@pytest.mark.parametrize("sign", INVISIBLE, ids=ascii)
+@pytest.mark.parametrize("name", ["id", "effect_scene", "image", "title"])
+def test_they_are_refused_in_the_name_of_a_column(sign: str, name: str) -> None:
+    """Otherwise the ids of a column `id` are lost, and rows get their numbers."""
+    odd = name[:1] + sign + name[1:]
+    what = f"Column {odd!r} has an invisible character in its name, U+{ord(sign):04X}"
+    values = {"id": "a", "effect_scene": "squish", "image": "a.jpg", "title": "A"}
+    head = ",".join(odd if known == name else known for known in values)
+    with pytest.raises(KlingManifestError, match=re.escape(what)):
+        read(f"{head}\n{','.join(values.values())}\n")
+    values = {odd if known == name else known: value for known, value in values.items()}
+    bad = read_rows([json.dumps(values).encode()], name="m.jsonl").bad_rows
+    assert any(problem.startswith(what) for problem in bad[0].problems)
+
+
+def test_at_the_end_of_a_key_they_are_refused_too() -> None:
+    line = json.dumps({f"id{BOM}": "a", "effect_scene": "squish", "image": "a.jpg"}).encode()
+    assert "has an invisible character in its name, U+FEFF" in read_rows([line], name="m.jsonl").bad_rows[0].problems[0]
+
+
+@pytest.mark.parametrize("sign", ["\U000e0041", "\U000e0001", "\ufe0f", "\U000e0100", "\u180b", "\U0001d173"], ids=ascii)
+@pytest.mark.parametrize("text", ["a{}b", "a{}", "{}a"])
+def test_what_belongs_to_the_character_before_it_is_refused_where_there_is_none(sign: str, text: str) -> None:
+    assert invisible_in(text.format(sign)).startswith(f"U+{ord(sign):04X}")
+
+
+SCOTLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"
+
+
+@pytest.mark.parametrize(
+    "text", [SCOTLAND, f"a{SCOTLAND}b", "\u2764\ufe0f.jpg", "a\u2764\ufe0f", "1\ufe0f\u20e3", "\u845b\U000e0100"], ids=ascii
+)
+def test_flags_keycaps_and_variants_stay_whole(text: str) -> None:
+    assert (invisible_in(text), strip_invisible(text)) == ("", text)
 
 
 @pytest.mark.parametrize("text", ["می‌روم", "क्‍ष", "👨‍👩‍👧", "Zoë", "北京", "a b", ""])

@@ -33,10 +33,9 @@ def place_text(place: Any) -> Any:
 
     Raises KlingInputError for an ObjectStoragePath with storage options, which a text cannot hold.
     """
-    if isinstance(place, os.PathLike):
-        return os.fsdecode(place)
-    if not all(hasattr(place, name) for name in ("protocol", "path", "storage_options", "conn_id")):
-        return place
+    # On Airflow 3.1, an ObjectStoragePath is an `os.PathLike`, too.
+    if not all(hasattr(place, name) for name in ("protocol", "path", "storage_options")):
+        return os.fsdecode(place) if isinstance(place, os.PathLike) else place
     if options := [name for name, value in (place.storage_options or {}).items() if name != "conn_id" and value is not None]:
         raise KlingInputError(
             f"An ObjectStoragePath has the storage options {', '.join(options)}; wanted is one without: "

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG, ObjectStoragePath, task
+from airflow.sdk.execution_time.xcom import XCom
 from airflow.sdk.io import attach
 from fsspec.implementations.memory import MemoryFileSystem
 from places import ROOT
@@ -337,6 +338,7 @@ with DAG("typed") as dag:
 """
 
 
+@pytest.mark.skipif(not hasattr(XCom, "aset"), reason="the types are those of Airflow 3.3")
 def test_a_typed_dag_passes_mypy(tmp_path):
     (tmp_path / "typed_dag.py").write_text(TYPED)
     command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(ROOT / ".mypy_cache"), str(tmp_path / "typed_dag.py")]

@@ -21,7 +21,7 @@ REDIRECTS = (301, 302, 303, 307, 308)
 
 _NOT_PUBLIC = "is not a public address"
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class PrivateAddressError(OSError):
@@ -119,4 +119,4 @@ def _literal(host: str) -> str | None:
 
 def _origin(url: str) -> tuple[str, str, int | None]:
     parts = urlsplit(url)
-    return parts.scheme, parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme)
+    return parts.scheme, parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme)

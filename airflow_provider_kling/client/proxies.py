@@ -13,6 +13,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment
 
+from airflow_provider_kling.client.addresses import DEFAULT_PORTS
 from airflow_provider_kling.errors import KlingSettingsError
 from airflow_provider_kling.redaction import show_place
 
@@ -84,7 +85,7 @@ def is_excluded(url: str, no_proxy: str) -> bool:
     try:
         parts = urlsplit(url)
         host = (parts.hostname or "").rstrip(".")
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+        port = parts.port or DEFAULT_PORTS.get(parts.scheme)
     except ValueError:
         return False
     address = _address(host)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from airflow_provider_kling.api import DEFAULT_BASE_URL, AccessKey, ApiKey, Credentials
+from airflow_provider_kling.client.addresses import DEFAULT_PORTS
 from airflow_provider_kling.client.proxies import NO_PROXY, checked_proxy
 from airflow_provider_kling.errors import KlingInputError, KlingSettingsError
 from airflow_provider_kling.redaction import show_place
@@ -18,7 +19,6 @@ CONN_TYPE = "kling"
 DEFAULT_TIMEOUT = 60.0  # seconds without a byte from the server
 CONNECT_TIMEOUT = 10.0  # seconds to establish a connection
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -117,7 +117,7 @@ def _base_url(connection: AirflowConnection, where: str) -> str:
         )
     authority = f"[{name}]" if ":" in name else name
     port = port or connection.port
-    if port and port != _DEFAULT_PORTS[parts.scheme]:  # with or without it, it is the same account
+    if port and port != DEFAULT_PORTS[parts.scheme]:  # with or without it, it is the same account
         authority = f"{authority}:{port}"
     return f"{parts.scheme}://{authority}{parts.path.rstrip('/')}"
 

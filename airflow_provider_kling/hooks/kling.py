@@ -62,8 +62,7 @@ class KlingHook(ConnectionHook):
         Raises KlingInputError for input that cannot work, and KlingSlotsFullError or KlingBusyError if nothing was created
         because the account is busy; `create_task_when_free` waits instead.
         """
-        request = self._request(request, effect_scene, image, images)
-        submission = submission_of(request, external_task_id, callback_url, adopt_existing=adopt_existing)
+        submission = self._submission(request, effect_scene, image, images, external_task_id, callback_url, adopt_existing)
         return self.run(*create_flow(self.product, submission, retry_wait=self.retry_wait))
 
     async def acreate_task(
@@ -77,8 +76,9 @@ class KlingHook(ConnectionHook):
         callback_url: str | None = None,
         adopt_existing: bool = False,
     ) -> Task:
-        request = await asyncio.to_thread(self._request, request, effect_scene, image, images)
-        submission = submission_of(request, external_task_id, callback_url, adopt_existing=adopt_existing)
+        submission = await asyncio.to_thread(
+            self._submission, request, effect_scene, image, images, external_task_id, callback_url, adopt_existing
+        )
         return await self.arun(*create_flow(self.product, submission, retry_wait=self.retry_wait))
 
     def create_task_when_free(
@@ -99,8 +99,7 @@ class KlingHook(ConnectionHook):
         (seconds, or a timedelta); its text says whether a task may exist.
         """
         span = seconds(timeout, "timeout")
-        request = self._request(request, effect_scene, image, images)
-        submission = submission_of(request, external_task_id, callback_url, adopt_existing=adopt_existing)
+        submission = self._submission(request, effect_scene, image, images, external_task_id, callback_url, adopt_existing)
         deadline = monotonic_now() + span
         return self.run(flows.create_when_free(self.product, submission, deadline=deadline), last_answer_by(deadline))
 
@@ -117,8 +116,9 @@ class KlingHook(ConnectionHook):
         timeout: float | timedelta = CREATE_WHEN_FREE_TIMEOUT,
     ) -> Task:
         deadline = time.time() + seconds(timeout, "timeout")
-        request = await asyncio.to_thread(self._request, request, effect_scene, image, images)
-        submission = submission_of(request, external_task_id, callback_url, adopt_existing=adopt_existing)
+        submission = await asyncio.to_thread(
+            self._submission, request, effect_scene, image, images, external_task_id, callback_url, adopt_existing
+        )
         async with self.dispatched(self.kling_conn_id, self.product) as account:
             return await account.create(submission, deadline=deadline, log=LevelLog(self.log))
 
@@ -220,8 +220,16 @@ class KlingHook(ConnectionHook):
         finally:
             await self.aclose()
 
-    def _request(
-        self, request: TaskRequest | None, effect_scene: str | None, image: Source | None, images: Sequence[Source] | None
-    ) -> TaskRequest:
-        """The request of the arguments of a create, whose warnings are logged. Blocks while images are read."""
-        return request_of(self.product, request, effect_scene, image, images, warn=self.log.warning)
+    def _submission(
+        self,
+        request: TaskRequest | None,
+        effect_scene: str | None,
+        image: Source | None,
+        images: Sequence[Source] | None,
+        external_task_id: str | None,
+        callback_url: str | None,
+        adopt_existing: bool,
+    ) -> flows.Submission:
+        """What the arguments of a create ask for. Logs warnings about the scene, and blocks while images are read."""
+        made = request_of(self.product, request, effect_scene, image, images, warn=self.log.warning)
+        return submission_of(made, external_task_id, callback_url, adopt_existing=adopt_existing)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
 
-from airflow_provider_kling.client import seconds
 from airflow_provider_kling.errors import (
     KlingAnswerError,
     KlingApiError,
@@ -45,7 +44,6 @@ __all__ = [
     "first_start",
     "push_task_ids",
     "recording_failures",
-    "seconds",
     "task_ids",
     "task_of",
 ]

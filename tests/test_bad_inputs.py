@@ -18,10 +18,9 @@ from PIL import Image
 
 from airflow_provider_kling import api
 from airflow_provider_kling.api import EFFECTS, MAX_IMAGE_BYTES, EffectRequest, scenes
-from airflow_provider_kling.client import KlingSettings
+from airflow_provider_kling.client import KlingSettings, seconds
 from airflow_provider_kling.errors import KlingAnswerError, KlingInputError, KlingManifestError
 from airflow_provider_kling.manifests import load_image, read_rows
-from airflow_provider_kling.outcomes import seconds
 from airflow_provider_kling.storage import storage_path
 
 URL = "https://example.com/a.jpg"

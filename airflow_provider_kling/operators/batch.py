@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowFailException, conf
 
+from airflow_provider_kling.client import seconds
 from airflow_provider_kling.operator_base import DEFAULT_TIMEOUT, KlingOperator
 from airflow_provider_kling.operators.checks import check_batch
-from airflow_provider_kling.outcomes import earlier_attempt, recording_failures, seconds, task_of
+from airflow_provider_kling.outcomes import earlier_attempt, recording_failures, task_of
 from airflow_provider_kling.redaction import show_place
 
 if TYPE_CHECKING:
@@ -96,8 +97,6 @@ class KlingEffectBatchOperator(KlingOperator):
         self.take_places()
         self._unknown = self.unknown_fields()
         if not self.is_unmapped:
-            seconds(timeout, "timeout")
-            seconds(poll_interval, "poll_interval")
             check_batch(vars(self))
 
     def execute(self, context: Context) -> Any:

@@ -84,6 +84,8 @@ def check_images(image: Any, images: Any, rendered: frozenset[str] = frozenset()
 
 def check_batch(values: dict[str, Any], *, rendered: frozenset[str] = frozenset()) -> None:
     """Check the arguments of KlingEffectBatchOperator. Those that are not known yet are left out."""
+    seconds(values["timeout"], "timeout")
+    seconds(values["poll_interval"], "poll_interval")
     wanted = {"manifest": "the path or URI of a manifest", "results": SAVE_TO, "save_to": SAVE_TO}
     for name in wanted:
         if is_known(values[name]) and not (name == "save_to" and values[name] is None and name not in rendered):

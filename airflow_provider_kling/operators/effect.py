@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import conf
 
+from airflow_provider_kling.client import seconds
 from airflow_provider_kling.links import KlingVideoLink
 from airflow_provider_kling.operator_base import DEFAULT_TIMEOUT, ROW_KEYS, KlingOperator
 from airflow_provider_kling.operators.checks import check_rendered, check_written
 from airflow_provider_kling.operators.inline_images import InlineImages
 from airflow_provider_kling.operators.reschedule import create_or_reschedule, log_level
 from airflow_provider_kling.operators.submissions import account_for, adoptable_task, submission_of
-from airflow_provider_kling.outcomes import finish, first_start, push_task_ids, recording_failures, seconds, task_of
+from airflow_provider_kling.outcomes import finish, first_start, push_task_ids, recording_failures, task_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

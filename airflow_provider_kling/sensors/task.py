@@ -19,6 +19,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_kling.arguments import check_text
+from airflow_provider_kling.client import seconds
 from airflow_provider_kling.links import KlingVideoLink
 from airflow_provider_kling.operator_base import DEFAULT_TIMEOUT, KlingOperator
 from airflow_provider_kling.outcomes import (
@@ -27,7 +28,6 @@ from airflow_provider_kling.outcomes import (
     earlier_attempt,
     finish,
     recording_failures,
-    seconds,
     task_of,
 )
 from airflow_provider_kling.sensors.inputs import AwaitedId, check_written, read_input, row_id_of

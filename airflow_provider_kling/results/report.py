@@ -17,7 +17,7 @@ from urllib.parse import quote
 from airflow_provider_kling.api import SUCCEED
 from airflow_provider_kling.results.report_groups import OTHERS, Group, Groups
 from airflow_provider_kling.results.report_links import LinkOf, relative_links
-from airflow_provider_kling.results.report_rows import STATES, anchor_of, cells_of, minute, state_of
+from airflow_provider_kling.results.report_rows import STATES, anchor_of, cells_of, minute, state_of, without_surrogates
 from airflow_provider_kling.results.summary import Summary
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def render_report(
     template: Any = _template().module
     try:
         _render_rows(lines, groups, template, link_of=link_of, by_run=by_run)
-        yield template.head(
+        head = template.head(
             title=title,
             about=[(name, value) for name, value in about if value],
             created_at=created_at,
@@ -69,9 +69,10 @@ def render_report(
             results_link=results_link,
             as_table=groups.shown > MOST_CARDS,
             **_assets(),
-        ).encode(errors="replace").decode()
+        )
+        yield without_surrogates(head)
         for group in groups.in_order:
-            yield template.group_head(group=group, **_facts_of(group, by_run=by_run)).encode(errors="replace").decode()
+            yield without_surrogates(template.group_head(group=group, **_facts_of(group, by_run=by_run)))
             yield from groups.html_of(group)
             yield template.group_foot()
         yield template.foot()
@@ -85,9 +86,7 @@ def report_policy() -> str:
     return str(assets["policy"])
 
 
-def _render_rows(
-    lines: Iterable[Mapping[str, Any]], groups: Groups, template: Any, *, link_of: LinkOf, by_run: bool
-) -> None:
+def _render_rows(lines: Iterable[Mapping[str, Any]], groups: Groups, template: Any, *, link_of: LinkOf, by_run: bool) -> None:
     """Sort all lines into their groups, and render those that the page has room for."""
     anchors: set[str] = set()
     for number, line in enumerate(lines, 1):
@@ -95,8 +94,7 @@ def _render_rows(
             key = f"{line.get('run')}/{line.get('id')}" if by_run else str(line.get("id"))
             anchor = _unique(anchor_of(key), anchors)
             row = cells_of(line, link_of=link_of, anchor=anchor, number=number)
-            html = template.row(row=row)
-            groups.put(group, html, number=number, succeeded=state_of(line) == SUCCEED)
+            groups.put(group, without_surrogates(template.row(row=row)), number=number, succeeded=state_of(line) == SUCCEED)
 
 
 def _unique(anchor: str, taken: set[str]) -> str:

@@ -83,8 +83,8 @@ class Groups:
         return None
 
     def put(self, group: Group, html: str, *, number: int, succeeded: bool) -> None:
-        """Keep a rendered row. Half a surrogate pair, which a JSON manifest can hold, becomes a question mark."""
-        data = html.encode(errors="replace")
+        """Keep a rendered row."""
+        data = html.encode()
         self._file.seek(0, 2)
         group.kept.append(Piece((succeeded, number), self._file.tell(), len(data)))
         self._file.write(data)

@@ -15,7 +15,7 @@ _SHORTEST_OWN = 2  # characters of an id that is looked for anywhere in the text
 
 _VARYING = (
     (re.compile(r"\bid '(?:[^'\\]|\\.)*'|\bid \"[^\"]*\""), f"id {GAP}"),
-    (re.compile(r"\b([Ll]ine|[Rr]ow|[Ss]hard) \d[\d,]*(?:/\d+)?"), rf"\1 {GAP}"),
+    (re.compile(r"\b([Ll]ine|[Rr]ow|[Ss]hard) \d+(?:,\d{3})*(?:/\d+)?"), rf"\1 {GAP}"),
     (re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?: ?UTC|Z|[+-]\d\d:?\d\d)?)?"), GAP),
     (re.compile(r"\b[\d,]+ ?[×x] ?[\d,]+\b"), f"{GAP} × {GAP}"),
     (re.compile(r"\b(?=[0-9a-f-]*\d)[0-9a-f]{8,}(?:-?[0-9a-f]{4,})*\b"), GAP),

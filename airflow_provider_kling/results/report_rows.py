@@ -15,7 +15,7 @@ from typing import Any
 
 from airflow_provider_kling.api import SUCCEED
 from airflow_provider_kling.manifests import IMAGE_COLUMNS, RESULT_COLUMNS, sources_of
-from airflow_provider_kling.redaction import harmless, is_inline, is_link, one_line, show_place, show_url
+from airflow_provider_kling.redaction import harmless, is_link, one_line, show_place, show_url
 from airflow_provider_kling.results.report_links import Kind, LinkOf
 from airflow_provider_kling.results.statuses import ERROR, STATUSES
 
@@ -51,6 +51,11 @@ def minute(time: datetime | str) -> str:
         return str(time)
 
 
+def without_surrogates(text: str) -> str:
+    """The text with a question mark for each half of a surrogate pair: a JSON manifest can hold one, a file cannot."""
+    return text.encode(errors="replace").decode()
+
+
 def cells_of(line: Mapping[str, Any], *, link_of: LinkOf, anchor: str, number: int) -> dict[str, Any]:
     """What the template needs of a line; `number` is that of the line, counted from 1."""
     state = state_of(line)
@@ -81,8 +86,7 @@ def _link(kind: Kind, line: Mapping[str, Any], index: int, link_of: LinkOf) -> s
 
 def _image(source: str, link: str | None) -> dict[str, Any]:
     place = show_place(source)
-    is_name = is_inline(source) or source.rstrip("/") == source and "/" not in source
-    shown = place if is_name else show_url(source) if "://" in source else place
+    shown = show_url(source) if source[:5].lower() in ("http:", "https") else place
     return {"link": link, "place": place, "name": posixpath.basename(shown.rstrip("/")) or place}
 
 

@@ -24,7 +24,8 @@ addEventListener("DOMContentLoaded", () => {
     what.replaceWith(group.button);
     group.button.append(what);
     group.button.addEventListener("click", () => { group.open = !group.open; group.touched = true; update(); });
-    group.open = body.className ? !FAILURES.includes(body.className) || rows.length <= FEW : rows.length <= FEW;
+    const isOpen = body.className ? !FAILURES.includes(body.className) : body === table.tBodies[0]; // of runs, the latest one
+    group.open = isOpen || rows.length <= FEW;
     return group;
   }
 
@@ -70,7 +71,7 @@ addEventListener("DOMContentLoaded", () => {
 
   // --- What is on the screen
 
-  function update({ keep = false, row = null } = {}) {
+  function update(row = null) {
     const match = matches();
     const searching = Boolean(search.value || scene.value || get("only-all").checked === false);
     const items = [];
@@ -87,31 +88,35 @@ addEventListener("DOMContentLoaded", () => {
       if (open) items.push(...good);
     }
     pages = Math.max(1, Math.ceil(items.length / PAGE));
-    page = row ? Math.max(0, Math.floor(items.indexOf(row) / PAGE)) : keep ? Math.min(page, pages - 1) : Math.min(page, pages - 1);
-    show(items.slice(page * PAGE, (page + 1) * PAGE), found, items.length);
+    page = row ? Math.max(0, Math.floor(items.indexOf(row) / PAGE)) : Math.min(page, pages - 1);
+    show(items.slice(page * PAGE, (page + 1) * PAGE), found);
   }
 
-  function show(items, found, all) {
+  function show(items, found) {
     const now = new Set(items);
     for (const item of items) if (item.group && !sort.value) now.add(item.group.head);
-    for (const item of shown) if (!now.has(item)) item.classList.remove("on");
+    for (const item of shown) if (!now.has(item)) leave(item);
     for (const item of now) item.classList.add("on");
     shown = [...now];
-    const many = pages > 1;
-    const folded = found - (all - items.filter((item) => !item.id).length);
-    get("count").textContent = `${found.toLocaleString("en")} of ${rows.length.toLocaleString("en")} rows${folded > 0 ? "" : ""}`;
+    get("count").textContent = `${found.toLocaleString("en")} of ${rows.length.toLocaleString("en")} rows`;
     get("empty").hidden = found > 0 || rows.length === 0;
     table.hidden = found === 0 && rows.length > 0;
-    get("pages").hidden = !many;
+    get("pages").hidden = pages === 1;
     get("page").textContent = `Page ${page + 1} of ${pages}`;
     get("earlier").disabled = page === 0;
     get("later").disabled = page === pages - 1;
-    for (const item of items) for (const poster of item.querySelectorAll(".poster:empty")) observer.observe(poster);
+    for (const item of items) for (const poster of item.querySelectorAll(".poster:empty:not(.missing)")) observer.observe(poster);
+  }
+
+  function leave(item) {
+    item.classList.remove("on");
+    item.querySelectorAll("td.after video").forEach((video) => video.pause());
+    item.querySelectorAll(".poster canvas").forEach((canvas) => canvas.remove());
   }
 
   function turn(by) {
     page += by;
-    update({ keep: true });
+    update();
     table.scrollIntoView({ block: "start", behavior: "instant" });
   }
 
@@ -126,7 +131,7 @@ addEventListener("DOMContentLoaded", () => {
       get("only-all").checked = true;
     }
     Object.assign(row.group, { open: true, touched: true });
-    update({ row });
+    update(row);
     row.classList.add("open");
     row.scrollIntoView({ block: "center", behavior: "instant" });
   }
@@ -141,7 +146,7 @@ addEventListener("DOMContentLoaded", () => {
       else if (!isIntersecting && waiting.includes(target)) waiting.splice(waiting.indexOf(target), 1);
     }
     load();
-  }, { rootMargin: "300px" });
+  }, { rootMargin: "2000px" });
 
   function load() {
     while (loading < 4 && waiting.length) draw(waiting.shift());

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow_provider_kling.api import SUCCEED
-from airflow_provider_kling.results.report_groups import OTHERS, Group, Groups
+from airflow_provider_kling.results.report_groups import OTHERS, RUN, Group, Groups
 from airflow_provider_kling.results.report_links import LinkOf, relative_links
 from airflow_provider_kling.results.report_rows import STATES, anchor_of, cells_of, minute, state_of, without_surrogates
 from airflow_provider_kling.results.summary import Summary
@@ -91,9 +91,11 @@ def _render_rows(lines: Iterable[Mapping[str, Any]], groups: Groups, template: A
     anchors: set[str] = set()
     for number, line in enumerate(lines, 1):
         if group := groups.place(line):
-            key = f"{line.get('run')}/{line.get('id')}" if by_run else str(line.get("id"))
-            anchor = _unique(anchor_of(key), anchors)
-            row = cells_of(line, link_of=link_of, anchor=anchor, number=number)
+            own = anchor_of(str(line.get("id")))
+            anchor = _unique(anchor_of(f"{group.key}/{line.get('id')}") if by_run else own, anchors)
+            report = f"{link}#{own}" if by_run and (link := _report_of(group)) else None
+            without = RUN if by_run else ""
+            row = cells_of(line, link_of=link_of, anchor=anchor, number=number, report=report, without=without)
             groups.put(group, without_surrogates(template.row(row=row)), number=number, succeeded=state_of(line) == SUCCEED)
 
 
@@ -111,9 +113,14 @@ def _facts_of(group: Group, *, by_run: bool) -> dict[str, Any]:
     """What the head of a group shows."""
     return {
         "summary": group.tally.summary if by_run else None,
-        "link": f"{quote(group.key, safe='', errors='replace')}/report.html" if by_run and group.key != OTHERS else None,
+        "link": _report_of(group) if by_run else None,
         "hidden": group.rows - len(group.kept),
     }
+
+
+def _report_of(run: Group) -> str | None:
+    """The link to the report in the folder of a run."""
+    return None if run.key in (OTHERS, ".", "..") else f"{quote(run.key, safe='', errors='replace')}/report.html"
 
 
 @functools.cache

@@ -56,13 +56,19 @@ def without_surrogates(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def cells_of(line: Mapping[str, Any], *, link_of: LinkOf, anchor: str, number: int) -> dict[str, Any]:
-    """What the template needs of a line; `number` is that of the line, counted from 1."""
-    state = state_of(line)
+def cells_of(
+    line: Mapping[str, Any], *, link_of: LinkOf, anchor: str, number: int, report: str | None = None, without: str = ""
+) -> dict[str, Any]:
+    """What the template needs of a line; `number` is that of the line, counted from 1.
+
+    `report` is the link to another report that has the row, and `without` a column that is not shown.
+    """
+    state, hidden = state_of(line), _KNOWN | {without}
     videos = line.get("videos")
     return {
         "anchor": anchor,
         "number": number,
+        "report": report,
         "id": line.get("id"),
         "scene": line.get("effect_scene"),
         "state": state,
@@ -72,7 +78,7 @@ def cells_of(line: Mapping[str, Any], *, link_of: LinkOf, anchor: str, number: i
         "kling_task_id": line.get("kling_task_id"),
         "external_task_id": line.get("external_task_id"),
         "updated_at": line.get("updated_at"),
-        "columns": [(name, _short(value)) for name, value in line.items() if name not in _KNOWN and value not in (None, "")],
+        "columns": [(name, _short(value)) for name, value in line.items() if name not in hidden and value not in (None, "")],
         "images": [_image(source, _link("image", line, index, link_of)) for index, source in enumerate(sources_of(line))],
         "videos": [_video(video, line, index, link_of) for index, video in enumerate(videos or ())],
     }
@@ -81,7 +87,7 @@ def cells_of(line: Mapping[str, Any], *, link_of: LinkOf, anchor: str, number: i
 def _link(kind: Kind, line: Mapping[str, Any], index: int, link_of: LinkOf) -> str | None:
     """A link that is relative or one of the web, whoever made it."""
     link = link_of(kind, line, index)
-    return link if link and (is_link(link) or not _SCHEME.match(link)) else None
+    return link if link and (is_link(link) or (not _SCHEME.match(link) and harmless(link) == link.strip())) else None
 
 
 def _image(source: str, link: str | None) -> dict[str, Any]:

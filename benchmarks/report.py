@@ -37,7 +37,7 @@ DUAL = ("hug_pro", "heart_gesture_pro")
 SIZES = (16, 500, 2000)
 SCREEN = 1080  # pixels
 RISK = "Failure to pass the risk control system."
-A4 = {"width": 703, "height": 1033}  # pixels of CSS, without margins of 12 mm
+A4 = {"width": 794, "height": 1123}  # pixels of CSS
 START = datetime(2026, 11, 26, 6, 0, tzinfo=timezone.utc)
 
 
@@ -213,12 +213,13 @@ def take_pictures() -> Iterator[str]:
                 page.set_viewport_size(A4)
                 page.wait_for_timeout(2000)
                 page.emulate_media(media="print", color_scheme="light")
+                page.evaluate("document.body.style.padding = '45px'")  # the margins of paper
             elif prepare:
                 page.evaluate(prepare)
-            page.wait_for_timeout(4000)
+            page.wait_for_timeout(6000)
             path = PICTURES / f"{name}.png"
             page.screenshot(path=path)
-            Image.open(path).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+            Image.open(path).convert("RGB").quantize(256).save(path, optimize=True)
             page.close()
             yield path.name
 

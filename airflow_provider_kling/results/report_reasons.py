@@ -32,7 +32,7 @@ def reason_of(line: Mapping[str, Any]) -> str:
             text = re.sub(rf"(?<![\w-])(?:[^\s'\"(]*/)?{re.escape(own)}(?![\w-])", GAP, text)
     for pattern, general in _VARYING:
         text = pattern.sub(general, text)
-    text = _PLACE.sub("", text)
+    text = _PLACE.sub("", text).removeprefix(f"{GAP}: ")
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}{GAP}"
 
 

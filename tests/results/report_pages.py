@@ -42,12 +42,13 @@ class Page(HTMLParser):
         self.feed(self.html)
         self.close()
         assert not self._open
+        self.groups = [" ".join(group.split()) for group in self.groups]
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         facts = dict(attrs)
         self.tags.append((tag, facts))
         if tag == "tr" and "row" in str(facts.get("class")).split():
-            self.rows.append({"anchor": str(facts["id"]), "state": str(facts["class"]).split()[1]})
+            self.rows.append({"anchor": str(facts["id"]), "is": str(facts["class"]).split()[1]})
         if tag == "tr" and facts.get("class") == "group":
             self.groups.append("")
         if tag in ("td", "tr"):
@@ -57,6 +58,8 @@ class Page(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         assert self._open.pop() == tag
+        if tag in ("td", "th"):
+            self._cell = ""
 
     def handle_data(self, data: str) -> None:
         match self._open[-1:]:
@@ -69,7 +72,7 @@ class Page(HTMLParser):
                 if self.rows and "td" in self._open:
                     self.rows[-1][self._cell] = (self.rows[-1].get(self._cell, "") + data).strip()
                 elif self.groups and self._cell == "group":
-                    self.groups[-1] = " ".join((self.groups[-1] + data).split())
+                    self.groups[-1] += data
 
     def all(self, tag: str, attribute: str) -> list[str | None]:
         return [attributes.get(attribute) for name, attributes in self.tags if name == tag]

@@ -16,7 +16,7 @@ SAME: dict[str, list[dict[str, Any]]] = {
         failed("Kling task 7 failed: risk control.", kling_task_id="7"),
         failed("Kling task order-12 failed: risk control.", kling_task_id="order-12"),
     ],
-    f"…: has … × … pixels; {SIZE}": [
+    f"has … × … pixels; {SIZE}": [
         failed(f"line 17, id 'b': small.png: has 200 × 240 pixels; {SIZE}", id="b", image="small.png"),
         failed(f"/data/in/photos/tiny one.png: has 100 × 40 pixels; {SIZE}", id="7", image="photos/tiny one.png"),
         failed(f"line 1,017, row 1016: https://e.com/a.png: has 1 × 1 pixels; {SIZE}", id="1016", image="https://e.com/a.png"),

@@ -86,10 +86,11 @@ def _check_folder(folder: ObjectStoragePath, wanted: str) -> None:
         ) from None
 
 
-def collect_results(output: Place, *, title: str = "Kling effects: all runs") -> dict[str, Any]:
+def collect_results(output: Place, *, title: str = "All runs") -> dict[str, Any]:
     """Join the `results.jsonl` of all folders in this folder or URI into one there, with its `report.html`.
 
-    Folders come in the order of their names; each line gets the name of its folder as `run`. A damaged line is logged and,
+    Folders come in the order of their names; each line gets the name of its folder as `run`. The report has a group for each
+    folder, the last name first, with a link to the report in it. A damaged line is logged and,
     if it still has an id, becomes an error of its row. Returns the summary that `write_results` returns. Call it again after
     each run, and never twice at the same time. Raises KlingStorageError for a folder that does not exist or cannot be read.
     """
@@ -101,7 +102,7 @@ def collect_results(output: Place, *, title: str = "Kling effects: all runs") ->
     runs = (folder for folder in base.iterdir() if exists(folder / RESULTS))
     folders = sorted(runs, key=lambda folder: folder.name)
     lines = ({RUN: folder.name, **line} for folder in folders for line in _lines(folder) if line)
-    return write_lines(lines, output, title=title, log_problems=False)
+    return write_lines(lines, output, title=title, by_run=True, log_problems=False)
 
 
 def join_shards(
@@ -127,7 +128,7 @@ def join_shards(
     from airflow_provider_kling.manifests import ManifestFile
 
     with ManifestFile(manifest, format=format, strict=strict) as file:
-        return write_lines(_by_row(file.rows(), folders), output, title=title, log_problems=False)
+        return write_lines(_by_row(file.rows(), folders), output, title=title, manifest=manifest, log_problems=False)
 
 
 def _in_turn(folders: Sequence[str]) -> Iterator[Mapping[str, Any]]:

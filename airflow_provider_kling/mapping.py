@@ -93,11 +93,11 @@ def write_results(
     from airflow_provider_kling.results import join, lines_without_rows, merge, report_title, write_lines
 
     if manifest is None:
-        return write_lines(lines_without_rows(merge(outcomes)), output, title="Kling effects")
+        return write_lines(lines_without_rows(merge(outcomes)), output, title="Results")
     with ManifestFile(manifest, format=format, strict=strict) as file:
         of_rows = (outcome for outcome in outcomes if outcome is None or outcome.get("row_id") is not None)
         lines = join(map(_without_inline_images, file.rows()), of_rows)
-        return write_lines(lines, output, title=report_title(file.location))
+        return write_lines(lines, output, title=report_title(file.location), manifest=file.location)
 
 
 def _without_inline_images(row: Row | BadRow) -> Row | BadRow:

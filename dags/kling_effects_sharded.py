@@ -34,7 +34,7 @@ def kling_effects_sharded():
     @task(trigger_rule="all_done", multiple_outputs=False)
     def collect(shards: list[str], manifest: str, output: str) -> dict:
         folders = [f"{output}/shard-{shard.replace('/', '-of-')}" for shard in shards]
-        return join_shards(folders, output, title="Kling effects: all shards", manifest=manifest)
+        return join_shards(folders, output, title="All shards", manifest=manifest)
 
     shared = shards("{{ params.shards }}")
     batch = KlingEffectBatchOperator.partial(

@@ -3,4 +3,11 @@ from .columns import IMAGE_COLUMNS as IMAGE_COLUMNS, RESULT_COLUMNS as RESULT_CO
 from .formats import FORMATS as FORMATS
 from .loading import ManifestFile as ManifestFile, is_portable as is_portable, load_image as load_image
 from .parsing import parse_rows as parse_rows, read_rows as read_rows
-from .rows import BadRow as BadRow, Manifest as Manifest, Row as Row, resolve_images as resolve_images
+from .row_checks import sources_of as sources_of
+from .rows import (
+    BadRow as BadRow,
+    Manifest as Manifest,
+    Row as Row,
+    resolve_image as resolve_image,
+    resolve_images as resolve_images,
+)

@@ -151,6 +151,11 @@ def _check_request(scene: str, images: int) -> tuple[str, tuple[str, ...]]:
     return "", tuple(request.check_scene())
 
 
+def sources_of(columns: Mapping[str, Any]) -> tuple[str, ...]:
+    """The images that the columns of a row name, as they are written; none where it is not clear which these are."""
+    return _check_images(columns, [])
+
+
 def _check_images(columns: Mapping[str, Any], problems: list[str]) -> tuple[str, ...]:
     """The sources of the images of a row; an empty tuple where there are problems."""
     filled = {name: columns[name] for name in IMAGE_COLUMNS if not _is_empty(columns.get(name))}

@@ -85,14 +85,15 @@ class Manifest:
 
 def resolve_images(row: Row, base: str) -> Row:
     """The row with its relative paths joined to `base`, the path or URI of the manifest's folder. Nothing is opened."""
-    return replace(row, images=tuple(_join(base, image) for image in row.images))
+    return replace(row, images=tuple(resolve_image(base, image) for image in row.images))
 
 
 # What is a place of its own, and not one in the folder of the manifest. Files may be named `scan:1.jpg` or `~draft.jpg`.
 _ABSOLUTE = re.compile(r"[/\\]|~[^/]*/|[A-Za-z][A-Za-z0-9+.\-]*://|(https?|file|data):|[A-Za-z]:[/\\]", re.IGNORECASE)
 
 
-def _join(base: str, image: str) -> str:
+def resolve_image(base: str, image: str) -> str:
+    """The source of an image with a relative path joined to `base`, the path or URI of the manifest's folder."""
     if _ABSOLUTE.match(image) or not base or is_inline(image):
         return image
     scheme, slashes, path = base.rpartition("://")

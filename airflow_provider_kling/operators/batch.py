@@ -247,7 +247,8 @@ def _write_results(job: BatchJob, manifest: ManifestFile, outcomes: Spool) -> di
 
     lines = lines_of(in_shard(manifest.rows(), job.shard), lambda row: outcomes.get(row.id))
     title = report_title(job.manifest) + (f", shard {job.shard}" if job.shard else "")
-    return write_lines(lines, job.results, title=title, log_problems=False)  # the batch has logged them
+    # The batch has logged what is wrong with rows.
+    return write_lines(lines, job.results, title=title, manifest=job.manifest, log_problems=False)
 
 
 def _raise_if_failed(

@@ -1,141 +1,159 @@
-"""The results of a manifest as one HTML page, which loads nothing from elsewhere and works from a disk."""
+"""The results of a manifest as one HTML page, which works from a disk and from a bucket.
+
+It loads nothing but the images and videos of the results. Its only script is its own, which the page's policy names by hash.
+"""
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
 import importlib.resources
-import json
-import posixpath
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timezone
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow_provider_kling.api import SUCCEED
-from airflow_provider_kling.manifests import IMAGE_COLUMNS, RESULT_COLUMNS
-from airflow_provider_kling.redaction import is_link
-from airflow_provider_kling.results.statuses import ERROR, STATUSES
+from airflow_provider_kling.results.report_groups import OTHERS, RUN, Group, Groups
+from airflow_provider_kling.results.report_links import LinkOf, relative_links
+from airflow_provider_kling.results.report_rows import STATES, anchor_of, cells_of, minute, state_of, without_surrogates
 from airflow_provider_kling.results.summary import Summary
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
-# Videos in a player; a browser cannot hold thousands of them, so the others are links.
-MAX_PLAYERS = 200
 # Rows on the page: those that did not succeed come before others. `results.jsonl` has every row.
 MAX_ROWS = 5000
-_KNOWN = frozenset({"id", "effect_scene", *IMAGE_COLUMNS, *RESULT_COLUMNS})
-_LONGEST_VALUE = 300  # characters of a further column
-_CHUNK = 64  # pieces of the template in one piece of the page
+MOST_CARDS = 60  # rows; a page with more begins as a table
 
 
 def render_report(
-    lines: Iterable[Mapping[str, Any]], *, title: str, summary: Summary, created_at: datetime | None = None, output: str = ""
+    lines: Iterable[Mapping[str, Any]],
+    *,
+    title: str,
+    summary: Summary,
+    created_at: datetime | None = None,
+    output: str = "",
+    image_folder: str = "",
+    about: Sequence[tuple[str, str]] = (),
+    by_run: bool = False,
+    results_link: str | None = None,
+    link_of: LinkOf | None = None,
 ) -> Iterator[str]:
-    """The page piece by piece, so that 100,000 rows need no more memory than one. At most MAX_ROWS rows are on it.
+    """The page piece by piece, so that 100,000 rows need no more memory than a few. At most MAX_ROWS rows are on it.
 
-    `lines` are those of `join`. `output` is the folder or URI of the page: a video below it is played from there, by a
-    relative path. Any other is a link to its URL at Kling, which works for 30 days.
+    - `lines`: those of `join`; also of rows that have not ended, with `running` or `waiting` as `status`.
+    - `summary`: counts all lines.
+    - `output`: the folder or URI of the page, from which it links to videos and images by relative paths.
+    - `image_folder`: that of the manifest, where relative paths of images start.
+    - `about`: what the page says of itself below the title: names and values, such as `("run", run_id)`.
+    - `by_run`: the rows are grouped by their column `run`, the name of a folder with a report of its own; otherwise equal
+      errors are one group.
+    - `results_link`: leads to `results.jsonl`.
+    - `link_of`: makes the links to images and videos, in the place of relative paths.
     """
-    stream = _template().stream(
-        rows=_rows(_choose(lines, summary), output),
-        shown=min(summary.rows, MAX_ROWS),
-        title=title,
-        summary=summary,
-        statuses=[(status, summary.counts[status]) for status in STATUSES if summary.counts.get(status)],
-        created_at=created_at,
-    )
-    stream.enable_buffering(_CHUNK)
-    # Half a surrogate pair, which a JSON manifest can hold, cannot be written to a file.
-    return (piece.encode(errors="replace").decode() for piece in stream)
+    link_of = link_of or relative_links(output, image_folder)
+    groups = Groups(limit=MAX_ROWS, rows=summary.rows, succeeded=summary.counts.get(SUCCEED, 0), by_run=by_run)
+    template: Any = _template().module
+    try:
+        _render_rows(lines, groups, template, link_of=link_of, by_run=by_run)
+        head = template.head(
+            title=title,
+            about=[(name, value) for name, value in about if value],
+            created_at=created_at,
+            summary=summary,
+            states=[(state, summary.counts[state]) for state in STATES if summary.counts.get(state)],
+            shown=groups.shown,
+            by_run=by_run,
+            results_link=results_link,
+            as_table=groups.shown > MOST_CARDS,
+            **_assets(),
+        )
+        yield without_surrogates(head)
+        for group in groups.in_order:
+            yield without_surrogates(template.group_head(group=group, **_facts_of(group, by_run=by_run)))
+            yield from groups.html_of(group)
+            yield template.group_foot()
+        yield template.foot()
+    finally:
+        groups.close()
+
+
+def report_policy() -> str:
+    """The Content-Security-Policy of the page: it runs its own script and has its own style; images and videos may be anywhere."""
+    assets = _assets()
+    return str(assets["policy"])
+
+
+def _render_rows(lines: Iterable[Mapping[str, Any]], groups: Groups, template: Any, *, link_of: LinkOf, by_run: bool) -> None:
+    """Sort all lines into their groups, and render those that the page has room for."""
+    anchors: set[str] = set()
+    for number, line in enumerate(lines, 1):
+        if group := groups.place(line):
+            own = anchor_of(str(line.get("id")))
+            anchor = _unique(anchor_of(f"{group.key}/{line.get('id')}") if by_run else own, anchors)
+            report = f"{link}#{own}" if by_run and (link := _report_of(group)) else None
+            without = RUN if by_run else ""
+            row = cells_of(line, link_of=link_of, anchor=anchor, number=number, report=report, without=without)
+            groups.put(group, without_surrogates(template.row(row=row)), number=number, succeeded=state_of(line) == SUCCEED)
+
+
+def _unique(anchor: str, taken: set[str]) -> str:
+    """The anchor, numbered where another row of the page has it."""
+    found, number = anchor, 1
+    while found in taken:
+        number += 1
+        found = f"{anchor}.{number}"
+    taken.add(found)
+    return found
+
+
+def _facts_of(group: Group, *, by_run: bool) -> dict[str, Any]:
+    """What the head of a group shows."""
+    return {
+        "summary": group.tally.summary if by_run else None,
+        "link": _report_of(group) if by_run else None,
+        "hidden": group.rows - len(group.kept),
+    }
+
+
+def _report_of(run: Group) -> str | None:
+    """The link to the report in the folder of a run."""
+    return None if run.key in (OTHERS, ".", "..") else f"{quote(run.key, safe='', errors='replace')}/report.html"
 
 
 @functools.cache
 def _template() -> Template:
     from jinja2 import Environment, StrictUndefined
 
-    text = importlib.resources.files(__package__).joinpath("report.html.j2").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
-    environment.filters.update(when=_minute, basename=posixpath.basename)
-    return environment.from_string(text)
+    environment.filters.update(when=minute)
+    return environment.from_string(_text("report.html.j2"))
 
 
-def _minute(time: datetime | str) -> str:
-    """A time to the minute, like `2026-01-01 00:00 UTC`; a text that is no time stays as it is."""
-    try:
-        known = time if isinstance(time, datetime) else datetime.fromisoformat(time.replace("Z", "+00:00"))
-        return f"{known.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
-    except (AttributeError, ValueError, OverflowError):
-        return str(time)
+@functools.cache
+def _assets() -> Mapping[str, Any]:
+    """The style and the script of the page, and the policy that permits these two alone."""
+    from markupsafe import Markup
 
-
-def _choose(lines: Iterable[Mapping[str, Any]], summary: Summary) -> Iterator[Mapping[str, Any]]:
-    """The lines for the page, in their order: those that did not succeed, and the first of the others; MAX_ROWS in all."""
-    succeeded = summary.counts.get(SUCCEED, 0)
-    left = {True: MAX_ROWS - min(MAX_ROWS, summary.rows - succeeded), False: MAX_ROWS}
-    for line in lines:
-        has_succeeded = line.get("status") == SUCCEED
-        if left[has_succeeded] > 0:
-            left[has_succeeded] -= 1
-            yield line
-
-
-def _rows(lines: Iterable[Mapping[str, Any]], output: str) -> Iterator[dict[str, Any]]:
-    """What the template needs of each line. Its autoescape makes every value harmless."""
-    players = 0
-    for line in lines:
-        status = line.get("status")
-        videos = [_video(video, output) for video in line.get("videos") or ()]
-        for video in videos:
-            video["player"] = bool(video["file"]) and players < MAX_PLAYERS
-            players += video["player"]
-        yield {
-            "id": line.get("id"),
-            "scene": line.get("effect_scene"),
-            "status": status if status in STATUSES else ERROR,
-            "error": line.get("error"),
-            "message": line.get("message"),
-            "units": line.get("units"),
-            "kling_task_id": line.get("kling_task_id"),
-            "external_task_id": line.get("external_task_id"),
-            "updated_at": line.get("updated_at"),
-            "columns": [(name, _short(value)) for name, value in line.items() if name not in _KNOWN and value not in (None, "")],
-            "videos": videos,
-        }
-
-
-def _video(video: Mapping[str, Any], output: str) -> dict[str, Any]:
-    path, url = video.get("path"), video.get("url")
-    return {
-        "file": _relative(path, output),
-        "path": path,
-        "url": url if is_link(url) else None,
-        "expires_at": video.get("expires_at"),
-        "duration": video.get("duration"),
+    style, script = _text("report.css"), _text("report.js")
+    rules = {
+        "default-src": "'none'",
+        "script-src": _hash_of(script),
+        "style-src": _hash_of(style),
+        "img-src": "'self' file: http: https:",
+        "media-src": "'self' file: http: https:",
+        "base-uri": "'none'",
+        "form-action": "'none'",
     }
+    policy = "; ".join(f"{name} {value}" for name, value in rules.items())
+    return {"style": Markup(style), "script": Markup(script), "policy": policy}  # noqa: S704 - files of this package
 
 
-def _relative(path: Any, output: str) -> str | None:
-    """The link from the page to a file below its folder; None for anything elsewhere.
-
-    Every character but letters, digits and `/` is quoted, so no file name can become a scheme, a query or a host.
-    """
-    if not isinstance(path, str) or not path:
-        return None
-    base, inside = _plain(output).rstrip("/") + "/", _plain(path)
-    if output and inside.startswith(base):
-        inside = inside[len(base) :].lstrip("/")
-    elif re.match(r"[A-Za-z][A-Za-z0-9+.\-]*:", inside) or inside.startswith(("/", "\\")):
-        return None
-    inside = posixpath.normpath(inside)
-    return None if inside == ".." or inside.startswith("../") else quote(inside, safe="/", errors="replace")
+def _hash_of(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _plain(path: str) -> str:
-    return path.removeprefix("file://")
-
-
-def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
+def _text(name: str) -> str:
+    return importlib.resources.files(__package__).joinpath(name).read_text(encoding="utf-8")

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_kling.redaction import show_place
+from airflow_provider_kling.arguments import place_text
+from airflow_provider_kling.object_paths import as_stored, folder_of
+from airflow_provider_kling.redaction import is_inline, show_place
 from airflow_provider_kling.results.lines import to_jsonl
 from airflow_provider_kling.results.report import render_report
 from airflow_provider_kling.results.statuses import STATUSES
@@ -27,11 +30,21 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def write_lines(lines: Iterable[Mapping[str, Any]], output: Place, *, title: str, log_problems: bool = True) -> dict[str, Any]:
+def write_lines(
+    lines: Iterable[Mapping[str, Any]],
+    output: Place,
+    *,
+    title: str,
+    manifest: Place | None = None,
+    by_run: bool = False,
+    log_problems: bool = True,
+) -> dict[str, Any]:
     """Write the lines of `join` as `results.jsonl` and `report.html` into this folder or URI.
 
     Returns a summary: `rows`, the number of rows for each status, `units` (a decimal text), `videos` (their number), and
-    the locations `results` and `report`. With `log_problems`, the first 100 rows without a video are logged as warnings.
+    the locations `results` and `report`. The report shows the images whose paths count from the folder of `manifest`. With
+    `by_run`, it groups the rows by their column `run`. With `log_problems`, the first 100 rows without a video are logged
+    as warnings.
     """
     folder = storage_path(output)
     results, report = folder / RESULTS, folder / REPORT
@@ -40,7 +53,18 @@ def write_lines(lines: Iterable[Mapping[str, Any]], output: Place, *, title: str
     summary = tally.summary
     written = (json.loads(line) for line in read_lines(results))
     now = datetime.now(timezone.utc)
-    write_text(report, render_report(written, title=title, summary=summary, created_at=now, output=location_of(folder)))
+    page = render_report(
+        written,
+        title=title,
+        summary=summary,
+        created_at=now,
+        output=location_of(folder),
+        image_folder=folder_of(as_stored(storage_path(manifest))) if manifest else "",
+        about=[*([] if by_run else _this_run()), ("manifest", show_place(place_text(manifest)) if manifest else "")],
+        by_run=by_run,
+        results_link=RESULTS,
+    )
+    write_text(report, page)
     log.info("%s. Results: %s, report: %s", summary.text, shown(results), shown(report))
     return {
         "rows": summary.rows,
@@ -53,8 +77,24 @@ def write_lines(lines: Iterable[Mapping[str, Any]], output: Place, *, title: str
 
 
 def report_title(manifest: str) -> str:
-    """The title of the report about a manifest, by its path or URI."""
-    return f"Kling effects: {show_place(manifest)}"
+    """The title of the report about a manifest, by its path or URI: the name of its file, with that of its folder if many
+    manifests have that name.
+    """
+    place = show_place(manifest)
+    folder, _, name = (place if is_inline(manifest) else re.split(r"[?#]", place)[0].rstrip("/")).rpartition("/")
+    parent = folder.rpartition("/")[2]
+    return f"{parent}/{name}" if parent and name.partition(".")[0] == "manifest" and parent != "…" else name or place
+
+
+def _this_run() -> list[tuple[str, str]]:
+    """The DAG and the run of the Airflow task that writes the report; nothing outside of one."""
+    from airflow.sdk import get_current_context
+
+    try:
+        context = get_current_context()
+    except RuntimeError:
+        return []
+    return [("DAG", str(context["dag"].dag_id)), ("run", str(context["run_id"]))]
 
 
 def _jsonl(lines: Iterable[Mapping[str, Any]], tally: Tally, *, max_logged: int) -> Iterator[str]:

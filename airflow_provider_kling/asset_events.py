@@ -15,8 +15,8 @@ from airflow_provider_kling.redaction import is_link, show_place, show_reason
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-# The most events of one task for an AssetAlias. Airflow registers them one by one, in the request that ends the task, which
-# it gives up after [workers] execution_api_timeout, 5 seconds by default. A hundred take half a second or less.
+# The most videos of one task with an event for an AssetAlias. Airflow (3.3.2) registers events one by one, in the request that
+# ends the task, and gives that up after [workers] execution_api_timeout, by default 5 seconds: 100 took 0.9 s, 1,000 took 17 s.
 MAX_EVENTS = 100
 
 log = logging.getLogger(__name__)

@@ -123,13 +123,13 @@ def lines_of_events(events: Mapping[Any, Iterable[Any]]) -> Iterator[Mapping[str
 
     An event of another producer, which carries neither, is logged and left out.
     """
-    seen = set()
+    seen: set[tuple[str, ...]] = set()
     for event in _each(events):
         extra = getattr(event, "extra", None) or {}
-        known = extra.get("results"), extra.get("path"), extra.get("kling_task_id")
+        known = tuple(str(extra[name]) for name in ("results", "path", "kling_task_id") if name in extra)
         if known in seen:
             continue
-        seen.add(known)
+        seen |= {known} if known else set()
         if isinstance(extra.get("results"), str):
             log.info("Event of run %s: the results %s.", _run_of(event), show_place(extra["results"]))
             yield from read_lines(extra["results"])

@@ -7,7 +7,7 @@ import uuid
 from types import SimpleNamespace
 
 import pytest
-from airflow.sdk import Asset, AssetAlias, ObjectStoragePath
+from airflow.sdk import ObjectStoragePath
 from airflow.sdk.io import attach
 from fsspec.implementations.memory import MemoryFileSystem
 from hostile import box, mp4
@@ -131,14 +131,14 @@ def test_events_name_whole_results_or_one_video_each(tmp_path, caplog):
     single = {"path": "/v/9.mp4", "paths": ["/v/9.mp4", "/v/9_2.mp4", 3], "kling_task_id": "k9", "row_id": "r9"}
     of_video = event(3, {**single, "paths": None})
     events = {
-        Asset("kling_videos"): [
+        "kling_videos": [
             event(1, {"results": str(tmp_path / "results.jsonl")}),
             event(2, single),
             event(4, {}),
             event(5, None),
         ],
-        Asset(uri="file:///v/9.mp4"): [of_video],
-        AssetAlias("each"): [of_video],
+        "file:///v/9.mp4": [of_video],
+        "each": [of_video],
     }
     found = list(lines_of_events(events))
     assert found[:2] == lines

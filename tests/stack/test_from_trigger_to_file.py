@@ -178,3 +178,12 @@ def test_a_dag_that_is_scheduled_on_them_sees_what_was_made(stack, open_account)
             assert [(extra["rows"], extra["succeed"], extra["results"]) for extra in of_asset] == [
                 (3, 3, str(account.output / "results.jsonl"))
             ]
+
+
+def test_what_nobody_looks_at_is_not_published(stack, open_account, tmp_path):
+    account = open_account("nobody", duration=2)
+    run = account.run_dag("impatient_review", 2, params={"folder": str(tmp_path / "published")})
+    assert run.until_done(timeout=PATIENCE) == "success"
+    assert [(line["review"], line["reviewed_by"]) for line in reviewed(account).values()] == [("unanswered", None)] * 2
+    assert not (tmp_path / "published").exists()
+    assert len(account.kling.ledger) == 2

@@ -7,7 +7,7 @@ fail than `max_failures` (a number, or a fraction like 0.05), the task fails aft
 
 from datetime import timedelta
 
-from airflow.sdk import Param, dag
+from airflow.sdk import Asset, Param, dag
 
 from airflow_provider_kling.operators import KlingEffectBatchOperator
 
@@ -33,6 +33,7 @@ def kling_effects_batch():
         kling_conn_id="{{ params.kling_conn_id }}",
         timeout=timedelta(hours=24),
         deferrable=True,
+        outlets=[Asset("kling_videos")],  # whose events name the results, for kling_effects_published
     )
 
 

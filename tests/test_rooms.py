@@ -29,10 +29,11 @@ manifests client
 results
 dispatch
 hooks
-batch outcomes links
+batch outcomes links asset_events
 triggers
 operators sensors batch_trigger
-mapping by_date testing
+mapping by_date publishing testing
+reviewing
 emulator.model
 emulator.videos
 emulator.core

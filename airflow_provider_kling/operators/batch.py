@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowFailException, conf
 
+from airflow_provider_kling.asset_events import add_summary
 from airflow_provider_kling.client import seconds
 from airflow_provider_kling.operator_base import DEFAULT_TIMEOUT, KlingOperator
 from airflow_provider_kling.operators.checks import check_batch
@@ -184,11 +185,11 @@ class KlingEffectBatchOperator(KlingOperator):
             limit = limit_of(self.max_failures, count)
             if may_defer and self._triggerer_can_read(job):
                 self._defer(job, count)
-            options = {"count": count, "adopt_existing": adopt_existing, "save_timeout": save_timeout}
-            outcome = self._work(job, manifest, outcomes, **options)
+            outcome = self._work(job, manifest, outcomes, count=count, adopt_existing=adopt_existing, save_timeout=save_timeout)
             summary = _write_results(job, manifest, outcomes)
         context["ti"].xcom_push(key=SUMMARY, value=summary)
         _raise_if_failed(context, outcome, summary, limit, self.max_failures)
+        add_summary(context, summary)
         return summary
 
     def _work(self, job: BatchJob, manifest: ManifestFile, outcomes: Spool, **options: Any) -> BatchOutcome:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import conf
 
+from airflow_provider_kling.asset_events import add_result
 from airflow_provider_kling.client import seconds
 from airflow_provider_kling.links import KlingVideoLink
 from airflow_provider_kling.operator_base import DEFAULT_TIMEOUT, ROW_KEYS, KlingOperator
@@ -154,7 +155,7 @@ class KlingEffectOperator(KlingOperator):
                 return task.kling_task_id
             if not task.done:
                 record.task = task = self._wait(hook, task, deadline, record.effect_scene)
-            return self._finish(hook, task, record.effect_scene)
+            return self._finish(context, hook, task, record.effect_scene)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Called after a trigger has fired: the task exists, and is done if the operator waits for its completion."""
@@ -168,7 +169,7 @@ class KlingEffectOperator(KlingOperator):
             if not self.wait_for_completion:
                 return task.kling_task_id
             with hook_of(task.kling_task_id, self.kling_conn_id, event) as hook:
-                return self._finish(hook, task, record.effect_scene)
+                return self._finish(context, hook, task, record.effect_scene)
 
     def on_kill(self) -> None:
         self.log.info(
@@ -287,7 +288,8 @@ class KlingEffectOperator(KlingOperator):
             effect_scene=effect_scene,
         )
 
-    def _finish(self, hook: KlingHook, task: Task, effect_scene: str | None) -> dict[str, Any]:
+    def _finish(self, context: Context, hook: KlingHook, task: Task, effect_scene: str | None) -> dict[str, Any]:
         result = finish(hook, task, save_to=self.save_to, effect_scene=effect_scene, row_id=self.row_id)
         self.video_url = result["videos"][0]["url"]
+        add_result(context, result)
         return result

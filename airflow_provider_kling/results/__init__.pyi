@@ -1,5 +1,11 @@
 # The public names of this folder; `__init__.py` loads each when it is first used.
-from .lines import join as join, lines_of as lines_of, lines_without_rows as lines_without_rows, merge as merge
+from .lines import (
+    join as join,
+    lines_of as lines_of,
+    lines_without_rows as lines_without_rows,
+    merge as merge,
+    to_jsonl as to_jsonl,
+)
 from .reading import ReadLine as ReadLine, damaged_row as damaged_row, read_results as read_results
 from .report import render_report as render_report, report_policy as report_policy
 from .report_links import LinkOf as LinkOf, relative_links as relative_links

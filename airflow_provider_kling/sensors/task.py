@@ -19,6 +19,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_kling.arguments import check_text
+from airflow_provider_kling.asset_events import add_result
 from airflow_provider_kling.client import seconds
 from airflow_provider_kling.links import KlingVideoLink
 from airflow_provider_kling.operator_base import DEFAULT_TIMEOUT, KlingOperator
@@ -135,7 +136,7 @@ class KlingTaskSensor(KlingOperator, BaseSensorOperator):
             self.log.info("%s", flows.describe(task))
             if not task.done:
                 return False
-            return PokeReturnValue(is_done=True, xcom_value=self._finish(hook, task, record))
+            return PokeReturnValue(is_done=True, xcom_value=self._finish(context, hook, task, record))
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Called after the trigger has fired."""
@@ -147,7 +148,7 @@ class KlingTaskSensor(KlingOperator, BaseSensorOperator):
             record.effect_scene = event.get("effect_scene") if isinstance(event, dict) else None
             record.task = task = task_of(event)
             with hook_of(task.kling_task_id, self.kling_conn_id, event) as hook:
-                return self._finish(hook, task, record)
+                return self._finish(context, hook, task, record)
 
     def on_kill(self) -> None:
         self.log.info("Stopped waiting. Kling has no cancel: task %s goes on there and will be charged.", self._shown_id())
@@ -168,9 +169,10 @@ class KlingTaskSensor(KlingOperator, BaseSensorOperator):
                     effect_scene=awaited.effect_scene,
                 )
 
-    def _finish(self, hook: KlingHook, task: Task, record: FailureRecord) -> dict[str, Any]:
+    def _finish(self, context: Context, hook: KlingHook, task: Task, record: FailureRecord) -> dict[str, Any]:
         result = finish(hook, task, save_to=self.save_to, effect_scene=record.effect_scene, row_id=self.row_id)
         self.video_url = result["videos"][0]["url"]
+        add_result(context, result)
         return result
 
     def _read_input(self, record: FailureRecord) -> AwaitedId:

@@ -1,0 +1,11 @@
+# The public names of this folder; `__init__.py` loads each when it is first used.
+from .decision import (
+    APPROVE as APPROVE,
+    REJECT as REJECT,
+    decision_of as decision_of,
+    is_rejected as is_rejected,
+    rows_with_video as rows_with_video,
+    write_rejected as write_rejected,
+)
+from .outcome import Review as Review, publish_reviewed as publish_reviewed, reviewed as reviewed
+from .question import ask as ask, question as question

@@ -17,6 +17,7 @@ from .codes import (
     Refusal as Refusal,
     error_and_advice as error_and_advice,
     is_input_fault as is_input_fault,
+    is_moderation as is_moderation,
 )
 from .credentials import AccessKey as AccessKey, ApiKey as ApiKey, Credentials as Credentials, issuer_of as issuer_of, sign as sign
 from .effects import (
@@ -30,6 +31,7 @@ from .effects import (
     is_url as is_url,
     scenes as scenes,
 )
+from .kinds import ERROR_KINDS as ERROR_KINDS, ErrorKind as ErrorKind, error_kind as error_kind, failure_kind as failure_kind
 from .parsing import shorten as shorten
 from .paths import (
     COSTS_PATH as COSTS_PATH,
@@ -39,6 +41,7 @@ from .paths import (
     MAX_PAGE_SIZE as MAX_PAGE_SIZE,
 )
 from .products import Product as Product, ReceivedRequest as ReceivedRequest, TaskRequest as TaskRequest
+from .refusals import refused_image as refused_image, task_failure as task_failure
 from .responses import Response as Response
 from .server import (
     CreateBody as CreateBody,

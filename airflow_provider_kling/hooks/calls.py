@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, TypeAlias, Union
 
 import pendulum
 
-from airflow_provider_kling.api import Call, EffectRequest, Product, ResourcePack, Task, TaskRequest, costs_call
+from airflow_provider_kling.api import Call, EffectRequest, Product, ResourcePack, Task, TaskRequest, costs_call, task_failure
 from airflow_provider_kling.arguments import place_text
 from airflow_provider_kling.client import KlingSettings, flows, last_answer_by, monotonic_now
-from airflow_provider_kling.errors import KlingInputError, KlingTaskFailed
+from airflow_provider_kling.errors import KlingInputError
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -108,7 +108,7 @@ def save_flow(product: Product, task: Task, destination: Source) -> flows.Flow[l
     """The flow that saves the videos of a task. Raises KlingTaskFailed or KlingInputError for a task without videos."""
     folder = _text(destination)
     if task.failed:
-        raise KlingTaskFailed(task.kling_task_id, task.message, advice="It has no videos.")
+        raise task_failure(task.kling_task_id, task.message, advice="It has no videos.")
     if not task.succeeded:
         raise KlingInputError(
             f"Kling task {task.kling_task_id} is not done ({task.status}), so it has no videos yet: call wait_for_task first, and "

@@ -9,6 +9,15 @@ from .calls import (
     list_call as list_call,
     page_call as page_call,
 )
+from .charges import (
+    FILTERS as FILTERS,
+    PAID_WITH as PAID_WITH,
+    Charge as Charge,
+    ChargePage as ChargePage,
+    ChargeQuery as ChargeQuery,
+    PaidWith as PaidWith,
+    charges_call as charges_call,
+)
 from .codes import (
     CODES as CODES,
     EXISTS as EXISTS,
@@ -34,11 +43,16 @@ from .effects import (
 from .kinds import ERROR_KINDS as ERROR_KINDS, ErrorKind as ErrorKind, error_kind as error_kind, failure_kind as failure_kind
 from .parsing import shorten as shorten
 from .paths import (
+    BALANCE_DELAY as BALANCE_DELAY,
+    COSTS_INTERVAL as COSTS_INTERVAL,
     COSTS_PATH as COSTS_PATH,
     DEFAULT_BASE_URL as DEFAULT_BASE_URL,
     DEFAULT_PAGE_SIZE as DEFAULT_PAGE_SIZE,
+    MAX_CHARGES as MAX_CHARGES,
     MAX_PAGE_NUM as MAX_PAGE_NUM,
     MAX_PAGE_SIZE as MAX_PAGE_SIZE,
+    MONEY_CHARGES_PATH as MONEY_CHARGES_PATH,
+    UNIT_CHARGES_PATH as UNIT_CHARGES_PATH,
 )
 from .products import Product as Product, ReceivedRequest as ReceivedRequest, TaskRequest as TaskRequest
 from .refusals import refused_image as refused_image, task_failure as task_failure
@@ -49,6 +63,10 @@ from .server import (
     envelope as envelope,
     read_create as read_create,
     read_page as read_page,
+)
+from .server_billing import (
+    ReceivedChargeQuery as ReceivedChargeQuery,
+    read_charge_query as read_charge_query,
 )
 from .tasks import (
     FAILED as FAILED,

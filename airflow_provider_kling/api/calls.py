@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pendulum
 
-from airflow_provider_kling.api.parsing import milliseconds, read_object, shorten
+from airflow_provider_kling.api.parsing import check_span, milliseconds, read_object, shorten
 from airflow_provider_kling.api.paths import COSTS_PATH, DEFAULT_PAGE_SIZE, MAX_PAGE_NUM, MAX_PAGE_SIZE
 from airflow_provider_kling.api.products import Product, TaskRequest
 from airflow_provider_kling.api.refusals import name_refused
@@ -94,8 +94,7 @@ def page_call(product: Product, *, page_num: int, page_size: int) -> Call[Page]:
 
 def costs_call(*, start: pendulum.DateTime, end: pendulum.DateTime, name: str | None = None) -> Call[list[ResourcePack]]:
     """The account's resource packs. Free, at most one call per second."""
-    if start >= end:
-        raise KlingInputError(f"The span of resource packs starts at {start}, which is not before its end {end}.")
+    check_span(start, end, "resource packs")
     params = {"start_time": str(milliseconds(start)), "end_time": str(milliseconds(end))}
     if name:
         params["resource_pack_name"] = name

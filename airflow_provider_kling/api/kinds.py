@@ -80,7 +80,7 @@ def error_kind(error: BaseException) -> ErrorKind:
         error = _kling_cause(error) or error
     kind: ErrorKind = next((KIND_OF_CLASS[cls] for cls in type(error).__mro__ if cls in KIND_OF_CLASS), "unknown")
     if isinstance(error, KlingError) and error.kind in ERROR_KINDS:
-        return error.kind  # type: ignore[return-value]
+        return error.kind
     if isinstance(error, KlingTaskFailed) and kind == "unknown":
         return failure_kind(error.message)
     if isinstance(error, KlingApiError) and kind == "request":

@@ -123,9 +123,8 @@ class Emulator:
 
     async def _failures(self, request: ReceivedRequest, uploads: Sequence[Upload]) -> list[str]:
         failures = [upload.failure for upload in uploads]
-        if self.settings.risky_image and await asyncio.to_thread(is_risky, request.images, self.settings):
-            failures.append(RISK)
-        return failures
+        risky = await asyncio.to_thread(is_risky, request.images, self.settings) if self.settings.risky_image else False
+        return [*failures, RISK] if risky else failures
 
     # --- Tasks in answers -----------------------------------------------------------------------------------
 

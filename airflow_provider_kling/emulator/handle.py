@@ -127,7 +127,7 @@ class KlingEmulator:
         return list(self._send("GET", "charges"))
 
     def requests(self, kind: str = "", *, since: int = 0) -> list[dict[str, Any]]:
-        """The journal's entries after number `since`: of one kind (create, get, list, costs, billing, video, callback), or of all."""
+        """The journal's entries of one kind (create, get, list, costs, billing, video, …), or of all, after number `since`."""
         return list(self._send("GET", "journal", params={"kind": kind, "since": str(since)}))
 
     # --- Failures to come ---------------------------------------------------------------------------------------

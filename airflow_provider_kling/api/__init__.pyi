@@ -1,4 +1,5 @@
 # The public names of this folder; `__init__.py` loads each when it is first used.
+from .balance import Balance as Balance
 from .calls import (
     Call as Call,
     Page as Page,

@@ -5,16 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
-
-import pendulum
+from datetime import timedelta
 
 from airflow_provider_kling.api import (
     DEFAULT_PAGE_SIZE,
-    MAX_CHARGES,
-    Charge,
-    PaidWith,
-    ResourcePack,
     Task,
     TaskRequest,
     get_call,
@@ -22,27 +16,24 @@ from airflow_provider_kling.api import (
 )
 from airflow_provider_kling.client import LevelLog, flows, last_answer_by, monotonic_now, seconds
 from airflow_provider_kling.errors import KlingError
+from airflow_provider_kling.hooks.billing import BillingHook
 from airflow_provider_kling.hooks.callbacks import verified_task
 from airflow_provider_kling.hooks.calls import (
-    CHARGES_TIMEOUT,
     CREATE_WHEN_FREE_TIMEOUT,
     SAVE_TIMEOUT,
     WAIT_TIMEOUT,
     Source,
     call_deadline,
-    charges_flow,
     create_flow,
-    packs_call,
     request_of,
     save_flow,
     submission_of,
 )
-from airflow_provider_kling.hooks.connection import ConnectionHook
 
 POLL_INTERVAL = 10.0  # seconds; tasks take minutes
 
 
-class KlingHook(ConnectionHook):
+class KlingHook(BillingHook):
     """Creates, finds and awaits Kling tasks, and saves their videos. Each method has an async twin with the prefix `a`.
 
     A read is repeated after a fault that may pass, with growing, jittered pauses from `retry_wait` seconds, or longer ones
@@ -200,62 +191,7 @@ class KlingHook(ConnectionHook):
     async def aread_callback(self, body: bytes, headers: Mapping[str, str]) -> Task:
         return verified_task(await self.asettings(), body, headers)
 
-    # --- Account
-
-    def get_resource_packs(
-        self, start: pendulum.DateTime | None = None, end: pendulum.DateTime | None = None, name: str | None = None
-    ) -> list[ResourcePack]:
-        """The account's resource packs of a period (default: the last year). At most one call per second."""
-        return self._read(packs_call(start, end, name))
-
-    async def aget_resource_packs(
-        self, start: pendulum.DateTime | None = None, end: pendulum.DateTime | None = None, name: str | None = None
-    ) -> list[ResourcePack]:
-        return await self._aread(packs_call(start, end, name))
-
-    def get_charges(
-        self,
-        start: datetime,
-        end: datetime,
-        paid_with: PaidWith | None = None,
-        *,
-        api_key_name: str | Sequence[str] | None = None,
-        product_type: str | Sequence[str] | None = None,
-        package_name: str | Sequence[str] | None = None,
-        package_id: str | Sequence[str] | None = None,
-        page_size: int = MAX_CHARGES,
-        timeout: float | timedelta = CHARGES_TIMEOUT,
-    ) -> list[Charge]:
-        """All that Kling has charged for tasks that were created from `start` to `end`, the oldest first.
-
-        The times need a time zone. `paid_with` is `units` (resource packs), `money` (the account's money), or None for both.
-        Each filter takes one value or several; all but `api_key_name` exist for units alone, so with them None means units.
-        `package_name` and `package_id` exclude each other. Charges come at the end of a task, and may show later.
-        Raises KlingInputError for a wrong argument, KlingAnswerError for a list that does not end as it should: what is
-        returned is whole. At the `timeout`, the error of the last page is raised.
-        """
-        names = {"api_key_name": api_key_name, "product_type": product_type}
-        packages = {"package_name": package_name, "package_id": package_id}
-        flow = charges_flow(start, end, paid_with, page_size=page_size, **names, **packages)
-        return self.run(flow, deadline=monotonic_now() + seconds(timeout, "timeout"))
-
-    async def aget_charges(
-        self,
-        start: datetime,
-        end: datetime,
-        paid_with: PaidWith | None = None,
-        *,
-        api_key_name: str | Sequence[str] | None = None,
-        product_type: str | Sequence[str] | None = None,
-        package_name: str | Sequence[str] | None = None,
-        package_id: str | Sequence[str] | None = None,
-        page_size: int = MAX_CHARGES,
-        timeout: float | timedelta = CHARGES_TIMEOUT,
-    ) -> list[Charge]:
-        names = {"api_key_name": api_key_name, "product_type": product_type}
-        packages = {"package_name": package_name, "package_id": package_id}
-        flow = charges_flow(start, end, paid_with, page_size=page_size, **names, **packages)
-        return await self.arun(flow, deadline=monotonic_now() + seconds(timeout, "timeout"))
+    # --- The connection
 
     def test_connection(self) -> tuple[bool, str]:
         """Whether the credentials work, and a text: if they do not, what is wrong. Reads one task, which costs nothing."""

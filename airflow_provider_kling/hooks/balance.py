@@ -52,17 +52,14 @@ class Paced:
             self._next[conn_id] = at + SPACING
             return at - now
 
-    def wait(self, conn_id: str) -> None:
-        """Wait for the next turn."""
-        time.sleep(self.turn(conn_id))
-
 
 PACED = Paced()
 
 
-def retrying_busy(read: Callable[[], T]) -> T:
-    """What `read` brings. It is called again a few times while another program takes the one request of each second."""
+def retrying_busy(conn_id: str, read: Callable[[], T]) -> T:
+    """What `read` brings, in its turn. It is called again a few times while another program takes the request of a second."""
     for left in reversed(range(BUSY_TRIES)):
+        time.sleep(PACED.turn(conn_id))
         try:
             return read()
         except KlingBusyError:

@@ -9,7 +9,7 @@ import pendulum
 
 from airflow_provider_kling.api import MAX_CHARGES, Balance, Charge, PaidWith, ResourcePack
 from airflow_provider_kling.client import monotonic_now, seconds
-from airflow_provider_kling.hooks.balance import PACED, retrying_busy, shared_balance
+from airflow_provider_kling.hooks.balance import retrying_busy, shared_balance
 from airflow_provider_kling.hooks.calls import CHARGES_TIMEOUT, charges_flow, packs_call
 from airflow_provider_kling.hooks.connection import ConnectionHook
 
@@ -77,12 +77,8 @@ class BillingHook(ConnectionHook):
 
         All calls in this process wait for their turn, so that Kling gets at most one request a second for a connection.
         """
-
-        def read() -> list[ResourcePack]:
-            PACED.wait(self.kling_conn_id)
-            return self._read(packs_call(None, None, None), tries=1)
-
-        return Balance.of(retrying_busy(read), now=pendulum.now("UTC"), name=pack_name)
+        packs = retrying_busy(self.kling_conn_id, lambda: self._read(packs_call(None, None, None), tries=1))
+        return Balance.of(packs, now=pendulum.now("UTC"), name=pack_name)
 
     async def aget_balance(self, pack_name: str | None = None) -> Balance:
         async with shared_balance(self) as reader:

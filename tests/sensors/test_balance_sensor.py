@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
@@ -14,17 +15,27 @@ from task_runs import FakeAirflow, fire
 
 from airflow_provider_kling import errors
 from airflow_provider_kling.api import Balance
-from airflow_provider_kling.hooks import KlingHook
-from airflow_provider_kling.hooks.balance import PACED
+from airflow_provider_kling.hooks import KlingHook, balance
 from airflow_provider_kling.sensors import KlingBalanceSensor, KlingBalanceTrigger
 
 MODES = {"poke": {"mode": "poke"}, "reschedule": {"mode": "reschedule"}, "deferrable": {"deferrable": True}}
 
 
+# The account takes requests in any number, and so does the reader but for the tests of its pace.
+pytestmark = pytest.mark.kling_emulator(costs_interval=0.0)
+
+
 @pytest.fixture(autouse=True)
-def unpaced(monkeypatch):
+def spacing(request, monkeypatch):
     """Turns of other tests, which had other accounts under the same connection id, are over."""
-    PACED._next.clear()
+    monkeypatch.setattr(balance, "PACED", balance.Paced())
+    if "real_pace" not in request.fixturenames:
+        monkeypatch.setattr(balance, "SPACING", 0.01)
+
+
+@pytest.fixture
+def real_pace():
+    """Requests of one process keep the distance that Kling asks for."""
 
 
 @pytest.fixture(params=MODES)
@@ -60,7 +71,7 @@ async def event_of(waiting: KlingBalanceTrigger):
     return json.loads(json.dumps(event))
 
 
-@pytest.mark.kling_emulator(pack=("A=4", "B=8.5", "old=100:-10:-5", "later=100:5000:9000"))
+@pytest.mark.kling_emulator(costs_interval=0.0, pack=("A=4", "B=8.5", "old=100:-10:-5", "later=100:5000:9000"))
 def test_the_packs_that_are_online_are_counted_and_the_xcom_says_how_late_that_is(airflow, kling, mode):
     assert finish(airflow, sensor("12.5", **mode)).state == "success"
     result = airflow.result
@@ -75,7 +86,7 @@ def test_the_packs_that_are_online_are_counted_and_the_xcom_says_how_late_that_i
     assert finish(airflow, sensor(4.5, pack_name="A", wait=False, **mode)).state == "failed"
 
 
-@pytest.mark.kling_emulator(balance=3.0)
+@pytest.mark.kling_emulator(balance=3.0, costs_interval=0.0)
 def test_it_fails_at_once_where_it_shall_not_wait(airflow, kling, mode):
     run = finish(FakeAirflow(max_tries=3), sensor(10, wait=False, **mode))
     assert run.state == "failed"
@@ -197,7 +208,7 @@ def test_a_row_of_a_newer_version_is_kept_and_does_nothing(kling):
 
 
 @pytest.mark.kling_emulator(balance=1.0, costs_interval=0.5)
-def test_all_that_wait_in_a_triggerer_share_one_request_a_second(kling):
+def test_all_that_wait_in_a_triggerer_share_one_request_a_second(kling, real_pace):
     async def run():
         waiting = [asyncio.create_task(event_of(trigger(poll_interval=0.05))) for _ in range(100)]
         await asyncio.to_thread(seen, kling, 2)
@@ -209,6 +220,13 @@ def test_all_that_wait_in_a_triggerer_share_one_request_a_second(kling):
     requests = kling.requests("costs")
     assert {request["code"] for request in requests} == {0}  # two within half a second would be refused
     assert len(requests) <= 4
+
+
+@pytest.mark.kling_emulator(costs_interval=0.5)
+def test_sensors_of_one_process_take_turns(kling, real_pace):
+    with KlingHook() as hook, ThreadPoolExecutor(3) as pool:
+        assert len(list(pool.map(lambda _: hook.get_balance(), range(3)))) == 3
+    assert [request["code"] for request in kling.requests("costs")] == [0, 0, 0]
 
 
 def test_it_waits_for_its_turn_when_another_program_takes_the_second(kling, monkeypatch):
@@ -242,7 +260,7 @@ def test_a_triggers_end_does_not_end_the_request_of_the_others(kling):
     ids=["html", "inner code", "no number", "busy", "hangs"],
 )
 def test_whatever_the_server_does_the_wait_ends_at_its_deadline(monkeypatch, answer):
-    monkeypatch.setattr("airflow_provider_kling.hooks.balance.BUSY_TRIES", 1)
+    monkeypatch.setattr(balance, "BUSY_TRIES", 1)
     with HostileKling() as server:
         monkeypatch.setenv("AIRFLOW_CONN_KLING_DEFAULT", server.connection(timeout=1))
         server.answer("other", answer)
@@ -257,6 +275,6 @@ def test_the_hook_reads_the_balance_in_both_modes(kling):
 
     with KlingHook() as hook:
         both = [hook.get_balance(), asyncio.run(read())]
-    assert [balance.units for balance in both] == [1_000_000, 1_000_000]
+    assert [each.units for each in both] == [1_000_000, 1_000_000]
     assert both[0].as_of == both[0].read_at.subtract(hours=12)
     assert Balance.of([], now=both[0].read_at).describe() == "0 units in no resource pack; Kling's number may be 12 h old."

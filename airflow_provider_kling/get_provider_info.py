@@ -87,7 +87,15 @@ def get_provider_info() -> dict[str, Any]:
                         "version_added": "0.1.0",
                         "example": "/opt/airflow/manifests,/opt/airflow/results",
                         "default": "",
-                    }
+                    },
+                    "price_book": {
+                        "description": "Path or URI of the JSON file with the learned prices of scenes. Default: "
+                        "prices.json beside the results of each run.",
+                        "type": "string",
+                        "version_added": "0.1.0",
+                        "example": "s3://my-bucket/kling/prices.json",
+                        "default": "",
+                    },
                 },
             }
         },

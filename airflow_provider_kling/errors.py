@@ -7,6 +7,7 @@ KlingError
 │   └── KlingSettingsError      … the Airflow connection
 ├── KlingConnectionError        no complete response arrived
 ├── KlingAnswerError            a response arrived that the API does not document
+├── KlingModerationError        Kling's content control refuses the input: one of the two below marked with *
 ├── KlingApiError               the API returned an error code
 │   ├── KlingAuthError          credentials (1000-1002)
 │   │   └── KlingTokenTimeError   token not yet valid, or expired (1003, 1004)
@@ -14,11 +15,13 @@ KlingError
 │   ├── KlingRequestError       a wrong parameter or path (1200-1203)
 │   │   ├── KlingTaskNotFound     no task has this id
 │   │   └── KlingTaskExists       a task with this external id already exists
-│   ├── KlingPolicyError        the input violates a policy (1300, 1301)
+│   ├── KlingPolicyError *      the input violates a policy (1300, 1301)
 │   ├── KlingBusyError          too many requests (1302)
 │   │   └── KlingSlotsFullError   the account has no free slot (1303)
 │   └── KlingServerError        a fault of the server (5000-5002)
 ├── KlingTaskFailed             the task ended as `failed`
+│   └── KlingTaskModerated *    … because of the risk control
+├── KlingCappedError            a cap of the run or the account is reached; nothing was sent
 ├── KlingTimeoutError           the deadline passed; the task continues at Kling
 ├── KlingDownloadError          a video could not be downloaded
 └── KlingStorageError           a file could not be written, or a folder not be read
@@ -26,7 +29,7 @@ KlingError
 
 Attributes of all of them: `.retryable` (whether the same call may succeed later without anyone's intervention),
 `.outcome_unknown` (whether a task may exist although the create failed), `.may_pass` (whether another try of the Airflow task
-may do better), `.code` and `.request_id`.
+may do better), `.code`, `.request_id`, and `.kind`, which `api.error_kind` reads.
 """
 
 from __future__ import annotations
@@ -47,7 +50,8 @@ class KlingError(Exception):
     What an error means stands here, once; each subclass sets what differs. `retryable`: the same call may succeed later,
     with nobody doing anything. `outcome_unknown`: a task may exist although the create failed. `row_status`: the status of
     a row that ends with this error. `stops_account`: no other row of the account can work either. `needs_new_try`: waiting
-    is over, but a new try of the Airflow task may do better.
+    is over, but a new try of the Airflow task may do better. `kind` is what the error is about, where that is known more
+    exactly than from the class and the code; `api.error_kind` has the words, and answers for every error.
     """
 
     retryable: bool = False
@@ -57,6 +61,7 @@ class KlingError(Exception):
     needs_new_try: bool = False
     code: int | None = None
     request_id: str | None = None
+    kind: str | None = None
 
     @property
     def may_pass(self) -> bool:
@@ -137,6 +142,23 @@ class KlingAnswerError(KlingError):
         self.http_status = http_status
 
 
+class KlingModerationError(KlingError):
+    """Kling's content control refuses the input. The same request would be refused again; other requests are not concerned.
+
+    Either the API refused the create (KlingPolicyError), or the task failed for it (KlingTaskModerated).
+    `refused_image` is the number of the refused image, 1 or 2 from the left; None where Kling does not tell, and several can
+    be meant.
+    """
+
+    refused_image: int | None = None
+
+    def name_image(self, number: int, *, of: int) -> None:
+        """Record which of the request's images was refused. With several, the message says it, too."""
+        self.refused_image = number
+        if of > 1:
+            self.args = (f"{self} Refused is image {number} of {of}.", *self.args[1:])
+
+
 class KlingApiError(KlingError):
     """The API returned an error code.
 
@@ -196,8 +218,8 @@ class KlingTaskExists(KlingRequestError):
     """A task with this external id already exists. No second one was created."""
 
 
-class KlingPolicyError(KlingApiError):
-    """The input violates a policy of the platform."""
+class KlingPolicyError(KlingModerationError, KlingApiError):
+    """The input violates a policy of the platform (codes 1300 and 1301). Nothing was created."""
 
 
 class KlingBusyError(KlingApiError):
@@ -232,6 +254,19 @@ class KlingTaskFailed(KlingError):
         self.needs_new_try = not input_fault
         reason = message or "no reason was given"
         super().__init__(f"Kling task {kling_task_id} failed: {reason}." + (f" {advice}" if advice else ""))
+
+
+class KlingTaskModerated(KlingModerationError, KlingTaskFailed):
+    """The task failed in Kling's risk control."""
+
+    def __init__(self, kling_task_id: str, message: str, *, advice: str = "", input_fault: bool = True) -> None:
+        super().__init__(kling_task_id, message, advice=advice, input_fault=input_fault)
+
+
+class KlingCappedError(KlingError):
+    """A cap of the run or of the account is reached. Nothing was sent, nothing was paid; with a higher cap it can go on."""
+
+    row_status = "capped"
 
 
 class KlingTimeoutError(KlingError):

@@ -51,6 +51,9 @@ CONN_FIELDS: dict[str, Any] = {
 }
 
 
+_TRIGGERS = ("triggers", "batch_trigger", "sensors.balance_trigger")
+
+
 def get_provider_info() -> dict[str, Any]:
     """The metadata in the form of Airflow's provider_info.schema.json."""
     from airflow_provider_kling import __version__
@@ -71,7 +74,7 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [{"integration-name": "Kling AI", "python-modules": [f"{package}.hooks"]}],
         "operators": [{"integration-name": "Kling AI", "python-modules": [f"{package}.operators"]}],
         "sensors": [{"integration-name": "Kling AI", "python-modules": [f"{package}.sensors"]}],
-        "triggers": [{"integration-name": "Kling AI", "python-modules": [f"{package}.triggers", f"{package}.batch_trigger"]}],
+        "triggers": [{"integration-name": "Kling AI", "python-modules": [f"{package}.{name}" for name in _TRIGGERS]}],
         "config": {
             "kling": {
                 "description": "The Kling AI provider.",
@@ -84,7 +87,15 @@ def get_provider_info() -> dict[str, Any]:
                         "version_added": "0.1.0",
                         "example": "/opt/airflow/manifests,/opt/airflow/results",
                         "default": "",
-                    }
+                    },
+                    "price_book": {
+                        "description": "Path or URI of the JSON file with the learned prices of scenes. Default: "
+                        "prices.json beside the results of each run.",
+                        "type": "string",
+                        "version_added": "0.1.0",
+                        "example": "s3://my-bucket/kling/prices.json",
+                        "default": "",
+                    },
                 },
             }
         },

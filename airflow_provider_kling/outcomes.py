@@ -97,8 +97,8 @@ def error_event(error: KlingError) -> dict[str, Any]:
 # The attributes of errors that an event carries, and their types; and those that it does not, which are of no use after
 # the wait. An attribute is there all the same, for who reads it.
 _CARRIED: dict[str, type] = {
-    **dict.fromkeys(["code", "http_status"], int),
-    **dict.fromkeys(["message", "request_id", "advice", "kling_task_id", "name"], str),
+    **dict.fromkeys(["code", "http_status", "refused_image"], int),
+    **dict.fromkeys(["message", "request_id", "advice", "kling_task_id", "name", "kind"], str),
     **dict.fromkeys(["retryable", "outcome_unknown", "needs_new_try", "input_fault", "sent", "expired"], bool),
 }
 _MISSING: dict[type[KlingError], dict[str, Any]] = {

@@ -102,7 +102,7 @@ def loaded(libraries: str, **names: str) -> set[str]:
 def test_a_dag_file_imports_no_library_for_http_images_or_tokens():
     libraries = "requests aiohttp PIL jwt pendulum tenacity jinja2"
     operators = "KlingEffectOperator, KlingEffectBatchOperator"
-    assert loaded(libraries, operators=operators, sensors="KlingTaskSensor", mapping="read_manifest") == set()
+    assert loaded(libraries, operators=operators, sensors="KlingTaskSensor, KlingBalanceSensor", mapping="read_manifest") == set()
 
 
 def test_a_worker_that_only_defers_imports_no_library_for_http():

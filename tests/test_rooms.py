@@ -25,7 +25,7 @@ object_paths
 storage
 writable
 api
-manifests client
+manifests client prices
 results
 dispatch
 hooks
@@ -52,9 +52,9 @@ APART = {
     "emulator": ["storage", "manifests", "client", "results", "dispatch", "hooks", "batch", "outcomes", "links", "triggers"],
 }
 
-# Folders of which nothing opens a file, reads a clock or knows Airflow; `loading` is the one module that opens files.
-PURE = ["places", "redaction", "api", "manifests", "emulator.model"]
-OPENS = ["manifests.loading"]
+# Folders of which nothing opens a file, reads a clock or knows Airflow; `loading` and `files` are the modules that open files.
+PURE = ["places", "redaction", "api", "manifests", "prices", "emulator.model"]
+OPENS = ["manifests.loading", "prices.files"]
 IMPURE = {"airflow", "requests", "aiohttp", "socket", "os", "pathlib", "time", "asyncio", "subprocess", "tempfile"}
 
 # Libraries that are costly to import, and the modules that may: wherever else they are needed, it is through these.

@@ -1,4 +1,5 @@
 # The public names of this folder; `__init__.py` loads each when it is first used.
+from .balance import Balance as Balance
 from .calls import (
     Call as Call,
     Page as Page,
@@ -9,6 +10,15 @@ from .calls import (
     list_call as list_call,
     page_call as page_call,
 )
+from .charges import (
+    FILTERS as FILTERS,
+    PAID_WITH as PAID_WITH,
+    Charge as Charge,
+    ChargePage as ChargePage,
+    ChargeQuery as ChargeQuery,
+    PaidWith as PaidWith,
+    charges_call as charges_call,
+)
 from .codes import (
     CODES as CODES,
     EXISTS as EXISTS,
@@ -17,6 +27,7 @@ from .codes import (
     Refusal as Refusal,
     error_and_advice as error_and_advice,
     is_input_fault as is_input_fault,
+    is_moderation as is_moderation,
 )
 from .credentials import AccessKey as AccessKey, ApiKey as ApiKey, Credentials as Credentials, issuer_of as issuer_of, sign as sign
 from .effects import (
@@ -30,15 +41,22 @@ from .effects import (
     is_url as is_url,
     scenes as scenes,
 )
+from .kinds import ERROR_KINDS as ERROR_KINDS, ErrorKind as ErrorKind, error_kind as error_kind, failure_kind as failure_kind
 from .parsing import shorten as shorten
 from .paths import (
+    BALANCE_DELAY as BALANCE_DELAY,
+    COSTS_INTERVAL as COSTS_INTERVAL,
     COSTS_PATH as COSTS_PATH,
     DEFAULT_BASE_URL as DEFAULT_BASE_URL,
     DEFAULT_PAGE_SIZE as DEFAULT_PAGE_SIZE,
+    MAX_CHARGES as MAX_CHARGES,
     MAX_PAGE_NUM as MAX_PAGE_NUM,
     MAX_PAGE_SIZE as MAX_PAGE_SIZE,
+    MONEY_CHARGES_PATH as MONEY_CHARGES_PATH,
+    UNIT_CHARGES_PATH as UNIT_CHARGES_PATH,
 )
 from .products import Product as Product, ReceivedRequest as ReceivedRequest, TaskRequest as TaskRequest
+from .refusals import refused_image as refused_image, task_failure as task_failure
 from .responses import Response as Response
 from .server import (
     CreateBody as CreateBody,
@@ -46,6 +64,10 @@ from .server import (
     envelope as envelope,
     read_create as read_create,
     read_page as read_page,
+)
+from .server_billing import (
+    ReceivedChargeQuery as ReceivedChargeQuery,
+    read_charge_query as read_charge_query,
 )
 from .tasks import (
     FAILED as FAILED,

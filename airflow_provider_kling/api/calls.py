@@ -10,12 +10,13 @@ from urllib.parse import quote
 
 import pendulum
 
-from airflow_provider_kling.api.parsing import milliseconds, read_object, shorten
+from airflow_provider_kling.api.parsing import check_span, milliseconds, read_object, shorten
 from airflow_provider_kling.api.paths import COSTS_PATH, DEFAULT_PAGE_SIZE, MAX_PAGE_NUM, MAX_PAGE_SIZE
 from airflow_provider_kling.api.products import Product, TaskRequest
+from airflow_provider_kling.api.refusals import name_refused
 from airflow_provider_kling.api.responses import Response, read_data
 from airflow_provider_kling.api.tasks import ResourcePack, Task
-from airflow_provider_kling.errors import KlingAnswerError, KlingInputError
+from airflow_provider_kling.errors import KlingAnswerError, KlingInputError, KlingPolicyError
 
 T = TypeVar("T")
 
@@ -29,11 +30,13 @@ class Call(Generic[T]):
     parse: Callable[[Any], T]
     params: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] | None = field(default=None, repr=False)
+    reads: bool = False  # a POST that changes nothing
+    images: int | None = None  # of the request that a create sends, for a refusal that means one of them
 
     @property
     def safe(self) -> bool:
         """Whether it may be sent again without a lookup."""
-        return self.method == "GET"
+        return self.method == "GET" or self.reads
 
     def read(self, response: Response) -> T:
         """The value in the response. Raises KlingApiError for an error code, KlingAnswerError for an unknown shape."""
@@ -43,6 +46,9 @@ class Call(Generic[T]):
             if error.http_status is None:
                 error.http_status = response.status
             raise
+        except KlingPolicyError as error:
+            name_refused(error, error.message, self.images)
+            raise
 
 
 def create_call(product: Product, request: TaskRequest, *, external_task_id: str, callback_url: str | None = None) -> Call[Task]:
@@ -50,7 +56,9 @@ def create_call(product: Product, request: TaskRequest, *, external_task_id: str
     body = {**request.body, "external_task_id": check_id(external_task_id)}
     if callback_url:
         body["callback_url"] = callback_url
-    return Call(method="POST", path=product.path, body=body, parse=product.read_task)
+    images = getattr(request, "images", None)
+    count = len(images) if isinstance(images, list | tuple) else None
+    return Call(method="POST", path=product.path, body=body, parse=product.read_task, images=count)
 
 
 def get_call(product: Product, any_id: str) -> Call[Task]:
@@ -86,8 +94,7 @@ def page_call(product: Product, *, page_num: int, page_size: int) -> Call[Page]:
 
 def costs_call(*, start: pendulum.DateTime, end: pendulum.DateTime, name: str | None = None) -> Call[list[ResourcePack]]:
     """The account's resource packs. Free, at most one call per second."""
-    if start >= end:
-        raise KlingInputError(f"The span of resource packs starts at {start}, which is not before its end {end}.")
+    check_span(start, end, "resource packs")
     params = {"start_time": str(milliseconds(start)), "end_time": str(milliseconds(end))}
     if name:
         params["resource_pack_name"] = name

@@ -89,13 +89,20 @@ EXISTS = "External_task_id {id} already exists"
 NOT_FOUND_ADVICE = "Check the id, and that the connection belongs to the account that made the task."
 EXISTS_ADVICE = "Look that task up by its external id, or choose another one."
 
-# Reasons of a failed task that lie in its input: the same request would fail again.
-INPUT_FAULTS = ("image pixel is invalid", "resolution or aspect ratio", "risk control")
+# Reasons of a failed task that lie in its input: the same request would fail again. Those of the content control are of a
+# class of their own; the last two are what codes 1300 and 1301 say at a create.
+MODERATION = ("risk control", "strategy of the platform", "content security policy")
+INPUT_FAULTS = ("image pixel is invalid", "resolution or aspect ratio", *MODERATION)
 
 
 def is_input_fault(message: str) -> bool:
     """Whether a failed task's `task_status_msg` blames its input."""
     return any(fault in message.lower() for fault in INPUT_FAULTS)
+
+
+def is_moderation(message: str) -> bool:
+    """Whether a failed task's `task_status_msg` says that the content control has refused it."""
+    return any(reason in message.lower() for reason in MODERATION)
 
 
 def find_code(number: int, http_status: int) -> Code:

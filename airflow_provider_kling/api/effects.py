@@ -134,7 +134,9 @@ class EffectRequest:
         elif self.scene.discontinued:
             problem = f"Scene {self.effect_scene!r} is discontinued: Kling announced its end for {self.scene.discontinued}."
         if problem and strict:
-            raise KlingInputError(problem)
+            error = KlingInputError(problem)
+            error.kind = "scene"
+            raise error
         return [problem] if problem else []
 
     def __repr__(self) -> str:

@@ -10,13 +10,13 @@ import math
 import re
 import reprlib
 from collections.abc import Mapping
-from datetime import timezone
+from datetime import datetime, timezone
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import pendulum
 
-from airflow_provider_kling.errors import KlingAnswerError
+from airflow_provider_kling.errors import KlingAnswerError, KlingInputError
 from airflow_provider_kling.redaction import harmless, is_link, one_line
 
 MAX_TEXT = 1000  # characters; a longer text is cut
@@ -79,7 +79,18 @@ def read_number(data: Mapping[str, Any], key: str) -> float | None:
 
 
 def read_units(data: Mapping[str, Any]) -> str | None:
-    value = data.get("final_unit_deduction")
+    """The `final_unit_deduction` of a task, in Kling's own notation."""
+    return _decimal_text(data, "final_unit_deduction")
+
+
+def read_amount(data: Mapping[str, Any], key: str) -> Decimal | None:
+    """An amount of units or money. A JSON number is read by the digits it was written with."""
+    text = _decimal_text(data, key)
+    return None if text is None else Decimal(text)
+
+
+def _decimal_text(data: Mapping[str, Any], key: str) -> str | None:
+    value = data.get(key)
     if value is None or value == "":
         return None
     try:
@@ -87,8 +98,8 @@ def read_units(data: Mapping[str, Any]) -> str | None:
         number = Decimal(shown) if shown.isascii() and len(shown) <= MAX_UNITS else Decimal("NaN")
         if not number.is_finite() or abs(number.adjusted()) > MAX_UNITS:
             raise InvalidOperation
-    except InvalidOperation:
-        raise KlingAnswerError(f"final_unit_deduction is {shorten(value)}, not a decimal number.") from None
+    except (InvalidOperation, ValueError):
+        raise KlingAnswerError(f"{key} is {shorten(value)}, not a decimal number.") from None
     return shown
 
 
@@ -105,6 +116,12 @@ def read_time(data: Mapping[str, Any], key: str) -> pendulum.DateTime | None:
 def milliseconds(time: pendulum.DateTime | None) -> int | None:
     """A time in the API's form: Unix time in milliseconds."""
     return None if time is None else round(time.astimezone(timezone.utc).timestamp() * 1000)
+
+
+def check_span(start: datetime, end: datetime, what: str) -> None:
+    """Raise KlingInputError unless the first time is before the second."""
+    if start >= end:
+        raise KlingInputError(f"The span of {what} starts at {start}, which is not before its end {end}.")
 
 
 def shorten(value: Any) -> str:

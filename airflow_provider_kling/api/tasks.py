@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import pendulum
@@ -134,7 +136,10 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class ResourcePack:
-    """A resource pack of the account. `remaining` is up to 12 hours old."""
+    """A resource pack of the account. `remaining` is up to 12 hours old.
+
+    `type` is `decreasing_total` or `constant_period`; `status` is `toBeOnline`, `online`, `expired` or `runOut`.
+    """
 
     id: str
     name: str
@@ -144,6 +149,13 @@ class ResourcePack:
     remaining: float | None
     effective_at: pendulum.DateTime | None
     invalid_at: pendulum.DateTime | None
+
+    def usable_units(self, now: datetime) -> Decimal:
+        """The units that tasks can be paid with at this time, as far as Kling shows: none of a pack that has another status
+        than `online` or has expired since."""
+        if self.status != "online" or self.remaining is None or (self.invalid_at is not None and self.invalid_at <= now):
+            return Decimal(0)
+        return max(Decimal(0), Decimal(str(self.remaining)))
 
     @classmethod
     def from_json(cls, data: Any) -> ResourcePack:

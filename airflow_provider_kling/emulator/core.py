@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_kling.api import EFFECTS, CreateBody, Product, Video, is_url
+from airflow_provider_kling.api import EFFECTS, CreateBody, Product, ReceivedRequest, Video, is_url
 from airflow_provider_kling.emulator.model import (
+    RISK,
     Account,
     Clock,
     Faults,
@@ -23,10 +24,12 @@ from airflow_provider_kling.emulator.model import (
     Order,
     Record,
     Settings,
+    check_content,
     fingerprint,
     first_failure,
+    is_risky,
 )
-from airflow_provider_kling.emulator.videos import SECONDS, Store, Videos, drawn_key, receive
+from airflow_provider_kling.emulator.videos import SECONDS, Store, Upload, Videos, drawn_key, receive
 
 FIXED = ("host", "port", "log")  # settings that only a new start can change
 
@@ -94,11 +97,12 @@ class Emulator:
 
     # --- Creates --------------------------------------------------------------------------------------------
 
-    async def accept(self, product: Product, body: CreateBody, *, base: str) -> Order:
+    async def accept(self, product: Product, body: CreateBody, *, base: str, credential: str = "") -> Order:
         """Check a create and its images, and turn it into an order. Raises Refusal for an invalid one."""
         request, settings = body.request, self.settings
         product.check(request, settings.strict_scenes)
         uploads = [await receive(image, store=self.pictures, fetch=settings.fetch_images) for image in request.images]
+        await self._check_content(request)
         inline = any(not is_url(image) for image in request.images)
         mark = await asyncio.to_thread(fingerprint, product, request) if inline else fingerprint(product, request)
         return Order(
@@ -108,9 +112,19 @@ class Emulator:
             external_task_id=body.external_task_id,
             callback_url=body.callback_url,
             fingerprint=mark,
-            failure=first_failure(request.title, [upload.failure for upload in uploads], risky=settings.risky_scene),
+            failure=first_failure(request.title, await self._failures(request, uploads), risky=settings.risky_scene),
             base=base,
+            credential=credential,
         )
+
+    async def _check_content(self, request: ReceivedRequest) -> None:
+        if self.settings.moderated_scene or self.settings.moderated_image:
+            await asyncio.to_thread(check_content, request, self.settings)
+
+    async def _failures(self, request: ReceivedRequest, uploads: Sequence[Upload]) -> list[str]:
+        failures = [upload.failure for upload in uploads]
+        risky = await asyncio.to_thread(is_risky, request.images, self.settings) if self.settings.risky_image else False
+        return [*failures, RISK] if risky else failures
 
     # --- Tasks in answers -----------------------------------------------------------------------------------
 

@@ -116,8 +116,18 @@ class KlingEmulator:
         """Each moment at which the number of running tasks changed, and the number from then on."""
         return [(moment, used) for moment, used in self._send("GET", "slots")]
 
+    @property
+    def packs(self) -> list[dict[str, Any]]:
+        """All resource packs as they are now, without delay."""
+        return list(self._send("GET", "packs"))
+
+    @property
+    def charges(self) -> list[dict[str, Any]]:
+        """The whole bill, the oldest charge first, as the billing endpoints show it; `paid_with` is units or money."""
+        return list(self._send("GET", "charges"))
+
     def requests(self, kind: str = "", *, since: int = 0) -> list[dict[str, Any]]:
-        """The journal's entries of one kind (create, get, list, costs, video, callback), or of all, after number `since`."""
+        """The journal's entries of one kind (create, get, list, costs, billing, video, …), or of all, after number `since`."""
         return list(self._send("GET", "journal", params={"kind": kind, "since": str(since)}))
 
     # --- Failures to come ---------------------------------------------------------------------------------------
@@ -184,6 +194,14 @@ class KlingEmulator:
     def configure(self, **settings: Any) -> None:
         """Change settings: slots, duration, speed, units, list_order, …"""
         self._send("POST", "settings", settings)
+
+    def buy_pack(self, units: float | str, **options: Any) -> dict[str, Any]:
+        """Buy a resource pack. Options: name, starts_in, expires_in (seconds). Returns it as /account/costs shows it."""
+        return dict(self._send("POST", "packs", {"units": units, **options}))
+
+    def charge(self, units: float | str, *, times: int = 1, **options: Any) -> list[str]:
+        """Charge tasks of another program, and return their ids. Options: kling_task_id, api_key_name."""
+        return list(self._send("POST", "charge", {"units": units, "times": times, **options}))
 
     def reset(self) -> None:
         """Return to the state after the start: no tasks, no faults, the first settings, an empty journal."""

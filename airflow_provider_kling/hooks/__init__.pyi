@@ -1,3 +1,4 @@
 # The public names of this folder; `__init__.py` loads each when it is first used.
 from .accounts import account_of as account_of, hook_of as hook_of
+from .balance import shared_balance as shared_balance
 from .kling import KlingHook as KlingHook

@@ -5,14 +5,29 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias, Union
 
 import pendulum
 
-from airflow_provider_kling.api import Call, EffectRequest, Product, ResourcePack, Task, TaskRequest, costs_call
+from airflow_provider_kling.api import (
+    FILTERS,
+    PAID_WITH,
+    Call,
+    Charge,
+    ChargeQuery,
+    EffectRequest,
+    PaidWith,
+    Product,
+    ResourcePack,
+    Task,
+    TaskRequest,
+    costs_call,
+    task_failure,
+)
 from airflow_provider_kling.arguments import place_text
 from airflow_provider_kling.client import KlingSettings, flows, last_answer_by, monotonic_now
-from airflow_provider_kling.errors import KlingInputError, KlingTaskFailed
+from airflow_provider_kling.errors import KlingInputError
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -24,6 +39,7 @@ CREATE_TIMEOUT = 300.0  # seconds for a create with its lookups
 CREATE_WHEN_FREE_TIMEOUT = 86400.0  # seconds until a slot is free, as for the operators
 WAIT_TIMEOUT = 3600.0  # seconds for one task
 SAVE_TIMEOUT = 3600.0  # seconds for the videos of one task
+CHARGES_TIMEOUT = 900.0  # seconds for all pages of a list of charges
 
 
 def call_deadline(settings: KlingSettings) -> float:
@@ -108,7 +124,7 @@ def save_flow(product: Product, task: Task, destination: Source) -> flows.Flow[l
     """The flow that saves the videos of a task. Raises KlingTaskFailed or KlingInputError for a task without videos."""
     folder = _text(destination)
     if task.failed:
-        raise KlingTaskFailed(task.kling_task_id, task.message, advice="It has no videos.")
+        raise task_failure(task.kling_task_id, task.message, advice="It has no videos.")
     if not task.succeeded:
         raise KlingInputError(
             f"Kling task {task.kling_task_id} is not done ({task.status}), so it has no videos yet: call wait_for_task first, and "
@@ -127,3 +143,20 @@ def packs_call(start: pendulum.DateTime | None, end: pendulum.DateTime | None, n
     """The call for the resource packs of a period, by default the last year."""
     end = end or pendulum.now("UTC")
     return costs_call(start=start or end.subtract(years=1), end=end, name=name)
+
+
+def charges_flow(
+    start: datetime, end: datetime, paid_with: PaidWith | None, *, page_size: int, **filters: str | Sequence[str] | None
+) -> flows.Flow[list[Charge]]:
+    """The flow that reads the charges of one endpoint, or of both that know all these filters, by time."""
+    given = {name: [value] if isinstance(value, str) else list(value) for name, value in filters.items() if value is not None}
+    kinds = [paid_with] if paid_with is not None else [kind for kind in PAID_WITH if given.keys() <= set(FILTERS[kind])]
+    return _charges([ChargeQuery(paid_with=kind, start=start, end=end, filters=given, limit=page_size) for kind in kinds])
+
+
+def _charges(queries: Sequence[ChargeQuery]) -> flows.Flow[list[Charge]]:
+    found: list[Charge] = []
+    for query in queries:
+        found += yield from flows.charges(query)
+    never = pendulum.from_timestamp(0)
+    return sorted(found, key=lambda charge: (charge.charged_at or never, charge.kling_task_id or ""))

@@ -7,11 +7,16 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-import pendulum
-
-from airflow_provider_kling.api import DEFAULT_PAGE_SIZE, ResourcePack, Task, TaskRequest, get_call, list_call
+from airflow_provider_kling.api import (
+    DEFAULT_PAGE_SIZE,
+    Task,
+    TaskRequest,
+    get_call,
+    list_call,
+)
 from airflow_provider_kling.client import LevelLog, flows, last_answer_by, monotonic_now, seconds
 from airflow_provider_kling.errors import KlingError
+from airflow_provider_kling.hooks.billing import BillingHook
 from airflow_provider_kling.hooks.callbacks import verified_task
 from airflow_provider_kling.hooks.calls import (
     CREATE_WHEN_FREE_TIMEOUT,
@@ -20,17 +25,15 @@ from airflow_provider_kling.hooks.calls import (
     Source,
     call_deadline,
     create_flow,
-    packs_call,
     request_of,
     save_flow,
     submission_of,
 )
-from airflow_provider_kling.hooks.connection import ConnectionHook
 
 POLL_INTERVAL = 10.0  # seconds; tasks take minutes
 
 
-class KlingHook(ConnectionHook):
+class KlingHook(BillingHook):
     """Creates, finds and awaits Kling tasks, and saves their videos. Each method has an async twin with the prefix `a`.
 
     A read is repeated after a fault that may pass, with growing, jittered pauses from `retry_wait` seconds, or longer ones
@@ -188,18 +191,7 @@ class KlingHook(ConnectionHook):
     async def aread_callback(self, body: bytes, headers: Mapping[str, str]) -> Task:
         return verified_task(await self.asettings(), body, headers)
 
-    # --- Account
-
-    def get_resource_packs(
-        self, start: pendulum.DateTime | None = None, end: pendulum.DateTime | None = None, name: str | None = None
-    ) -> list[ResourcePack]:
-        """The account's resource packs of a period (default: the last year). At most one call per second."""
-        return self._read(packs_call(start, end, name))
-
-    async def aget_resource_packs(
-        self, start: pendulum.DateTime | None = None, end: pendulum.DateTime | None = None, name: str | None = None
-    ) -> list[ResourcePack]:
-        return await self._aread(packs_call(start, end, name))
+    # --- The connection
 
     def test_connection(self) -> tuple[bool, str]:
         """Whether the credentials work, and a text: if they do not, what is wrong. Reads one task, which costs nothing."""

@@ -130,6 +130,14 @@ def load_image(source: Place) -> str:
     that Airflow's ObjectStoragePath reads (`s3://bucket/key`, `gs://…`, with a connection: `s3://conn_id@bucket/key`).
     Raises KlingInputError for what does not exist, or is not an image that Kling accepts; errors of the network pass through.
     """
+    try:
+        return _load_image(source)
+    except KlingInputError as error:
+        error.kind = "image"
+        raise
+
+
+def _load_image(source: Place) -> str:
     source = _stripped(source)
     if source.lower().startswith(("http:", "https:")):
         check_url(source)

@@ -8,14 +8,11 @@ from typing import Any
 
 import pendulum
 
-from airflow_provider_kling.api import SUCCEED, Task, Video, is_input_fault
-from airflow_provider_kling.errors import KlingAnswerError, KlingError, KlingTaskFailed
+from airflow_provider_kling.api import SUCCEED, Task, Video, scenes, task_failure
+from airflow_provider_kling.errors import KlingAnswerError, KlingError
 from airflow_provider_kling.manifests import RESULT_COLUMNS
 from airflow_provider_kling.redaction import show_error, show_text
 from airflow_provider_kling.results.statuses import ERROR
-
-_SAME_AGAIN = "Use another image or scene: the same request would fail again."
-_TRY_AGAIN = "The same request may work another time."
 
 Paths = Mapping[Any, str] | Sequence[str | None]
 
@@ -29,8 +26,8 @@ def result_of(task: Task, *, effect_scene: str | None = None, paths: Paths = ())
     Raises KlingTaskFailed for a task that failed, KlingAnswerError for one that is not done, or succeeded without a video.
     """
     if task.failed:
-        fault = is_input_fault(task.message)
-        raise KlingTaskFailed(task.kling_task_id, task.message, advice=_SAME_AGAIN if fault else _TRY_AGAIN, input_fault=fault)
+        scene = scenes().get(effect_scene or "")
+        raise task_failure(task.kling_task_id, task.message, images=scene.images if scene else None)
     if not task.succeeded:
         known = "which is not its end" if task.known_status else "which this version of the provider does not know"
         raise KlingAnswerError(

@@ -1,4 +1,4 @@
-"""The sensor that DAG files import.
+"""The sensors that DAG files import.
 
 May import everything below; never `operators`. Each import at the top of these modules slows down every DAG file.
 """

@@ -9,10 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import (
-    AirflowFailException,
     AirflowSensorTimeout,
-    AirflowSkipException,
-    AirflowTaskTimeout,
     BaseSensorOperator,
     PokeReturnValue,
     conf,
@@ -24,7 +21,6 @@ from airflow_provider_kling.client import seconds
 from airflow_provider_kling.links import KlingVideoLink
 from airflow_provider_kling.operator_base import DEFAULT_TIMEOUT, KlingOperator
 from airflow_provider_kling.outcomes import (
-    AirflowRescheduleException,
     FailureRecord,
     earlier_attempt,
     finish,
@@ -32,6 +28,7 @@ from airflow_provider_kling.outcomes import (
     task_of,
 )
 from airflow_provider_kling.sensors.inputs import AwaitedId, check_written, read_input, row_id_of
+from airflow_provider_kling.sensors.skipping import skipping
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -101,7 +98,7 @@ class KlingTaskSensor(KlingOperator, BaseSensorOperator):
     def execute(self, context: Context) -> Any:
         self.use_row(context)
         self._use_row_id()
-        with self._skipping():
+        with skipping(self):
             if not self.deferrable:
                 with self._with_task_id():
                     return super().execute(context)
@@ -117,7 +114,7 @@ class KlingTaskSensor(KlingOperator, BaseSensorOperator):
         from airflow_provider_kling.errors import KlingError
 
         with (
-            self._skipping(),
+            skipping(self),
             recording_failures(context, row_id=self.row_id, sensor=True) as record,
             contextlib.ExitStack() as opened,
         ):
@@ -144,7 +141,7 @@ class KlingTaskSensor(KlingOperator, BaseSensorOperator):
 
         self.use_row(context)
         self._use_row_id()
-        with self._skipping(), recording_failures(context, row_id=self.row_id, sensor=True) as record:
+        with skipping(self), recording_failures(context, row_id=self.row_id, sensor=True) as record:
             record.effect_scene = event.get("effect_scene") if isinstance(event, dict) else None
             record.task = task = task_of(event)
             with hook_of(task.kling_task_id, self.kling_conn_id, event) as hook:
@@ -215,20 +212,3 @@ class KlingTaskSensor(KlingOperator, BaseSensorOperator):
             yield
         except AirflowSensorTimeout as error:
             raise AirflowSensorTimeout(f"{error} {note}") from error
-
-    @contextlib.contextmanager
-    def _skipping(self) -> Iterator[None]:
-        """Skip instead of failing, as `soft_fail` and `never_fail` ask for in poke mode: the same in all modes.
-
-        `soft_fail` skips for a time-out and for an error that no retry mends, `never_fail` for any error.
-        """
-        try:
-            yield
-        except (AirflowSkipException, AirflowRescheduleException):
-            raise
-        except (Exception, AirflowTaskTimeout) as error:
-            final = isinstance(error, AirflowFailException | AirflowSensorTimeout | AirflowTaskTimeout)
-            if self.never_fail or (self.soft_fail and final):
-                asked = "never_fail" if self.never_fail else "soft_fail"
-                raise AirflowSkipException(f"Skipped, as {asked} is set: {str(error) or type(error).__name__}") from error
-            raise

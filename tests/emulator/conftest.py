@@ -62,6 +62,20 @@ class Client:
     def costs(self, **params: Any) -> requests.Response:
         return self.send("GET", "/account/costs", params={"start_time": "1", "end_time": "2", **params})
 
+    def charges(self, endpoint: str = "package", **body: Any) -> requests.Response:
+        span = {} if "cursor" in body else {"start_time": 0, "end_time": 10**14}
+        return self.send("POST", f"/account/billing/{endpoint}", json={**span, **body})
+
+    def all_charges(self, endpoint: str = "package", **body: Any) -> list[dict[str, Any]]:
+        """All pages, as the vendor's page describes it."""
+        found, answer = [], self.charges(endpoint, **body).json()["data"]
+        while True:
+            found += answer["result"]["detail"]
+            assert answer["result"]["count"] == len(answer["result"]["detail"])
+            if not answer["has_more"]:
+                return found
+            answer = self.charges(endpoint, cursor=answer["next_cursor"]).json()["data"]
+
 
 @pytest.fixture
 def options() -> dict[str, Any]:

@@ -28,6 +28,8 @@ def test_every_public_method_has_its_async_twin_with_the_same_arguments():
         "wait_for_task",
         "save_videos",
         "get_resource_packs",
+        "get_charges",
+        "get_balance",
         "read_callback",
         "test_connection",
     ]

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from airflow_provider_kling import errors
+from airflow_provider_kling.api import error_kind
 from airflow_provider_kling.errors import KlingApiError, KlingError, KlingInputError, KlingManifestError
 from airflow_provider_kling.outcomes import error_event, task_of
 
@@ -20,7 +21,7 @@ def example(cls) -> KlingError:
         return cls("no", code=1002, http_status=401, request_id="r", advice="Check the keys.", retry_after=1.0)
     if issubclass(cls, KlingManifestError):
         return cls("m.csv", ["line 2: no image", "line 3: no image"])
-    if cls is errors.KlingTaskFailed:
+    if issubclass(cls, errors.KlingTaskFailed):
         return cls("17", "risk control", advice="Take another image.", input_fault=True)
     if cls is errors.KlingConnectionError:
         return cls("cut off", sent=False)
@@ -40,6 +41,18 @@ def test_an_error_arrives_as_it_was(cls):
     assert vars(got).keys() >= vars(sent).keys()  # no attribute of the class is missing
     for name in ("message", "advice", "kling_task_id", "input_fault", "sent", "http_status"):
         assert getattr(got, name, None) == getattr(sent, name, None), name
+
+
+def test_which_image_was_refused_and_the_kind_arrive_too():
+    refused, unreadable = errors.KlingPolicyError("no", code=1301), KlingInputError("a.jpg is no image")
+    refused.name_image(2, of=2)
+    unreadable.kind = "image"
+    for sent in (refused, unreadable):
+        with pytest.raises(KlingError) as caught:
+            task_of(json.loads(json.dumps(error_event(sent))))
+        got = caught.value
+        assert (str(got), got.kind, getattr(got, "refused_image", 0)) == (str(sent), sent.kind, getattr(sent, "refused_image", 0))
+        assert error_kind(got) == error_kind(sent) != "unknown"
 
 
 @pytest.mark.parametrize(

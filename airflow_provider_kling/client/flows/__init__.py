@@ -10,6 +10,7 @@ throws in the KlingError that came instead, and returns what the flow returns:
 So each rule stands here once, for worker and triggerer, and is tested without a socket or a clock.
 """
 
+from airflow_provider_kling.client.flows.charges import charges
 from airflow_provider_kling.client.flows.create import RETRY_WAIT, KnownIds, create
 from airflow_provider_kling.client.flows.create_when_free import SLOT_PAUSE, create_when_free
 from airflow_provider_kling.client.flows.describe import describe, describe_adopted, describe_refusal
@@ -37,6 +38,7 @@ __all__ = [
     "Submission",
     "Watch",
     "asked_pause",
+    "charges",
     "create",
     "create_when_free",
     "describe",

@@ -10,7 +10,8 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 
-from airflow_provider_kling.api import EXISTS, NOT_FOUND, Product, Refusal
+from airflow_provider_kling.api import EXISTS, NOT_FOUND, PaidWith, Product, ReceivedChargeQuery, Refusal
+from airflow_provider_kling.emulator.model.billing import Billing
 from airflow_provider_kling.emulator.model.settings import BY_SCENE, Settings
 from airflow_provider_kling.emulator.model.task import SUBMITTED_SHARE, Order, Plan, Record
 from airflow_provider_kling.emulator.model.task_list import TaskList
@@ -27,9 +28,8 @@ class Account:
         self.settings = settings
         self.plans: list[Plan] = []
         self.occupied = 0  # slots that other programs use
-        self.spent = Decimal(0)
         self._random = random.Random(settings.seed)  # noqa: S311 - it decides durations and orders only
-        self._opened_at = now
+        self.billing = Billing(opened_at=now)
         # 18 digits, too many for a float. Another emulator starts elsewhere, so it does not know the ids of this one.
         self._first_id = int(now * 1000) * 10**5
         self._records: list[Record] = []  # all tasks ever made, by serial
@@ -50,7 +50,7 @@ class Account:
             raise Refusal(1201, EXISTS.format(id=order.external_task_id))
         if self.used(now) >= self.settings.slots:
             raise Refusal(1303)
-        if self.spent >= Decimal(str(self.settings.balance)):
+        if not self.billing.can_pay(Decimal(self._price_of(order.title)), self.settings, now=now):
             raise Refusal(1102)
         record = self._make_record(order, self._plan_for(order), now)
         self._records.append(record)
@@ -59,6 +59,7 @@ class Account:
         if order.external_task_id:
             self._by_external_id[order.external_task_id] = record
         self._running += 1
+        self.billing.reserved += Decimal(record.price)
         self._schedule_end(record)
         if order.callback_url:
             for moment in (record.created_at, record.starts_at):
@@ -87,21 +88,25 @@ class Account:
             raise Refusal(1302)
         self._costs_at = now
         self._release(now)
-        left = max(Decimal(0), Decimal(str(self.settings.balance)) - self.spent)
-        bought = int(self._opened_at * 1000)
-        pack = {
-            "resource_pack_name": "Emulator pack",
-            "resource_pack_id": "emulator-pack-1",
-            "resource_pack_type": "decreasing_total",
-            "total_quantity": self.settings.balance,
-            "remaining_quantity": float(left),
-            "purchase_time": bought,
-            "effective_time": bought,
-            "invalid_time": bought + 365 * 86400 * 1000,
-            "status": "online" if left else "runOut",
-        }
-        packs = [pack] if name in (None, "", pack["resource_pack_name"]) else []
-        return {"code": 0, "msg": "SUCCEED", "resource_pack_subscribe_infos": packs}
+        return self.billing.costs(self.settings, now=now, name=name)
+
+    def charges(self, paid_with: PaidWith, query: ReceivedChargeQuery, *, now: float) -> dict[str, Any]:
+        """A page of what was charged. Raises Refusal 1302 if it is called too often, 1201 for a wrong cursor."""
+        self._release(now)
+        return self.billing.query(paid_with, query, self.settings, now=now)
+
+    def charge_other(self, units: Decimal, *, now: float, kling_task_id: str = "", api_key_name: str = "another program") -> str:
+        """Charge a task that another program made, and that no list of this account shows. Returns its id."""
+        self._release(now)
+        any_id = kling_task_id or str(self._first_id + 37 * len(self._records) + 1 + len(self.billing.lines) * 10**7)
+        facts = {"kling_task_id": any_id, "api_key_name": api_key_name, "function": "Image to Video"}
+        self.billing.charge(units, self.settings, at=now, created_at=now, **facts)
+        return any_id
+
+    @property
+    def spent(self) -> Decimal:
+        """The units of all charges so far."""
+        return self.billing.spent
 
     def used(self, now: float) -> int:
         """How many slots are in use, also by other programs."""
@@ -192,10 +197,14 @@ class Account:
             created_at=now,
             starts_at=now + finite * SUBMITTED_SHARE,
             ends_at=now + duration,
-            price=_price(order.title) if self.settings.units == BY_SCENE else self.settings.units,
+            price=self._price_of(order.title),
             failure=plan.fail or order.failure,
             status_override=plan.status,
         )
+
+    def _price_of(self, title: str) -> str:
+        price = self.settings.price_of(title)
+        return price if price is not None else _price(title) if self.settings.units == BY_SCENE else self.settings.units
 
     def _plan_for(self, order: Order) -> Plan:
         for plan in self.plans:
@@ -226,7 +235,20 @@ class Account:
             if record.holds_slot and record.ends_at == moment:
                 record.holds_slot = False
                 self._running -= 1
-                self.spent += Decimal(self.units(record))
+                self.billing.reserved -= Decimal(record.price)
+                self._charge(record, moment)
+
+    def _charge(self, record: Record, moment: float) -> None:
+        units = Decimal(self.units(record))
+        if units:
+            self.billing.charge(
+                units,
+                self.settings,
+                at=moment,
+                created_at=record.created_at,
+                kling_task_id=record.kling_task_id,
+                api_key_name=record.order.credential,
+            )
 
 
 def _price(title: str) -> str:

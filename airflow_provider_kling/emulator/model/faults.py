@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_provider_kling.emulator.model.replies import Reply, refused
 
-KINDS = ("create", "get", "list", "costs", "video")
+KINDS = ("create", "get", "list", "costs", "billing", "video")
 WORDS = ("drop", "cut", "html", "empty", "slow", "token")
 GATEWAY = "<html><head><title>{status} {reason}</title></head><body><center><h1>{status} {reason}</h1></center></body></html>"
 REASONS = {500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Time-out"}
@@ -27,7 +27,7 @@ class Fault:
     - `slow`: the right answer, `seconds` later
     - `token`: the token is refused with `code`: 1000 to 1004
 
-    `on` is a kind of request (create, get, list, costs, video), a method (GET, POST) or any. `match` is a part of
+    `on` is a kind of request (create, get, list, costs, billing, video), a method (GET, POST) or any. `match` is a part of
     the task's id, external id or scene. The fault lets `skip` matching requests pass, then hits `times` of them
     (None: all), each with the probability `rate`. With `after`, the request does its work first: a create has made
     its task. `retry_after` is the value of the header of that name.

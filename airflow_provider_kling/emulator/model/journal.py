@@ -14,7 +14,7 @@ LENGTH = 200_000
 class Entry:
     """One request, or one callback that was sent.
 
-    - `kind`: create, get, list, costs, video, callback, wrong_method (on a known path) or nowhere (an unknown path)
+    - `kind`: create, get, list, costs, billing, video, callback, wrong_method (on a known path) or nowhere (an unknown path)
     - `time`: the account's
     - `path`: of the request; for a callback its URL without the query
     - `id`: the id of a query

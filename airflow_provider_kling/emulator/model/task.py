@@ -22,7 +22,7 @@ class Order:
 
     `title` is what the product is asked for, the scene of an effect. `pictures` are keys of the input images in the
     store. `failure` is the message with which the task fails at its end, "" if it succeeds. `base` is the URL that
-    the request was sent to.
+    the request was sent to, `credential` the kind and name of the key that it came with.
     """
 
     title: str
@@ -33,6 +33,7 @@ class Order:
     fingerprint: str = ""
     failure: str = ""
     base: str = ""
+    credential: str = ""
 
 
 @dataclass(kw_only=True)

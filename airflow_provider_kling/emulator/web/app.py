@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from airflow_provider_kling.api import COSTS_PATH, Product
+from airflow_provider_kling.api import COSTS_PATH, MONEY_CHARGES_PATH, UNIT_CHARGES_PATH, PaidWith, Product
 from airflow_provider_kling.emulator.core import Emulator
 from airflow_provider_kling.emulator.model import Entry
 from airflow_provider_kling.emulator.web.api import Api
-from airflow_provider_kling.emulator.web.endpoints import Costs, Create, Get, List, Nowhere, VideoFile, WrongMethod
+from airflow_provider_kling.emulator.web.endpoints import Charges, Costs, Create, Get, List, Nowhere, VideoFile, WrongMethod
 from airflow_provider_kling.emulator.web.steering import Steering
 
 MAX_BODY = 64 * 2**20  # bytes: two images of 10 MB in base64, and larger ones, which are to be refused
@@ -26,12 +26,25 @@ def make_app(core: Emulator, *, log: Callable[[Entry], None] | None = None) -> w
         [
             web.route("GET", COSTS_PATH, api.handler(Costs(core))),
             web.route("*", COSTS_PATH, api.handler(WrongMethod(core))),
+            *_billing_routes(core, api),
             web.get("/videos/{id}", api.handler(VideoFile(core))),
             *Steering(core).routes(),
             web.route("*", "/{path:.*}", api.handler(Nowhere(core))),
         ]
     )
     return app
+
+
+def _billing_routes(core: Emulator, api: Api) -> list[web.RouteDef]:
+    paths: dict[str, PaidWith] = {UNIT_CHARGES_PATH: "units", MONEY_CHARGES_PATH: "money"}
+    return [
+        route
+        for path, paid_with in paths.items()
+        for route in (
+            web.route("POST", path, api.handler(Charges(core, paid_with))),
+            web.route("*", path, api.handler(WrongMethod(core))),
+        )
+    ]
 
 
 def _product_routes(core: Emulator, api: Api, product: Product) -> list[web.RouteDef]:

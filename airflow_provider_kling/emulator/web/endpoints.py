@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from airflow_provider_kling.api import CreateBody, Product, Refusal, read_create, read_page
+from airflow_provider_kling.api import CreateBody, PaidWith, Product, Refusal, read_charge_query, read_create, read_page
 from airflow_provider_kling.emulator.core import Emulator
 from airflow_provider_kling.emulator.model import Entry, Record, Reply, create_data, no_such_path, succeeded
 
@@ -83,7 +83,7 @@ class Create(ProductEndpoint):
     async def answer(self, context: RequestContext) -> Reply:
         if not isinstance(context.body, CreateBody):
             raise context.body or Refusal(1200)
-        order = await self._core.accept(self._product, context.body, base=context.base)
+        order = await self._core.accept(self._product, context.body, base=context.base, credential=context.entry.credential)
         now = self._core.now()
         record = self._core.account.create(order, now=now)
         context.entry.kling_task_id = record.kling_task_id
@@ -146,6 +146,25 @@ class Costs(Endpoint):
             if not query.get(name, "").isdecimal():
                 raise Refusal(1201, f"{name} is invalid")
         data = self._core.account.costs(now=self._core.now(), name=query.get("resource_pack_name"))
+        return succeeded(data, request_id=context.request_id)
+
+
+class Charges(Endpoint):
+    """Answers with a page of what was charged, in units or in money."""
+
+    kind = "billing"
+    protected = True
+
+    def __init__(self, core: Emulator, paid_with: PaidWith) -> None:
+        super().__init__(core)
+        self._paid_with = paid_with
+
+    def subject(self, context: RequestContext) -> tuple[str, ...]:
+        return (self._paid_with,)
+
+    async def answer(self, context: RequestContext) -> Reply:
+        query = read_charge_query(self._paid_with, await context.request.read())
+        data = self._core.account.charges(self._paid_with, query, now=self._core.now())
         return succeeded(data, request_id=context.request_id)
 
 

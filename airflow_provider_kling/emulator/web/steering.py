@@ -14,6 +14,8 @@
     POST hold      {"id": …}         it never ends                    POST forget  {"id": …}  no query finds it
     POST status    {"id": …, "status": "…"}                           answers show this status; null: its own again
     POST expire_links {"id": …}      its links so far expire; without an id those of all tasks
+    POST packs     {"name": …, "units": …, "starts_in": …, "expires_in": …}   buys a resource pack     GET packs  all, as they are
+    POST charge    {"units": …, "times": …}  charges tasks that another program made    GET charges  the whole bill
     POST reset                       the state after the start
 
 An `id` is a Kling task id or an external id. An invalid request is answered with HTTP 400 and `{"error": "…"}`, one of
@@ -24,6 +26,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from aiohttp import web
@@ -46,16 +49,26 @@ class Steering:
 
     def routes(self) -> list[web.RouteDef]:
         """The routes of all actions."""
-        reading: list[Action] = [self.state, self.journal, self.ledger, self.slots, self.tasks, self.faults]
+        reading: list[Action] = [
+            self.state,
+            self.journal,
+            self.ledger,
+            self.slots,
+            self.tasks,
+            self.faults,
+            self.packs,
+            self.charges,
+        ]
         changing: list[Action] = [
             *(self.plans, self.settings, self.clock, self.occupy, self.finish, self.fail, self.hold),
-            *(self.forget, self.status, self.expire_links, self.reset),
+            *(self.forget, self.status, self.expire_links, self.charge, self.reset),
         ]
         return [
             *(web.get(f"{PREFIX}/{action.__name__}", self._handler(action)) for action in reading),
             *(web.post(f"{PREFIX}/{action.__name__}", self._handler(action)) for action in changing),
             web.post(f"{PREFIX}/faults", self._handler(self.add_fault)),
             web.delete(f"{PREFIX}/faults", self._handler(self.clear_faults)),
+            web.post(f"{PREFIX}/packs", self._handler(self.buy_pack)),
         ]
 
     def _handler(self, action: Action) -> Callable[[web.Request], Any]:
@@ -103,6 +116,15 @@ class Steering:
     def faults(self, params: dict[str, Any]) -> Any:
         return self._core.faults.to_json()
 
+    def packs(self, params: dict[str, Any]) -> Any:
+        now, account = self._core.now(), self._core.account
+        account.running(now)  # charges what has ended by now
+        return [pack.to_json(now=now, delay=0.0) for pack in account.billing.packs(self._core.settings)]
+
+    def charges(self, params: dict[str, Any]) -> Any:
+        self._core.account.running(self._core.now())
+        return [{"paid_with": line.paid_with, **line.to_json()} for line in self._core.account.billing.lines]
+
     # --- Changing -------------------------------------------------------------------------------------------
 
     def add_fault(self, params: dict[str, Any]) -> None:
@@ -149,6 +171,18 @@ class Steering:
         for record in self._records(params):
             record.epoch += 1
 
+    def buy_pack(self, params: dict[str, Any]) -> Any:
+        times = {name: float(params[name]) for name in ("starts_in", "expires_in") if params.get(name) is not None}
+        name, units = str(params.get("name") or "Another pack"), _amount(params["units"])
+        self._core.account.running(self._core.now())
+        pack = self._core.account.billing.buy(name=name, units=units, now=self._core.now(), **times)
+        return pack.to_json(now=self._core.now(), delay=0.0)
+
+    def charge(self, params: dict[str, Any]) -> Any:
+        facts = {name: str(params[name]) for name in ("kling_task_id", "api_key_name") if params.get(name)}
+        units, now, account = _amount(params["units"]), self._core.now(), self._core.account
+        return [account.charge_other(units, now=now, **facts) for _ in range(int(params.get("times", 1)))]
+
     def reset(self, params: dict[str, Any]) -> None:
         self._core.reset()
 
@@ -157,6 +191,16 @@ class Steering:
 
     def _records(self, params: dict[str, Any]) -> list[Record]:
         return [self._record(params)] if params.get("id") else self._core.account.records
+
+
+def _amount(value: Any) -> Decimal:
+    try:
+        amount = Decimal(str(value))
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or amount < 0:
+        raise ValueError(f"units is {value!r}; expected a decimal number.")
+    return amount
 
 
 async def _answer(request: web.Request, action: Action) -> web.StreamResponse:

@@ -1,0 +1,8 @@
+"""What a video of each scene costs, learned from results and kept in one small JSON.
+
+May import `errors`, `redaction`, `object_paths`, `storage` and `api`. `book` is pure; `files` alone opens the file.
+"""
+
+from lazy_loader import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

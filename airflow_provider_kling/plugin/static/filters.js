@@ -1,5 +1,6 @@
 // The user's choices: which rows, in which order, in which view. They stand in the page's address, so that a reload keeps them.
 
+import { parameters, setParameters } from "./address.js";
 import { fill, h, say } from "./dom.js";
 import { count } from "./format.js";
 import { SORTS } from "./model.js";
@@ -14,8 +15,8 @@ const NAMES = { search: "q" };
 export class Filters {
   constructor(changed) {
     this.changed = changed;
-    const parameters = new URLSearchParams(location.search);
-    this.chosen = Object.fromEntries(Object.keys(EMPTY).map((name) => [name, parameters.get(NAMES[name] ?? name) ?? EMPTY[name]]));
+    const given = parameters();
+    this.chosen = Object.fromEntries(Object.keys(EMPTY).map((name) => [name, given.get(NAMES[name] ?? name) ?? EMPTY[name]]));
     if (!(this.chosen.sort in SORTS)) this.chosen.sort = EMPTY.sort;
     if (!ORDER.includes(this.chosen.state)) this.chosen.state = "";
     this.search = h("input", { type: "search", placeholder: "Search rows", "aria-label": "Search in ids, scenes, errors, files and columns", value: this.chosen.search });
@@ -52,12 +53,7 @@ export class Filters {
 
   choose(choice) {
     Object.assign(this.chosen, choice);
-    const address = new URL(location.href);
-    for (const [name, value] of Object.entries(this.chosen)) {
-      if (value === EMPTY[name]) address.searchParams.delete(NAMES[name] ?? name);
-      else address.searchParams.set(NAMES[name] ?? name, value);
-    }
-    history.replaceState(history.state, "", address);
+    setParameters(Object.fromEntries(Object.entries(this.chosen).map(([name, value]) => [NAMES[name] ?? name, value === EMPTY[name] ? "" : value])));
     this.changed();
   }
 

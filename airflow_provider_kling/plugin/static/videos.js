@@ -1,5 +1,6 @@
 // The tab "Videos" of a run: rows as they stand, also while it runs.
 
+import { decoded, parameters, query } from "./address.js";
 import { fill, h, keep, say } from "./dom.js";
 import { badge } from "./facts.js";
 import { Filters } from "./filters.js";
@@ -35,7 +36,7 @@ class Page {
   }
 
   async once(signal) {
-    const data = await load(addressOf(location.search), { signal });
+    const data = await load(addressOf(parameters()), { signal });
     clearTimeout(this.waiting);
     const first = this.data === null;
     const answer = JSON.stringify({ ...data, as_of: null });
@@ -177,22 +178,10 @@ class Page {
   }
 }
 
-function decoded(text) {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
-}
-
 /** Where the rows of the page are: `api/dags/d/rows?run_id=…`. Airflow leaves `{MAP_INDEX}` as it is where there is none. */
-function addressOf(search) {
-  const given = new URLSearchParams(search);
-  const wanted = new URLSearchParams();
-  for (const name of ["run_id", "task_id", "map_index"]) {
-    const value = given.get(name);
-    if (value && !/^\{[A-Z_]+\}$/.test(value)) wanted.set(name, value);
-  }
+function addressOf(given) {
+  const known = (name) => (/^\{[A-Z_]+\}$/.test(given.get(name) ?? "") ? "" : given.get(name));
+  const wanted = query({ run_id: known("run_id"), task_id: known("task_id"), map_index: known("map_index") });
   return `api/dags/${encodeURIComponent(given.get("dag_id") ?? "")}/rows?${wanted}`;
 }
 

@@ -64,7 +64,7 @@ export class Viewer {
     this.badge.update(row.state);
     this.before.update(row.images);
     this.after.update(row.state, row.error, row.message, row.videos.map(({ src, kling, name }) => [src, kling, name]));
-    this.facts.update({ ...row, images: row.images.map((image) => image.name) });
+    this.facts.update(row);
     this.actions.update(row.videos, row.ui, row.task_id, row.map_index, row.task_state);
   }
 
@@ -102,7 +102,7 @@ function factsOf(row) {
     ["Message", row.message && row.message !== row.error ? row.message : null],
     ["Scene", row.effect_scene],
     ["Units", row.units ? units(row.units) : null],
-    ["Input", row.images.join(", ")],
+    ["Input", row.images.map((image) => image.name).filter(Boolean).join(", ")],
     ...row.videos.flatMap(videoFacts),
     ["Created", time(row.created_at)],
     ["Changed", time(row.updated_at)],

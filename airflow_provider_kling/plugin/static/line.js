@@ -22,7 +22,7 @@ export const COLUMNS = [
 /** `{element, update(row)}`; `open(key)` shows the row alone. */
 export function line(row, open) {
   let current = row;
-  const cell = (name, build, tag = "td") => new Part(h(tag, { class: `col-${name}`, scope: tag === "th" ? "row" : null }), build);
+  const cell = (name, build, tag = "td") => new Part(h(tag, { class: `col-${name}`, role: tag === "th" ? "rowheader" : "cell" }), build);
   const cells = {
     state: cell("state", () => badge(current.state)),
     row: cell("row", () => [rowLink(current), h("span", { class: "scene" }, current.effect_scene ?? "no scene")], "th"),
@@ -34,7 +34,7 @@ export function line(row, open) {
     changed: cell("changed", () => time(current.updated_at ?? current.created_at)),
     task: cell("task", () => [taskLink(current), detailsButton(current, open)]),
   };
-  const element = h("tr", { id: row.key, data: { key: row.key }, tabindex: "-1" }, ...Object.values(cells).map((part) => part.element));
+  const element = h("tr", { role: "row", id: row.key, data: { key: row.key }, tabindex: "-1" }, ...Object.values(cells).map((part) => part.element));
   const update = (latest) => {
     current = latest;
     element.dataset.state = latest.state;

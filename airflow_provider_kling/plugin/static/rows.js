@@ -33,7 +33,7 @@ export class Elements {
 export class RowList {
   constructor(view, elements, label) {
     this.elements = elements;
-    this.body = view === "table" ? h("tbody") : h("ul", { class: "cards", "aria-label": label });
+    this.body = view === "table" ? h("tbody", { role: "rowgroup" }) : h("ul", { class: "cards", "aria-label": label });
     this.element = view === "table" ? tableOf(this.body, label) : this.body;
     this.rows = [];
     this.turn = 0;
@@ -78,7 +78,9 @@ export class RowList {
   }
 }
 
+// Its rows are laid out as grids of their own, so that a browser can skip those out of view. That takes their meaning away
+// from the elements of a table; the roles give it back.
 function tableOf(body, label) {
-  const head = COLUMNS.map(([name, title]) => h("th", { class: `col-${name}`, scope: "col" }, title));
-  return h("table", { class: "lines" }, h("caption", { class: "offscreen" }, label), h("thead", {}, h("tr", {}, ...head)), body);
+  const head = COLUMNS.map(([name, title]) => h("th", { class: `col-${name}`, role: "columnheader" }, title));
+  return h("table", { class: "lines", role: "table", "aria-label": label }, h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ...head)), body);
 }

@@ -116,7 +116,8 @@ class Page {
     this.groupBox = h("div", { class: "groups" });
     this.failuresTitle = h("h2", { id: "page-failures" });
     this.failures = h("section", { class: "failures", "aria-labelledby": "page-failures" }, this.failuresTitle, this.groupBox, this.singles.element);
-    this.others = h("section", { class: "others", "aria-label": "Rows" }, this.list.element);
+    this.othersTitle = h("h2");
+    this.others = h("section", { class: "others", "aria-label": "Rows" }, this.othersTitle, this.list.element);
     this.body.dataset.view = view;
   }
 
@@ -126,6 +127,8 @@ class Page {
     keep(this.groupBox, groups.map((group) => this.groupOf(group, failed <= OPEN_UP_TO)));
     keep(this.body, [failed ? this.failures : null, rows.length ? this.others : null].filter(Boolean));
     this.singles.element.hidden = singles.length === 0;
+    this.othersTitle.hidden = failed === 0;
+    say(this.othersTitle, counted(rows.length, "other row"));
     this.singles.show(singles);
     this.list.show(rows);
   }

@@ -26,6 +26,7 @@ export function card(row, open) {
   const update = (latest) => {
     current = latest;
     element.dataset.state = latest.state;
+    element.classList.toggle("failure", isFailure(latest) && latest.videos.length === 0);
     before.update(latest.images);
     after.update(latest.state, latest.error, latest.message, latest.created_at, latest.videos.map(({ src, kling, name, duration }) => [src, kling, name, duration]));
     head.update(latest.state, latest.row_id);
@@ -41,7 +42,7 @@ export const imagesOf = (row, images) => (images.length ? images.map((image) => 
 /** What became of a row, in the place of its video. */
 export function outcome(row, options) {
   if (row.videos.length) return row.videos.map((video) => player(row, video, options));
-  if (isFailure(row)) return [h("p", { class: "reason", data: { state: row.state } }, textOf(row))];
+  if (isFailure(row)) return [h("p", { class: "reason", data: { state: row.state }, title: textOf(row) }, textOf(row))];
   const since = row.state === "running" && row.created_at ? ["Since ", time(row.created_at)] : [];
   return [h("div", { class: "pending", data: { state: row.state } }, h("p", {}, meaningOf(row.state)), h("p", { class: "muted" }, ...since))];
 }

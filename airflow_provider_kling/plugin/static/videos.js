@@ -89,7 +89,7 @@ class Page {
     if (data === null) return;
     this.head.hidden = false;
     filters.update(data.rows, countsOf(data.rows), scenesOf(data.rows));
-    filters.element.hidden = data.rows.length === 0;
+    this.summary.element.hidden = filters.element.hidden = data.rows.length === 0;
     this.showNotes();
     this.useView(filters.view(data.rows));
     const { groups, singles, rows } = arranged(data.rows, filters.chosen);

@@ -35,9 +35,7 @@ class _WithHeaders:
 
 def build_app() -> FastAPI:
     """The application. Each of its routes needs a login; those with data need the right to read the DAG's XComs."""
-    app = FastAPI(
-        title="Kling", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(requires_authenticated())]
-    )
+    app = FastAPI(title="Kling", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(requires_authenticated())])
     app.add_middleware(_WithHeaders)
     app.include_router(pages.router)
     app.include_router(api.router)

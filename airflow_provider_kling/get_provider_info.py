@@ -88,6 +88,7 @@ def get_provider_info() -> dict[str, Any]:
                 },
             }
         },
+        "plugins": [{"name": "kling", "plugin-class": f"{package}.plugin.KlingPlugin"}],
         "extra-links": [f"{package}.links.KlingVideoLink"],
         "connection-types": [
             {

@@ -32,7 +32,7 @@ hooks
 batch outcomes links
 triggers
 operators sensors batch_trigger
-mapping by_date testing
+mapping by_date testing plugin
 emulator.model
 emulator.videos
 emulator.core

@@ -65,10 +65,13 @@ export function downloadLink(row, video, label = "Download") {
 /** The anchor of a row. */
 export const rowLink = (row) => h("a", { class: "row-id", href: `#${encodeURIComponent(row.key)}`, data: { name: "row" } }, row.row_id ?? "no row id");
 
+/** The last part of a path or URL. */
+export const shortName = (name) => name.replace(/[?#].*$/, "").split("/").filter(Boolean).pop() ?? name;
+
 /** An input image, or its name where it cannot be shown. */
 export function inputImage(row, image) {
   const name = image.name ?? "image";
-  const missing = () => h("span", { class: "missing" }, h("span", { class: "muted" }, "Input image"), h("span", {}, name));
+  const missing = () => h("span", { class: "missing", title: name }, h("span", { class: "muted" }, "Input image"), h("span", {}, shortName(name)));
   const picture = image.src ? h("img", { src: image.src, alt: `Input image ${name}`, title: name, loading: "lazy", decoding: "async", referrerpolicy: "no-referrer" }) : null;
   if (!picture?.hasAttribute("src")) return missing();
   picture.addEventListener("error", () => picture.replaceWith(missing()));

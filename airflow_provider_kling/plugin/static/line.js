@@ -1,7 +1,7 @@
 // A row as a line of the table.
 
 import { h, icon } from "./dom.js";
-import { Part, badge, copyable, downloadLink, rowLink, taskLink } from "./facts.js";
+import { Part, badge, copyable, downloadLink, rowLink, shortName, taskLink } from "./facts.js";
 import { count, time } from "./format.js";
 import { textOf } from "./model.js";
 import { klingLink, nameOf, paintFirstFrame } from "./player.js";
@@ -53,9 +53,11 @@ export function line(row, open) {
 }
 
 function thumb(image) {
-  const picture = image.src ? h("img", { src: image.src, alt: `Input image ${image.name ?? ""}`, title: image.name, loading: "lazy", decoding: "async", referrerpolicy: "no-referrer" }) : null;
-  if (!picture?.hasAttribute("src")) return h("span", { class: "missing", title: image.name }, image.name ?? "image");
-  picture.addEventListener("error", () => picture.replaceWith(h("span", { class: "missing", title: image.name }, image.name ?? "image")));
+  const name = image.name ?? "image";
+  const missing = () => h("span", { class: "missing", title: name }, shortName(name));
+  const picture = image.src ? h("img", { src: image.src, alt: `Input image ${name}`, title: name, loading: "lazy", decoding: "async", referrerpolicy: "no-referrer" }) : null;
+  if (!picture?.hasAttribute("src")) return missing();
+  picture.addEventListener("error", () => picture.replaceWith(missing()));
   return picture;
 }
 

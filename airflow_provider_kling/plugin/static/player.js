@@ -1,7 +1,7 @@
 // A video: its first frame as a button; the player itself only after the button is pressed, so that 2,000 rows are light.
 
 import { newTabLink } from "./airflow.js";
-import { fill, h, icon } from "./dom.js";
+import { fill, h, icon, say } from "./dom.js";
 import { dayOf, isPast, span } from "./format.js";
 import { firstFrame } from "./frames.js";
 import { forget, whenSeen } from "./seen.js";
@@ -56,31 +56,35 @@ export function paintFirstFrame(element, address, broken) {
 
 function play(element, row, video, address) {
   const screen = h("video", { controls: true, playsinline: true, preload: "metadata", src: address, "aria-label": `Video of row ${nameOf(row)}` });
-  screen.addEventListener("error", () => showBroken(element, row, video, address));
+  screen.addEventListener("error", () => showBroken(element, row, video, address, true));
   fill(element, screen);
   screen.focus({ preventScroll: true });
   screen.play().catch(() => {}); // it is an error event, too, or the browser wants another click
 }
 
 function showUnsaved(element, row, video) {
-  const button = h("button", { class: "button", type: "button", "aria-label": `Play the video of row ${nameOf(row)} from Kling` }, icon("play"), "Play from Kling");
-  button.addEventListener("click", () => play(element, row, video, video.kling));
-  fill(element, h("p", {}, "Not saved"), video.kling ? button : h("p", { class: "muted" }, "Kling’s link is not known."));
+  fill(element, h("p", {}, "Not saved"), fromKling(element, row, video) ?? h("p", { class: "muted" }, "Kling’s link is not known."));
 }
 
-async function showBroken(element, row, video, address) {
-  const said = h("p", { role: "alert" }, "The video cannot be loaded.");
+async function showBroken(element, row, video, address, pressed = false) {
+  const said = h("p", { role: pressed ? "alert" : null }, "The video cannot be loaded.");
   const again = h("button", { class: "button", type: "button" }, "Try again");
   again.addEventListener("click", () => play(element, row, video, address));
-  fill(element, said, again, klingLink(video, row));
-  element.classList.add("broken");
+  fill(element, said, again, address === video.kling ? null : fromKling(element, row, video));
   try {
     // A player does not tell what the server said.
     const response = await fetch(address, { headers: { Range: "bytes=0-0" }, credentials: "same-origin" });
-    if (!response.ok) said.textContent = await detailOf(response);
+    if (!response.ok) say(said, await detailOf(response));
   } catch {
-    said.textContent = "The video cannot be loaded: there is no connection to the server.";
+    // Kling's link leads to another host, whose answers only a player may read.
   }
+}
+
+function fromKling(element, row, video) {
+  if (!video.kling) return null;
+  const button = h("button", { class: "button", type: "button", "aria-label": `Play the video of row ${nameOf(row)} from Kling` }, icon("play"), "Play from Kling");
+  button.addEventListener("click", () => play(element, row, video, video.kling));
+  return button;
 }
 
 /** "Open at Kling, until 26 Dec 2026": where a video is as long as Kling keeps it. */

@@ -34,7 +34,7 @@ export function poll(once, failed) {
 
   document.addEventListener("visibilitychange", () => {
     clearTimeout(timer);
-    if (!document.hidden && !over && running === null) turn();
+    if (!document.hidden && running === null) turn(); // also a run that was final: it may have been cleared since
   });
   turn();
   return turn;

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -16,10 +15,9 @@ from airflow_provider_kling.redaction import is_inline, is_link, show_place
 
 def rows_answer(view: RunView, *, task_id: str | None = None, map_index: int | None = None) -> dict[str, Any]:
     """The rows of a run, or of one of its tasks or task instances."""
-    rows, counted = view.rows, view
-    counts: dict[str, Any] = {"counts": counted.counts, "units": units_text(view.units), "videos": view.videos, "more": view.more}
-    if task_id is not None and task_id not in view.tasks_with_results:
-        rows = [row for row in rows if _is_of(row, task_id, map_index)]
+    rows = rows_of(view, task_id, map_index)
+    counts: dict[str, Any] = {"counts": view.counts, "units": units_text(view.units), "videos": view.videos, "more": view.more}
+    if rows is not view.rows:
         part = Selection()
         for row in rows:
             part.add(row)
@@ -38,6 +36,13 @@ def rows_answer(view: RunView, *, task_id: str | None = None, map_index: int | N
         "notes": view.notes,
         "rows": [_row(view, row) for row in rows],
     }
+
+
+def rows_of(view: RunView, task_id: str | None, map_index: int | None) -> list[RunRow]:
+    """The rows of a task or task instance; all rows for no task, and for one like `collect`, which writes the results of all."""
+    if task_id is None or task_id in view.tasks_with_results:
+        return view.rows
+    return [row for row in view.rows if _is_of(row, task_id, map_index)]
 
 
 def _is_of(row: RunRow, task_id: str, map_index: int | None) -> bool:
@@ -135,7 +140,3 @@ def page_url() -> str:
 
 def iso(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment else None
-
-
-def counts_of(counts: Mapping[str, int]) -> dict[str, int]:
-    return dict(counts)

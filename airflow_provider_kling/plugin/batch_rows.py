@@ -37,7 +37,7 @@ def summary_of(instance: Instance) -> Mapping[str, Any] | None:
     return found if is_summary(found) else None
 
 
-def add_batch(instance: Instance, run: Run, selection: Selection, notes: list[str]) -> None:
+def add_batch(instance: Instance, run: Run, selection: Selection, notes: list[str], *, count_only: bool = False) -> None:
     """Add the rows of a batch to the selection, and what cannot be read to the notes."""
     batch = place_of(instance)
     make = _maker(instance, batch)
@@ -46,7 +46,9 @@ def add_batch(instance: Instance, run: Run, selection: Selection, notes: list[st
         notes.append(f"{instance.task.task_id}: {make({'id': '', 'error': failed['error']}).error}")
     try:
         if summary := summary_of(instance):
-            _add_results(instance, run, summary, make, selection, notes)
+            count_summary(selection, summary)
+            if not count_only:
+                _add_results(instance, summary, make, selection, notes)
         else:
             _add_progress(instance, run, batch, make, selection)
     except stores.UnreadableError as error:
@@ -78,12 +80,9 @@ def _folder_of(location: str) -> str:
     return folder + slash
 
 
-def _add_results(
-    instance: Instance, run: Run, summary: Mapping[str, Any], make: Any, selection: Selection, notes: list[str]
-) -> None:
+def _add_results(instance: Instance, summary: Mapping[str, Any], make: Any, selection: Selection, notes: list[str]) -> None:
     """The rows of the results. The summary has counted them; where the file cannot be read, it is all that is known."""
     location = str(summary["results"])
-    count_summary(selection, summary)
     written = stores.modified_at(location)
     if written and instance.ended_at and written > instance.ended_at + _LATER:
         notes.append(f"{show_place(location)} was written again after this run: its rows may be those of another run.")

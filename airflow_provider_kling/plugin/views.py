@@ -105,17 +105,17 @@ def _keep(key: tuple[str, str], view: RunView | None) -> RunView | None:
     return view
 
 
-def build(dag_id: str, run_id: str) -> RunView | None:
-    """Read the run anew."""
+def build(dag_id: str, run_id: str, *, count_only: bool = False) -> RunView | None:
+    """Read the run anew. With `count_only`, the rows of a batch that has written a summary are counted, not read."""
     from airflow.utils.session import create_session
 
     with create_session() as session:
         run = find_run(session, dag_id, run_id)
         records = read_records(session, run, decode) if run else None
-    return view_of_records(records) if records else None
+    return view_of_records(records, count_only=count_only) if records else None
 
 
-def view_of_records(records: Records) -> RunView:
+def view_of_records(records: Records, *, count_only: bool = False) -> RunView:
     """The view of what the database has, and of what lies in the places that it names."""
     selection = Selection()
     notes: list[str] = []
@@ -129,7 +129,7 @@ def view_of_records(records: Records) -> RunView:
     for row in rows:
         selection.add(row)
     for batch in batches:
-        add_batch(batch, records.run, selection, notes)
+        add_batch(batch, records.run, selection, notes, count_only=count_only)
     written += [str(summary["results"]) for batch in batches if (summary := summary_of(batch))]
     kept = selection.rows
     conn_ids = {row.conn_ids for row in kept} | {str(place_of(one).get("kling_conn_id") or "") for one in batches}

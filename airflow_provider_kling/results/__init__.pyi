@@ -1,8 +1,15 @@
 # The public names of this folder; `__init__.py` loads each when it is first used.
-from .lines import join as join, lines_of as lines_of, lines_without_rows as lines_without_rows, merge as merge
+from .lines import (
+    join as join,
+    lines_of as lines_of,
+    lines_without_rows as lines_without_rows,
+    merge as merge,
+    to_jsonl as to_jsonl,
+)
 from .reading import ReadLine as ReadLine, damaged_row as damaged_row, read_results as read_results
+from .report import render_report as render_report
 from .statuses import ERROR as ERROR, INVALID as INVALID, STATUSES as STATUSES
-from .summary import decimal_of as decimal_of
+from .summary import Summary as Summary, decimal_of as decimal_of
 from .task_result import error_result as error_result, result_of as result_of
 from .writing import RESULTS as RESULTS, report_title as report_title, write_lines as write_lines
 from .xcom_keys import CREATED_TASK as CREATED_TASK, FAILED_RESULT as FAILED_RESULT

@@ -5,29 +5,24 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import requests
 
 ROOT = Path(__file__).resolve().parents[2]
 
 READER = "reader"  # may read all DAGs
 STRANGER = "stranger"  # may log in, and nothing else
 _PASSWORDS = {READER: "reads", STRANGER: "waits"}
-
-
-def chromium() -> str | None:
-    """The path of Debian's Chromium; None where it is not installed."""
-    return shutil.which("chromium")
 
 
 class UiAirflow:
@@ -49,28 +44,28 @@ class UiAirflow:
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
             "AIRFLOW__API__BASE_URL": self.url,
             "AIRFLOW__API__PORT": str(self.port),
-            "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of the tests, which is long enough for all of the hashes that it is used for",
+            "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of the tests, as long as the hashes that it is used for",
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
             "AIRFLOW_CONN_KLING_DEFAULT": connection,
         }
         self._server: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Make the database and start the API server. It answers when this returns."""
+    def migrate(self) -> None:
+        """Make the database."""
         self.home.mkdir(parents=True, exist_ok=True)
         (self.home / "passwords.json").write_text(json.dumps(_PASSWORDS))
         assert self._airflow("db", "migrate").wait() == 0, self.log("airflow.log")
-        self._server = self._airflow("api-server", "--port", str(self.port), "--host", "127.0.0.1", log="server.log")
-        deadline = time.monotonic() + 120
-        while not self._answers():
-            assert self._server.poll() is None and time.monotonic() < deadline, self.log("server.log")
-            time.sleep(0.2)
 
-    def _answers(self) -> bool:
-        with contextlib.suppress(OSError):
-            urllib.request.urlopen(f"{self.url}/api/v2/version", timeout=5).close()
-            return True
-        return False
+    def start(self) -> None:
+        """Start the API server."""
+        self._server = self._airflow("api-server", "--port", str(self.port), "--host", "127.0.0.1", log="server.log")
+
+    def wait_until_up(self) -> None:
+        """Return as soon as the API server answers."""
+        for _ in _patiently(self._server, self.home / "server.log"):
+            with contextlib.suppress(requests.ConnectionError):
+                requests.get(f"{self.url}/api/v2/version", timeout=30).raise_for_status()
+                return
 
     def stop(self) -> None:
         if self._server is not None:
@@ -103,36 +98,63 @@ class UiAirflow:
 
     def token(self, user: str) -> str:
         """What the cookie `_token` of a user has to be."""
-        body = json.dumps({"username": user, "password": _PASSWORDS[user]}).encode()
-        request = urllib.request.Request(f"{self.url}/auth/token", data=body, headers={"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=30) as response:
-            return str(json.load(response)["access_token"])
+        body = {"username": user, "password": _PASSWORDS[user]}
+        return str(requests.post(f"{self.url}/auth/token", json=body, timeout=30).json()["access_token"])
 
     @contextlib.contextmanager
-    def running(self, dag_id: str, conf: Mapping[str, Any], date: str) -> Iterator[subprocess.Popen[bytes]]:
+    def running(self, dag_id: str, conf: Mapping[str, Any]) -> Iterator[UiRun]:
         """A run of a DAG that goes on in the meantime, as `airflow dags test` makes it."""
-        run = self._airflow("dags", "test", dag_id, date, "--conf", json.dumps(conf), log=f"{dag_id}-{date}.log")
+        known = self._run_ids(dag_id)
+        log = f"{dag_id}-{len(known)}.log"
+        process = self._airflow("dags", "test", dag_id, "--conf", json.dumps(conf), log=log)
         try:
-            yield run
+            for _ in _patiently(process, self.home / log):
+                if new := self._run_ids(dag_id) - known:
+                    yield UiRun(process, dag_id, new.pop())
+                    return
         finally:
-            if run.poll() is None:
-                os.killpg(run.pid, signal.SIGTERM)
-                run.wait(30)
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+                process.wait(30)
 
-    def run(self, dag_id: str, conf: Mapping[str, Any], date: str) -> str:
-        """Run a DAG to its end, for a logical date like 2026-11-26; returns the run id."""
-        with self.running(dag_id, conf, date) as run:
-            run.wait(600)
-        return self.run_id(dag_id, date)
+    def run(self, dag_id: str, conf: Mapping[str, Any]) -> UiRun:
+        """Run a DAG to its end."""
+        with self.running(dag_id, conf) as run:
+            run.process.wait(600)
+        return run
 
-    def run_id(self, dag_id: str, date: str) -> str:
-        """The id of the run of a date; waits until there is one."""
-        deadline = time.monotonic() + 120
-        query = "select run_id from dag_run where dag_id = ? and logical_date like ?"
-        while True:
-            with contextlib.closing(sqlite3.connect(self.home / "airflow.db")) as database:
-                found = database.execute(query, (dag_id, f"{date}%")).fetchone()
-            if found:
-                return str(found[0])
-            assert time.monotonic() < deadline, self.log(f"{dag_id}-{date}.log")
-            time.sleep(0.2)
+    def _run_ids(self, dag_id: str) -> set[str]:
+        with contextlib.closing(sqlite3.connect(self.home / "airflow.db")) as database:
+            return {str(row[0]) for row in database.execute("select run_id from dag_run where dag_id = ?", (dag_id,))}
+
+
+class UiRun(NamedTuple):
+    """A DAG run, and the process that runs it."""
+
+    process: subprocess.Popen[bytes]
+    dag_id: str
+    run_id: str
+
+    @property
+    def tab(self) -> str:
+        """Where Airflow's UI shows the videos of the run."""
+        return f"/dags/{self.dag_id}/runs/{quote(self.run_id, safe='')}/plugin/kling-videos"
+
+    @property
+    def page(self) -> str:
+        """The page within the tab."""
+        return f"/kling/videos?dag_id={quote(self.dag_id)}&{self.query}"
+
+    @property
+    def query(self) -> str:
+        """The run in the addresses of the plugin's data."""
+        return f"run_id={quote(self.run_id, safe='')}"
+
+
+def _patiently(process: subprocess.Popen[bytes] | None, log: Path) -> Iterator[None]:
+    """Turns until something has happened; AssertionError with the log where the process has ended or takes too long."""
+    deadline = time.monotonic() + 180
+    while process is not None and process.poll() is None and time.monotonic() < deadline:
+        yield
+        time.sleep(0.2)
+    raise AssertionError(log.read_text(errors="replace")[-6000:])

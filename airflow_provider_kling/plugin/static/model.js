@@ -33,15 +33,14 @@ function haystack(row) {
   return haystacks.get(row);
 }
 
-/** The rows that pass state, scene and each word of the search. */
+/** The rows that pass state, scene and search: those with the whole text, or where there are none, with each word of it. */
 export function filtered(rows, { state, scene, search }) {
-  const words = search.toLowerCase().split(/\s+/).filter(Boolean);
-  return rows.filter(
-    (row) =>
-      (!state || row.state === state) &&
-      (!scene || row.effect_scene === scene) &&
-      words.every((word) => haystack(row).includes(word)),
-  );
+  const text = search.toLowerCase().trim();
+  const chosen = rows.filter((row) => (!state || row.state === state) && (!scene || row.effect_scene === scene));
+  const whole = chosen.filter((row) => haystack(row).includes(text));
+  if (whole.length) return whole;
+  const words = text.split(/\s+/);
+  return chosen.filter((row) => words.every((word) => haystack(row).includes(word)));
 }
 
 /**

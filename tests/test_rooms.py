@@ -20,7 +20,8 @@ PACKAGE = ROOT / "airflow_provider_kling"
 ORDER = """
 __init__ errors
 arguments get_provider_info places mp4
-operator_base redaction
+links redaction
+operator_base
 object_paths
 storage
 writable
@@ -29,7 +30,7 @@ manifests client
 results
 dispatch
 hooks
-batch outcomes links
+batch outcomes
 triggers
 operators sensors batch_trigger
 mapping by_date testing plugin

@@ -290,4 +290,5 @@ class KlingEffectOperator(KlingOperator):
     def _finish(self, hook: KlingHook, task: Task, effect_scene: str | None) -> dict[str, Any]:
         result = finish(hook, task, save_to=self.save_to, effect_scene=effect_scene, row_id=self.row_id)
         self.video_url = result["videos"][0]["url"]
+        self.show_links(True)
         return result

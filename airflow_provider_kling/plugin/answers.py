@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote, urlencode
 
-from airflow_provider_kling.plugin.registration import RUNS_VIEW, VIDEOS_VIEW, base_path
+from airflow_provider_kling import links
 from airflow_provider_kling.plugin.run_row import RunRow, shown_columns
 from airflow_provider_kling.plugin.selection import Selection, units_text
 from airflow_provider_kling.plugin.views import RunView
-from airflow_provider_kling.redaction import is_inline, is_link, show_place
+from airflow_provider_kling.redaction import is_inline, is_link, scheme_of, show_place
 
 
 def rows_answer(view: RunView, *, task_id: str | None = None, map_index: int | None = None) -> dict[str, Any]:
@@ -61,7 +60,7 @@ def _row(view: RunView, row: RunRow) -> dict[str, Any]:
         "task_id": row.task_id or None,
         "map_index": row.map_index,
         "task_state": row.task_state,
-        "ui": task_url(view.run.dag_id, view.run.run_id, row.task_id, row.map_index) if row.task_id else None,
+        "ui": links.task_url(view.run.dag_id, view.run.run_id, row.task_id, row.map_index) if row.task_id else None,
         "kling_task_id": row.kling_task_id,
         "external_task_id": row.external_task_id,
         "created_at": row.created_at,
@@ -81,8 +80,8 @@ def image_url(view: RunView, row: RunRow, index: int) -> str | None:
     source = row.images[index]
     if is_link(source):
         return source
-    if is_inline(source) or ("(" in source and source.endswith("characters)")):
-        return None
+    if is_inline(source) or not (source.startswith("/") or scheme_of(source)):
+        return None  # within the manifest, or relative to a folder that is not known here
     return api_url(view, "image", key=row.key, index=index)
 
 
@@ -118,24 +117,12 @@ def _video(view: RunView, row: RunRow, index: int) -> dict[str, Any]:
 
 def api_url(view: RunView, what: str, **parameters: Any) -> str:
     """The address of something of the run, relative to `/kling/`."""
-    query = urlencode({"run_id": view.run.run_id, **parameters})
-    return f"api/dags/{quote(view.run.dag_id, safe='')}/{what}?{query}"
+    return links.api_path(view.run.dag_id, view.run.run_id, what, **parameters)
 
 
-def run_url(dag_id: str, run_id: str) -> str:
+def tab_url(dag_id: str, run_id: str) -> str:
     """The run in Airflow's UI, at its tab with the videos."""
-    return f"{base_path()}/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe=':+')}/plugin/{VIDEOS_VIEW}"
-
-
-def task_url(dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
-    """The task instance in Airflow's UI."""
-    mapped = f"/mapped/{map_index}" if map_index >= 0 else ""
-    return f"{base_path()}/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe=':+')}/tasks/{quote(task_id, safe='')}{mapped}"
-
-
-def page_url() -> str:
-    """The page of all runs in Airflow's UI."""
-    return f"{base_path()}/plugin/{RUNS_VIEW}"
+    return f"{links.run_url(dag_id, run_id)}/plugin/{links.VIDEOS_VIEW}"
 
 
 def iso(moment: datetime | None) -> str | None:

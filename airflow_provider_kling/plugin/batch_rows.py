@@ -11,11 +11,11 @@ from typing import Any
 from airflow_provider_kling.api import SUCCEED
 from airflow_provider_kling.manifests import IMAGE_COLUMNS, Row, resolve_images
 from airflow_provider_kling.plugin import stores
-from airflow_provider_kling.plugin.database import BATCH, SUMMARY, Instance, Run, is_summary
+from airflow_provider_kling.plugin.database import Instance, Run, is_summary
 from airflow_provider_kling.plugin.run_row import WAITING, RunRow, conn_ids_of, images_of, row_of_line, text_of
 from airflow_provider_kling.plugin.selection import MOST_ROWS, Selection, count_summary
 from airflow_provider_kling.redaction import show_place
-from airflow_provider_kling.results import ERROR, FAILED_RESULT, decimal_of
+from airflow_provider_kling.results import BATCH, ERROR, FAILED_RESULT, SUMMARY, decimal_of
 
 _OVER = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 _LATER = timedelta(minutes=1)  # after its end: who has written then was another task
@@ -95,7 +95,7 @@ def _add_progress(instance: Instance, run: Run, batch: Mapping[str, Any], make: 
     """The rows of a batch that has not written its results: those that it has started with, and the others as they wait."""
     folder = text_of(batch.get("results"))
     progress = stores.read_progress(folder) if folder else None
-    if progress is None or not _is_of(progress, instance, run):
+    if progress is None or not _is_of(progress, instance, run, batch):
         progress = {}
     over = instance.state in _OVER or run.over
     lines = progress.get("lines")
@@ -114,9 +114,9 @@ def _add_progress(instance: Instance, run: Run, batch: Mapping[str, Any], make: 
         selection.count(ERROR if over else WAITING, rows=missing)
 
 
-def _is_of(progress: Mapping[str, Any], instance: Instance, run: Run) -> bool:
-    wanted = (run.dag_id, run.run_id, instance.task.task_id, instance.map_index)
-    return tuple(progress.get(name) for name in ("dag_id", "run_id", "task_id", "map_index")) == wanted
+def _is_of(progress: Mapping[str, Any], instance: Instance, run: Run, batch: Mapping[str, Any]) -> bool:
+    wanted = (run.dag_id, run.run_id, instance.task.task_id, batch.get("shard"))
+    return tuple(progress.get(name) for name in ("dag_id", "run_id", "task_id", "shard")) == wanted
 
 
 def _count_progress(progress: Mapping[str, Any], counts: Mapping[str, Any], selection: Selection, *, over: bool) -> None:

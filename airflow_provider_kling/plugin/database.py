@@ -13,12 +13,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_kling.plugin.dag_shape import KlingTask, kind_of_class, kling_tasks
-from airflow_provider_kling.results import CREATED_TASK, FAILED_RESULT
+from airflow_provider_kling.results import BATCH, CREATED_TASK, FAILED_RESULT, SUMMARY
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-RETURN_VALUE, SUMMARY, BATCH = "return_value", "summary", "kling_batch"
+RETURN_VALUE = "return_value"
 KEYS = (RETURN_VALUE, FAILED_RESULT, CREATED_TASK, SUMMARY, BATCH)
 MOST_INSTANCES = 20_000  # task instances of one run that are looked at
 LARGEST_SUMMARY = 10_000  # characters of an XCom that may be the summary of a task like `collect`

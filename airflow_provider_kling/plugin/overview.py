@@ -248,6 +248,6 @@ def _run(run: Run, counts: Counts) -> dict[str, Any]:
         "units": counts.units,
         "videos": counts.videos,
         "conn_ids": counts.conn_ids,
-        "ui": answers.run_url(run.dag_id, run.run_id),
+        "ui": answers.tab_url(run.dag_id, run.run_id),
         "report": counts.report,
     }

@@ -9,12 +9,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import urlsplit
 
-from airflow.providers.common.compat.sdk import AirflowPlugin, conf
+from airflow.providers.common.compat.sdk import AirflowPlugin
 
-URL_PREFIX = "/kling"
-RUNS_VIEW, VIDEOS_VIEW, TASK_VIEW = "kling", "kling-videos", "kling-task-videos"  # the parts of Airflow's own URLs
+from airflow_provider_kling.links import RUNS_VIEW, TASK_VIEW, URL_PREFIX, VIDEOS_VIEW, base_path
 
 Message = MutableMapping[str, Any]
 
@@ -39,11 +37,6 @@ class LazyApp:
         self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
     ) -> None:
         await self.build()(scope, receive, send)
-
-
-def base_path() -> str:
-    """The path under which Airflow's UI lies, like `/airflow`; an empty text for the root of its host."""
-    return urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/")
 
 
 def _views() -> list[dict[str, Any]]:

@@ -212,4 +212,4 @@ def _nothing_known() -> Mapping[str, Any]:
 def _shown(group: list[Instance]) -> Instance:
     """The task instance that a row leads to: the sensor, once that has started."""
     started = [one for one in group if one.state in _STARTED]
-    return (started or group)[-1]
+    return started[-1] if started else group[0]

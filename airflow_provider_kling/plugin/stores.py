@@ -12,8 +12,8 @@ from datetime import datetime, timezone
 from typing import Any
 
 from airflow_provider_kling.redaction import show_place, show_reason
+from airflow_provider_kling.results import PROGRESS
 
-PROGRESS = "progress.json"
 LARGEST_PROGRESS = 64 * 1024 * 1024  # bytes
 
 

@@ -27,6 +27,7 @@ def file_response(request: Request, opened: OpenFile, *, download: bool = False)
     headers = {
         "ETag": opened.etag,
         "Accept-Ranges": "bytes",
+        "Content-Encoding": "identity",  # or Airflow's API server would compress it, and no range would fit
         "Cache-Control": "private, max-age=0, must-revalidate",
         "Content-Security-Policy": FILE_POLICY,
         "Content-Disposition": disposition("attachment" if download else "inline", opened.name),

@@ -12,4 +12,10 @@ from .statuses import ERROR as ERROR, INVALID as INVALID, STATUSES as STATUSES
 from .summary import Summary as Summary, decimal_of as decimal_of
 from .task_result import error_result as error_result, result_of as result_of
 from .writing import RESULTS as RESULTS, report_title as report_title, write_lines as write_lines
-from .xcom_keys import CREATED_TASK as CREATED_TASK, FAILED_RESULT as FAILED_RESULT
+from .xcom_keys import (
+    BATCH as BATCH,
+    CREATED_TASK as CREATED_TASK,
+    FAILED_RESULT as FAILED_RESULT,
+    PROGRESS as PROGRESS,
+    SUMMARY as SUMMARY,
+)

@@ -171,6 +171,7 @@ class KlingTaskSensor(KlingOperator, BaseSensorOperator):
     def _finish(self, hook: KlingHook, task: Task, record: FailureRecord) -> dict[str, Any]:
         result = finish(hook, task, save_to=self.save_to, effect_scene=record.effect_scene, row_id=self.row_id)
         self.video_url = result["videos"][0]["url"]
+        self.show_links(True)
         return result
 
     def _read_input(self, record: FailureRecord) -> AwaitedId:

@@ -77,7 +77,7 @@ class Page {
   render() {
     const { data, chosen } = this;
     if (data === null) return;
-    for (const run of data.runs) this.dags.add(run.dag_id);
+    for (const dag of [...(data.dag_ids ?? []), ...data.runs.map((run) => run.dag_id)]) this.dags.add(dag);
     if (chosen.dag_id) this.dags.add(chosen.dag_id);
     const states = [...new Set([...data.runs.map((run) => run.state), chosen.state].filter(Boolean))].sort();
     options(this.dag, [["", "All DAGs"], ...[...this.dags].sort().map((dag) => [dag, dag])], chosen.dag_id);

@@ -99,7 +99,8 @@ def get_provider_info() -> dict[str, Any]:
                 },
             }
         },
-        "extra-links": [f"{package}.links.KlingVideoLink"],
+        "plugins": [{"name": "kling", "plugin-class": f"{package}.plugin.KlingPlugin"}],
+        "extra-links": [f"{package}.links.Kling{what}Link" for what in ("Video", "Report", "Results")],
         "connection-types": [
             {
                 "connection-type": "kling",

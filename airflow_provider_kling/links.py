@@ -1,23 +1,72 @@
-"""The extra link from a task instance to its video."""
+"""The extra links from a task instance to its videos, report and results, and the addresses that the plugin answers.
+
+Addresses begin with the path of `[api] base_url`, so where Airflow lies below a path, workers need that setting, too.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode, urlsplit
 
 from airflow.sdk import BaseOperatorLink
-
-from airflow_provider_kling.redaction import is_link
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
 
+URL_PREFIX = "/kling"  # of the plugin's own pages
+RUNS_VIEW, VIDEOS_VIEW, TASK_VIEW = "kling", "kling-videos", "kling-task-videos"  # the parts of Airflow's own addresses
+
 
 class KlingVideoLink(BaseOperatorLink):
-    """Opens the first video of the result at Kling. The link works for 30 days after the end of the task."""
+    """Leads to the tab "Videos" of the task instance, as soon as it has a video."""
 
-    name = "Open video"
+    name = "Video"
 
     def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
-        # Airflow calls this on the worker each time a task instance leaves it, and stores the link for the UI.
-        url = getattr(operator, "video_url", "")
-        return url if is_link(url) else ""
+        return f"{task_url(ti_key.dag_id, ti_key.run_id, ti_key.task_id, ti_key.map_index)}/plugin/{TASK_VIEW}"
+
+
+class KlingReportLink(BaseOperatorLink):
+    """Leads to the report of the run, as soon as its results are written. For a mapped task: of this task instance's rows."""
+
+    name = "Report"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
+        mapped = ti_key.map_index is not None and ti_key.map_index >= 0
+        own = {"task_id": ti_key.task_id, "map_index": ti_key.map_index} if mapped else {}
+        return f"{base_path()}{URL_PREFIX}/{api_path(ti_key.dag_id, ti_key.run_id, 'report', **own)}"
+
+
+class KlingResultsLink(BaseOperatorLink):
+    """Loads the `results.jsonl` of the run, as soon as it is written."""
+
+    name = "Results"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
+        return f"{base_path()}{URL_PREFIX}/{api_path(ti_key.dag_id, ti_key.run_id, 'results')}"
+
+
+OWN_LINKS = (KlingVideoLink, KlingReportLink, KlingResultsLink)
+
+
+def base_path() -> str:
+    """The path under which Airflow's UI lies, like `/airflow`; an empty text for the root of its host."""
+    from airflow.providers.common.compat.sdk import conf
+
+    return urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/")
+
+
+def api_path(dag_id: str, run_id: str, what: str, **parameters: Any) -> str:
+    """The address of something of a run, relative to the plugin's prefix."""
+    return f"api/dags/{quote(dag_id, safe='')}/{what}?{urlencode({'run_id': run_id, **parameters})}"
+
+
+def run_url(dag_id: str, run_id: str) -> str:
+    """The page of a run in Airflow's UI."""
+    return f"{base_path()}/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe=':+')}"
+
+
+def task_url(dag_id: str, run_id: str, task_id: str, map_index: int | None) -> str:
+    """The page of a task instance in Airflow's UI."""
+    mapped = f"/mapped/{map_index}" if map_index is not None and map_index >= 0 else ""
+    return f"{run_url(dag_id, run_id)}/tasks/{quote(task_id, safe='')}{mapped}"

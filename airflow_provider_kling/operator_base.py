@@ -1,6 +1,6 @@
 """What operators and sensors share: values from outside the DAG file are data, which Airflow never renders.
 
-May import `errors`, `arguments` and Airflow.
+May import `errors`, `arguments`, `links` and Airflow.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperat
 
 from airflow_provider_kling.arguments import is_known, places_text
 from airflow_provider_kling.errors import KlingInputError
+from airflow_provider_kling.links import OWN_LINKS
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -55,6 +56,11 @@ class KlingOperator(BaseOperator):
         """Whether this is one instance of a mapped task, whose arguments are checked when it runs."""
         return bool(getattr(self, "_BaseOperator__from_mapped", False))
 
+    def show_links(self, shown: bool) -> None:
+        """Whether this package's extra links lead anywhere yet: Airflow stores those that it finds when a task leaves a worker."""
+        links = type(self).operator_extra_links
+        self.operator_extra_links = links if shown else [link for link in links if not isinstance(link, OWN_LINKS)]
+
     def take_places(self) -> None:
         """Make texts of the paths. Those in an XCom come with rendering, and mapped tasks are rendered past any method."""
         for name in self.place_fields:
@@ -81,6 +87,7 @@ class KlingOperator(BaseOperator):
     def use_row(self, context: Context) -> None:
         """Set the row's fields. Raises AirflowFailException for a row that is none."""
         self.take_places()
+        self.show_links(bool(getattr(self, "video_url", "")))
         if self.row is None or self._row_used:
             return
         if hasattr(self.row, "resolve"):

@@ -20,7 +20,8 @@ PACKAGE = ROOT / "airflow_provider_kling"
 ORDER = """
 __init__ errors
 arguments get_provider_info places mp4
-operator_base redaction
+links redaction
+operator_base
 object_paths
 storage
 writable
@@ -29,10 +30,10 @@ manifests client prices
 results
 dispatch
 hooks
-batch outcomes links asset_events
+batch outcomes asset_events
 triggers
 operators sensors batch_trigger
-mapping by_date publishing testing
+mapping by_date publishing testing plugin
 reviewing
 emulator.model
 emulator.videos

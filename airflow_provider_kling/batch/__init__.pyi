@@ -9,4 +9,5 @@ from .job import (
     shard_of as shard_of,
 )
 from .runner import run as run
+from .snapshot import place_of as place_of, remove_snapshot as remove_snapshot
 from .spool import Spool as Spool

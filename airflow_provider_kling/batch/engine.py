@@ -18,6 +18,7 @@ from airflow_provider_kling.batch.job import BatchJob, BatchOutcome
 from airflow_provider_kling.batch.previous import PreviousResults
 from airflow_provider_kling.batch.progress import WAITING, Progress
 from airflow_provider_kling.batch.row_worker import RowWorker
+from airflow_provider_kling.batch.snapshot import Snapshot
 from airflow_provider_kling.batch.spool import Spool
 from airflow_provider_kling.batch.threads import Threads
 from airflow_provider_kling.client import Downloads
@@ -45,13 +46,14 @@ class Batch:
         previous: PreviousResults | None,
         threads: Threads,
         progress: Progress,
+        snapshot: Snapshot,
         outcomes: Spool | None,
         downloads: Downloads,
         deadline: float,
         save_timeout: float,
     ) -> None:
         self._rows, self._accounts, self._threads = rows, accounts, threads
-        self._progress, self._outcomes = progress, outcomes
+        self._progress, self._snapshot, self._outcomes = progress, snapshot, outcomes
         self._shares = shares_of([account.client.settings for account in accounts])
         self._limits = Limits(job, accounts=len(accounts))
         self._worker = RowWorker(
@@ -77,6 +79,7 @@ class Batch:
                 for row in chunk:
                     if isinstance(row, BadRow):
                         self._progress.end(INVALID, worked=False)
+                        self._snapshot.bad(row)
                     else:
                         await self._start(row)
             while self._tasks:
@@ -108,6 +111,7 @@ class Batch:
         active = ActiveRow(row, self._accounts[turn(row.number, self._shares)], self._progress)
         await self._limits.admit(active)
         active.move(WAITING)
+        self._snapshot.started(active)
         task = asyncio.create_task(self._work(active))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -123,6 +127,7 @@ class Batch:
 
     def _store(self, active: ActiveRow, outcome: dict[str, Any]) -> None:
         self._progress.end(outcome["status"], units=decimal_of(outcome["units"]), worked=active.worked)
+        self._snapshot.ended(active, outcome)
         if self._outcomes is not None:
             self._outcomes.put(active.row.id, outcome)
 

@@ -13,6 +13,7 @@ from airflow_provider_kling.batch.engine import Batch
 from airflow_provider_kling.batch.job import BatchJob, BatchOutcome
 from airflow_provider_kling.batch.previous import PreviousResults
 from airflow_provider_kling.batch.progress import Progress
+from airflow_provider_kling.batch.snapshot import Snapshot
 from airflow_provider_kling.batch.spool import Spool
 from airflow_provider_kling.batch.threads import Threads
 from airflow_provider_kling.client import DOWNLOADS, Downloads, monotonic_deadline
@@ -47,6 +48,7 @@ async def run(
     Raises KlingSettingsError for connections that cannot work, other KlingErrors if earlier results or tasks are unreadable.
     """
     progress = Progress(rows=count, clock=clock)
+    snapshot = Snapshot(job, progress, saves=outcomes is not None)
     deadline = monotonic_deadline(job.deadline)  # once: the wall clock may be set while the batch runs
     async with contextlib.AsyncExitStack() as stack:
         threads = stack.enter_context(Threads())
@@ -63,12 +65,14 @@ async def run(
             previous=previous,
             threads=threads,
             progress=progress,
+            snapshot=snapshot,
             outcomes=outcomes,
             downloads=Downloads(downloads),
             deadline=deadline,
             save_timeout=save_timeout,
         )
         await stack.enter_async_context(_reporting(progress, log))
+        await stack.enter_async_context(_showing(snapshot, threads))
         return await batch.run()
 
 
@@ -95,6 +99,18 @@ async def _reporting(progress: Progress, log: Log) -> AsyncIterator[None]:
             await reporter
         if line := progress.next_line():
             log(line)
+
+
+@contextlib.asynccontextmanager
+async def _showing(snapshot: Snapshot, threads: Threads) -> AsyncIterator[None]:
+    """Write the progress for Airflow's UI from time to time, and where no results follow, once at the end."""
+    writer = asyncio.create_task(snapshot.keep_writing(threads))
+    try:
+        yield
+    finally:
+        writer.cancel()
+        await asyncio.gather(writer, return_exceptions=True)
+    await snapshot.end(threads)
 
 
 async def _report(progress: Progress, log: Log) -> None:

@@ -1,5 +1,6 @@
 # The public names of this folder; `__init__.py` loads each when it is first used.
 from . import flows as flows
+from .addresses import check_host as check_host, same_origin as same_origin
 from .aiohttp_transport import AiohttpTransport as AiohttpTransport
 from .async_client import AsyncClient as AsyncClient
 from .deadlines import (

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.providers.common.compat.sdk import AirflowFailException, conf
+from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_kling.asset_events import add_summary
 from airflow_provider_kling.client import seconds
+from airflow_provider_kling.links import KlingReportLink, KlingResultsLink
 from airflow_provider_kling.operator_base import DEFAULT_TIMEOUT, KlingOperator
+from airflow_provider_kling.operators.batch_ends import listed, raise_if_failed
 from airflow_provider_kling.operators.checks import check_batch
 from airflow_provider_kling.outcomes import earlier_attempt, recording_failures, task_of
 from airflow_provider_kling.redaction import show_place
@@ -60,6 +62,7 @@ class KlingEffectBatchOperator(KlingOperator):
     place_fields = ("manifest", "results", "save_to")
     ui_color = "#0b3d2e"
     ui_fgcolor = "#ffffff"
+    operator_extra_links = (KlingReportLink(), KlingResultsLink())
 
     def __init__(
         self,
@@ -112,7 +115,7 @@ class KlingEffectBatchOperator(KlingOperator):
         with recording_failures(context, row_id=None):
             match event:
                 case {"batch": dict(counts), "deadline": int() | float() as deadline}:
-                    self.log.info("The triggerer has finished with all rows: %s. Saving the videos.", _listed(counts))
+                    self.log.info("The triggerer has finished with all rows: %s. Saving the videos.", listed(counts))
                 case _:
                     task_of(event)  # raises the error in the event, or KlingAnswerError for an unknown one
                     raise KlingAnswerError("The trigger ended with the event of another operator.")
@@ -133,6 +136,7 @@ class KlingEffectBatchOperator(KlingOperator):
         from airflow_provider_kling.dispatch import conn_ids
 
         self.take_places()
+        self.show_links(False)
         check_batch(vars(self), rendered=self._unknown)
         shard = shard_of(self.shard)
         ti = context["ti"]
@@ -175,20 +179,23 @@ class KlingEffectBatchOperator(KlingOperator):
         self, context: Context, job: BatchJob, *, adopt_existing: bool, may_defer: bool, save_timeout: float = 0.0
     ) -> dict[str, Any]:
         """Defer, or work on all rows and write their results. Returns the summary."""
-        from airflow_provider_kling.batch import Spool, limit_of
+        from airflow_provider_kling.batch import Spool, limit_of, place_of
         from airflow_provider_kling.manifests import ManifestFile
+        from airflow_provider_kling.results import BATCH
 
         with ManifestFile(job.manifest, format=job.format, strict=job.strict) as manifest, Spool() as outcomes:
             count = self._check(job, manifest)
             if not save_timeout:  # not for what the triggerer has made already
                 _check_places(job)
             limit = limit_of(self.max_failures, count)
+            context["ti"].xcom_push(key=BATCH, value=place_of(job, rows=count))
             if may_defer and self._triggerer_can_read(job):
                 self._defer(job, count)
             outcome = self._work(job, manifest, outcomes, count=count, adopt_existing=adopt_existing, save_timeout=save_timeout)
             summary = _write_results(job, manifest, outcomes)
+        self.show_links(True)
         context["ti"].xcom_push(key=SUMMARY, value=summary)
-        _raise_if_failed(context, outcome, summary, limit, self.max_failures)
+        raise_if_failed(context, outcome, summary, limit, self.max_failures)
         add_summary(context, summary)
         return summary
 
@@ -243,59 +250,12 @@ def _check_places(job: BatchJob) -> None:
 
 def _write_results(job: BatchJob, manifest: ManifestFile, outcomes: Spool) -> dict[str, Any]:
     """Write results and report, and return the summary."""
-    from airflow_provider_kling.batch import in_shard
+    from airflow_provider_kling.batch import in_shard, remove_snapshot
     from airflow_provider_kling.results import lines_of, report_title, write_lines
 
     lines = lines_of(in_shard(manifest.rows(), job.shard), lambda row: outcomes.get(row.id))
     title = report_title(job.manifest) + (f", shard {job.shard}" if job.shard else "")
     # The batch has logged what is wrong with rows.
-    return write_lines(lines, job.results, title=title, manifest=job.manifest, log_problems=False)
-
-
-def _raise_if_failed(
-    context: Context, outcome: BatchOutcome, summary: dict[str, Any], limit: int | None, max_failures: Any
-) -> None:
-    """Raise the error that the task fails with, if it fails; its results are written.
-
-    Airflow retries after an error that may pass. Too many rows without a video fail the task for good.
-    """
-    from airflow_provider_kling.batch import describe_limit
-    from airflow_provider_kling.errors import KlingError, KlingTimeoutError
-
-    if outcome.stopped_by:
-        raise outcome.stopped_by
-    if outcome.running or outcome.not_created:
-        raise KlingTimeoutError(
-            f"Not all rows are done at the timeout: {outcome.running:,} still run at Kling and will be charged, "
-            f"{outcome.not_created:,} have no task that is known. Run this again to go on, without paying twice."
-        )
-    if outcome.retryable and _has_retries(context):
-        error = KlingError(
-            f"{outcome.retryable:,} rows have errors that may pass; trying again. {show_place(summary['results'])} has them."
-        )
-        error.retryable = True
-        raise error
-    without = summary["rows"] - summary["succeed"]
-    if limit is not None and without > limit:
-        raise AirflowFailException(
-            f"{without:,} of {summary['rows']:,} rows have no video ({_listed(_problems(summary))}), "
-            f"which is more than {describe_limit(max_failures, limit, summary['rows'])}. "
-            f"{show_place(summary['results'])} says why. To ask again for what may work another time, clear this task."
-        )
-
-
-def _problems(summary: dict[str, Any]) -> dict[str, int]:
-    """The rows without a video, by their status."""
-    from airflow_provider_kling.results import STATUSES
-
-    return {status: summary[status] for status in STATUSES if status != "succeed"}
-
-
-def _has_retries(context: Context) -> bool:
-    """Whether Airflow tries this task again if it fails now."""
-    ti = context["ti"]
-    return bool(ti.try_number <= (ti.max_tries or 0))
-
-
-def _listed(counts: dict[str, Any]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none"
+    summary = write_lines(lines, job.results, title=title, manifest=job.manifest, log_problems=False)
+    remove_snapshot(job)
+    return summary

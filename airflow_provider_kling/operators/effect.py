@@ -292,4 +292,5 @@ class KlingEffectOperator(KlingOperator):
         result = finish(hook, task, save_to=self.save_to, effect_scene=effect_scene, row_id=self.row_id)
         self.video_url = result["videos"][0]["url"]
         add_result(context, result)
+        self.show_links(True)
         return result

@@ -10,7 +10,13 @@ from .reading import ReadLine as ReadLine, damaged_row as damaged_row, read_resu
 from .report import render_report as render_report, report_policy as report_policy
 from .report_links import LinkOf as LinkOf, relative_links as relative_links
 from .statuses import ERROR as ERROR, INVALID as INVALID, STATUSES as STATUSES
-from .summary import decimal_of as decimal_of
+from .summary import Summary as Summary, decimal_of as decimal_of
 from .task_result import error_result as error_result, result_of as result_of
 from .writing import RESULTS as RESULTS, report_title as report_title, write_lines as write_lines
-from .xcom_keys import CREATED_TASK as CREATED_TASK, FAILED_RESULT as FAILED_RESULT
+from .xcom_keys import (
+    BATCH as BATCH,
+    CREATED_TASK as CREATED_TASK,
+    FAILED_RESULT as FAILED_RESULT,
+    PROGRESS as PROGRESS,
+    SUMMARY as SUMMARY,
+)

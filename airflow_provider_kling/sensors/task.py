@@ -170,6 +170,7 @@ class KlingTaskSensor(KlingOperator, BaseSensorOperator):
         result = finish(hook, task, save_to=self.save_to, effect_scene=record.effect_scene, row_id=self.row_id)
         self.video_url = result["videos"][0]["url"]
         add_result(context, result)
+        self.show_links(True)
         return result
 
     def _read_input(self, record: FailureRecord) -> AwaitedId:

@@ -124,7 +124,8 @@ class TaskWaitTrigger(OneEventTrigger):
 
         written = await self.write_xcom("return_value", return_value)
         if written and isinstance(return_value, dict):
-            written = await self.write_xcom(KlingVideoLink().xcom_key, return_value["videos"][0]["url"])
+            link = KlingVideoLink()
+            written = await self.write_xcom(link.xcom_key, link.get_link(None, ti_key=self.task_instance))  # type: ignore[arg-type]
         return written
 
     async def write_xcom(self, key: str, value: Any) -> bool:

@@ -1,0 +1,61 @@
+"""How the Airflow task of a batch ends, once its results are written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_kling.redaction import show_place
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_kling.batch import BatchOutcome
+
+
+def raise_if_failed(context: Context, outcome: BatchOutcome, summary: dict[str, Any], limit: int | None, max_failures: Any) -> None:
+    """Raise the error that the task fails with, if it fails; its results are written.
+
+    Airflow retries after an error that may pass. Too many rows without a video fail the task for good.
+    """
+    from airflow_provider_kling.batch import describe_limit
+    from airflow_provider_kling.errors import KlingError, KlingTimeoutError
+
+    if outcome.stopped_by:
+        raise outcome.stopped_by
+    if outcome.running or outcome.not_created:
+        raise KlingTimeoutError(
+            f"Not all rows are done at the timeout: {outcome.running:,} still run at Kling and will be charged, "
+            f"{outcome.not_created:,} have no task that is known. Run this again to go on, without paying twice."
+        )
+    if outcome.retryable and _has_retries(context):
+        error = KlingError(
+            f"{outcome.retryable:,} rows have errors that may pass; trying again. {show_place(summary['results'])} has them."
+        )
+        error.retryable = True
+        raise error
+    without = summary["rows"] - summary["succeed"]
+    if limit is not None and without > limit:
+        raise AirflowFailException(
+            f"{without:,} of {summary['rows']:,} rows have no video ({listed(_problems(summary))}), "
+            f"which is more than {describe_limit(max_failures, limit, summary['rows'])}. "
+            f"{show_place(summary['results'])} says why. To ask again for what may work another time, clear this task."
+        )
+
+
+def _problems(summary: dict[str, Any]) -> dict[str, int]:
+    """The rows without a video, by their status."""
+    from airflow_provider_kling.results import STATUSES
+
+    return {status: summary[status] for status in STATUSES if status != "succeed"}
+
+
+def _has_retries(context: Context) -> bool:
+    """Whether Airflow tries this task again if it fails now."""
+    ti = context["ti"]
+    return bool(ti.try_number <= (ti.max_tries or 0))
+
+
+def listed(counts: dict[str, Any]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none"

@@ -1,0 +1,42 @@
+"""The sub-application below `/kling` of the API server. No route answers anyone who is not logged in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.api_fastapi.core_api.security import requires_authenticated
+from fastapi import Depends, FastAPI
+from starlette.datastructures import MutableHeaders
+
+from airflow_provider_kling.plugin import api, pages
+
+_HEADERS = {
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class _WithHeaders:
+    """Adds the headers that every answer has, errors included."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def send_with_headers(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+def build_app() -> FastAPI:
+    """The application. Each of its routes needs a login; those with data need the right to read the DAG's XComs."""
+    app = FastAPI(title="Kling", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(requires_authenticated())])
+    app.add_middleware(_WithHeaders)
+    app.include_router(pages.router)
+    app.include_router(api.router)
+    return app

@@ -1,0 +1,116 @@
+"""What the API server reads of a run beside Airflow's database: results, the progress of a batch, and its manifest.
+
+All of it lies where the tasks have put it, which the API server may or may not reach; where it cannot, UnreadableError says so in
+one sentence.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from airflow_provider_kling.redaction import show_place, show_reason
+from airflow_provider_kling.results import PROGRESS
+
+LARGEST_PROGRESS = 64 * 1024 * 1024  # bytes
+
+
+class UnreadableError(Exception):
+    """The API server cannot read a place. Its text is one sentence without secrets."""
+
+    def __init__(self, place: str, error: BaseException | str) -> None:
+        reason = error if isinstance(error, str) else show_reason(error, place)
+        super().__init__(f"The API server cannot read {show_place(place)}: {reason}.")
+
+
+def result_lines(location: str) -> Iterator[dict[str, Any]]:
+    """The lines of a `results.jsonl`, damaged ones as errors of their rows. Raises UnreadableError."""
+    from airflow_provider_kling.results import damaged_row, read_results
+    from airflow_provider_kling.storage import storage_path
+
+    try:
+        for line in read_results(storage_path(location)):
+            if line.data is not None and line.problem:
+                yield damaged_row(line.data, f"Line {line.number} of the results is damaged: {line.problem}.")
+            elif line.data is not None:
+                yield line.data
+    except FileNotFoundError:
+        raise UnreadableError(location, "there is no such file") from None
+    except Exception as error:  # noqa: BLE001 - each store has errors of its own
+        raise UnreadableError(location, error) from None
+
+
+def modified_at(location: str) -> datetime | None:
+    """When a file was written last; None where its store does not say."""
+    from airflow_provider_kling.storage import storage_path
+
+    try:
+        path = storage_path(location)
+        return time_of(path.fs.info(path.path))
+    except Exception:  # noqa: BLE001 - each store has errors of its own
+        return None
+
+
+def time_of(info: Mapping[str, Any]) -> datetime | None:
+    """When a file was changed, from what its file system tells of it."""
+    for name in ("mtime", "LastModified", "last_modified", "updated", "created"):
+        value = info.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value, timezone.utc)
+        if isinstance(value, str):
+            try:
+                value = datetime.fromisoformat(value.replace("Z", "+00:00"))
+            except ValueError:
+                continue
+        if isinstance(value, datetime):
+            return value if value.tzinfo else value.replace(tzinfo=timezone.utc)
+    return None
+
+
+def read_progress(folder: str) -> Mapping[str, Any] | None:
+    """What a batch has written of its progress beside its results; None where there is none."""
+    from airflow_provider_kling.storage import storage_path
+
+    try:
+        path = storage_path(folder) / PROGRESS
+        with path.open("rb") as file:
+            text = file.read(LARGEST_PROGRESS + 1)
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # noqa: BLE001 - each store has errors of its own
+        raise UnreadableError(folder, error) from None
+    try:
+        data = json.loads(text) if len(text) <= LARGEST_PROGRESS else None
+    except (ValueError, RecursionError):
+        data = None
+    return data if isinstance(data, Mapping) else None
+
+
+def manifest_lines(batch: Mapping[str, Any], *, most: int) -> Iterator[dict[str, Any]]:
+    """The first rows of a batch's manifest as lines that wait, bad ones as invalid. Raises UnreadableError."""
+    from itertools import islice
+
+    from airflow_provider_kling.batch import in_shard
+    from airflow_provider_kling.manifests import BadRow, ManifestFile
+    from airflow_provider_kling.results import lines_of
+
+    location = batch.get("manifest")
+    if not isinstance(location, str):
+        return
+    try:
+        with ManifestFile(location, format=batch.get("format"), strict=batch.get("strict") is True) as manifest:
+            for row in islice(in_shard(manifest.rows(), batch.get("shard")), most):
+                if isinstance(row, BadRow):
+                    yield from lines_of([row], lambda row: None)
+                else:
+                    yield {
+                        **row.columns,
+                        "id": row.id,
+                        "effect_scene": row.effect_scene,
+                        "images": list(row.images),
+                        "status": "waiting",
+                    }
+    except Exception as error:  # noqa: BLE001 - each store has errors of its own
+        raise UnreadableError(location, error) from None

@@ -33,6 +33,8 @@ batch outcomes links
 triggers
 operators sensors batch_trigger
 mapping by_date testing
+commands
+__main__
 emulator.model
 emulator.videos
 emulator.core

@@ -107,11 +107,12 @@ class KlingEffectBatchOperator(KlingOperator):
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Called when the trigger has fired: adopts the tasks that it created, saves their videos, and writes the results."""
         from airflow_provider_kling.errors import KlingAnswerError
+        from airflow_provider_kling.results import describe_counts
 
         with recording_failures(context, row_id=None):
             match event:
                 case {"batch": dict(counts), "deadline": int() | float() as deadline}:
-                    self.log.info("The triggerer has finished with all rows: %s. Saving the videos.", _listed(counts))
+                    self.log.info("The triggerer has finished with all rows: %s. Saving the videos.", describe_counts(counts))
                 case _:
                     task_of(event)  # raises the error in the event, or KlingAnswerError for an unknown one
                     raise KlingAnswerError("The trigger ended with the event of another operator.")
@@ -259,6 +260,7 @@ def _raise_if_failed(
     """
     from airflow_provider_kling.batch import describe_limit
     from airflow_provider_kling.errors import KlingError, KlingTimeoutError
+    from airflow_provider_kling.results import describe_counts
 
     if outcome.stopped_by:
         raise outcome.stopped_by
@@ -276,7 +278,7 @@ def _raise_if_failed(
     without = summary["rows"] - summary["succeed"]
     if limit is not None and without > limit:
         raise AirflowFailException(
-            f"{without:,} of {summary['rows']:,} rows have no video ({_listed(_problems(summary))}), "
+            f"{without:,} of {summary['rows']:,} rows have no video ({describe_counts(_problems(summary))}), "
             f"which is more than {describe_limit(max_failures, limit, summary['rows'])}. "
             f"{show_place(summary['results'])} says why. To ask again for what may work another time, clear this task."
         )
@@ -293,7 +295,3 @@ def _has_retries(context: Context) -> bool:
     """Whether Airflow tries this task again if it fails now."""
     ti = context["ti"]
     return bool(ti.try_number <= (ti.max_tries or 0))
-
-
-def _listed(counts: dict[str, Any]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none"

@@ -64,7 +64,7 @@ def test_the_page_shows_what_became_of_each_row() -> None:
     )
     for text in (
         "My results",
-        "2 rows: 1 succeed, 1 failed; 2 units, 1 video",
+        "2 rows: 1 succeeded, 1 failed; 2 units, 1 video",
         "first",
         "squish",
         "A title",

@@ -78,17 +78,28 @@ def object_path(uri: str) -> ObjectStoragePath:
     from airflow.sdk import ObjectStoragePath
 
     scheme, _, rest = uri.partition("://")
-    bucket, _, key = rest.partition("/")
+    scheme, (bucket, _, key) = scheme.lower(), rest.partition("/")
     if _CHAIN.search(key):
         raise _unreachable(uri, "'::' within a name")
     if f"/{key}".endswith("//"):
         raise _unreachable(uri, "two slashes at the end")
-    if not _LOST.search(key):
-        return ObjectStoragePath(uri)
-    path = ObjectStoragePath(f"{scheme}://{bucket}/") / key
-    if path.path.lstrip("/") != f"{bucket.rpartition('@')[2]}/{key}":
-        raise _unreachable(uri, "a tab, a line end, or a '?' or '#' at the end")
+    if _LOST.search(key):
+        path = ObjectStoragePath(f"{scheme}://{bucket}/") / key
+        exact = path.path.lstrip("/") == f"{bucket.rpartition('@')[2]}/{key}"
+    else:
+        path = ObjectStoragePath(f"{scheme}://{rest}")
+        exact = _ends_with(path, key)
+    # Airflow 3.1 reads a path as a URL once more when a name is joined to it, and may lose empty names and dots.
+    folder = key.rstrip("/")
+    if not exact or not _ends_with(path / "x", f"{folder}/x" if folder else "x"):
+        lost = "a tab, a line end, or a '?' or '#' at the end" if _LOST.search(key) else "an empty name or a '.' between slashes"
+        raise _unreachable(uri, lost)
     return path
+
+
+def _ends_with(path: ObjectStoragePath, key: str) -> bool:
+    """Whether a path is that of this key, whatever the store has before it."""
+    return f"/{path.path}".rstrip("/").endswith(f"/{key}".rstrip("/"))
 
 
 def _local_path(location: str) -> ObjectStoragePath:

@@ -2,6 +2,7 @@
 
 from airflow.sdk import Param, dag
 
+from airflow_provider_kling.api import scene_names
 from airflow_provider_kling.operators import KlingEffectOperator
 
 
@@ -11,7 +12,12 @@ from airflow_provider_kling.operators import KlingEffectOperator
     tags=["kling"],
     default_args={"retries": 2},
     params={
-        "effect_scene": Param("pet_lion_pro", type="string", description="Name of the scene"),
+        "effect_scene": Param(
+            "pet_lion_pro",
+            type="string",
+            examples=scene_names(images=1),
+            description="Name of the scene. Empty the field to see all of them",
+        ),
         "image": Param("https://example.com/portrait.jpg", type="string", description="URL, path, or object store URI"),
         "save_to": Param(type="string", minLength=1, description="Folder or URI for the video"),
     },

@@ -34,7 +34,8 @@ batch outcomes asset_events
 triggers
 operators sensors batch_trigger
 mapping by_date publishing testing plugin
-reviewing
+reviewing commands
+__main__
 emulator.model
 emulator.videos
 emulator.core

@@ -36,9 +36,14 @@ from .effects import (
     MAX_IMAGE_RATIO as MAX_IMAGE_RATIO,
     MIN_IMAGE_SIDE as MIN_IMAGE_SIDE,
     EffectRequest as EffectRequest,
-    Scene as Scene,
     decode_base64 as decode_base64,
     is_url as is_url,
+)
+from .known_scenes import (
+    STATES as STATES,
+    Scene as Scene,
+    find_scenes as find_scenes,
+    scene_names as scene_names,
     scenes as scenes,
 )
 from .kinds import ERROR_KINDS as ERROR_KINDS, ErrorKind as ErrorKind, error_kind as error_kind, failure_kind as failure_kind

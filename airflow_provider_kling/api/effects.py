@@ -1,20 +1,17 @@
-"""Effect scenes as data, and the request for one video."""
+"""The product "video effects": the request for one video, and how a server reads it."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import difflib
-import functools
 import hashlib
-import importlib.resources
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 from airflow_provider_kling.api.codes import Refusal
+from airflow_provider_kling.api.known_scenes import Scene, scenes, similar_scenes
 from airflow_provider_kling.api.products import Product, ReceivedRequest
 from airflow_provider_kling.api.signatures import strip_signature
 from airflow_provider_kling.errors import KlingInputError
@@ -24,42 +21,6 @@ from airflow_provider_kling.redaction import show_place
 MAX_IMAGE_BYTES = 10 * 1024 * 1024
 MIN_IMAGE_SIDE = 300  # pixels
 MAX_IMAGE_RATIO = 2.5  # of the long side to the short one
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scene:
-    """An effect scene that one of Kling's lists names.
-
-    `images` is the number of its images, 1 or 2. `listed` names those lists. `discontinued` is the day that the vendor
-    announced as its end (ISO date), or None.
-    """
-
-    name: str
-    images: int
-    listed: tuple[str, ...] = ()
-    discontinued: str | None = None
-
-
-@functools.cache
-def scenes() -> Mapping[str, Scene]:
-    """All scenes that this version knows, by name. Kling adds and removes scenes without notice."""
-    text = importlib.resources.files(__package__).joinpath("effects.json").read_text(encoding="utf-8")
-    return MappingProxyType(
-        {
-            name: Scene(
-                name=name,
-                images=facts["images"],
-                listed=tuple(facts["listed"]),
-                discontinued=facts.get("discontinued"),
-            )
-            for name, facts in json.loads(text)["scenes"].items()
-        }
-    )
-
-
-def similar_scenes(name: str) -> list[str]:
-    """At most three known scenes with a similar name, the most similar first."""
-    return difflib.get_close_matches(name, scenes(), n=3, cutoff=0.6)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from airflow_provider_kling.asset_events import add_summary
 from airflow_provider_kling.client import seconds
 from airflow_provider_kling.links import KlingReportLink, KlingResultsLink
 from airflow_provider_kling.operator_base import DEFAULT_TIMEOUT, KlingOperator
-from airflow_provider_kling.operators.batch_ends import listed, raise_if_failed
+from airflow_provider_kling.operators.batch_ends import raise_if_failed
 from airflow_provider_kling.operators.checks import check_batch
 from airflow_provider_kling.outcomes import earlier_attempt, recording_failures, task_of
 from airflow_provider_kling.redaction import show_place
@@ -111,11 +111,12 @@ class KlingEffectBatchOperator(KlingOperator):
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Called when the trigger has fired: adopts the tasks that it created, saves their videos, and writes the results."""
         from airflow_provider_kling.errors import KlingAnswerError
+        from airflow_provider_kling.results import describe_counts
 
         with recording_failures(context, row_id=None):
             match event:
                 case {"batch": dict(counts), "deadline": int() | float() as deadline}:
-                    self.log.info("The triggerer has finished with all rows: %s. Saving the videos.", listed(counts))
+                    self.log.info("The triggerer has finished with all rows: %s. Saving the videos.", describe_counts(counts))
                 case _:
                     task_of(event)  # raises the error in the event, or KlingAnswerError for an unknown one
                     raise KlingAnswerError("The trigger ended with the event of another operator.")

@@ -21,6 +21,7 @@ def raise_if_failed(context: Context, outcome: BatchOutcome, summary: dict[str, 
     """
     from airflow_provider_kling.batch import describe_limit
     from airflow_provider_kling.errors import KlingError, KlingTimeoutError
+    from airflow_provider_kling.results import describe_counts
 
     if outcome.stopped_by:
         raise outcome.stopped_by
@@ -38,7 +39,7 @@ def raise_if_failed(context: Context, outcome: BatchOutcome, summary: dict[str, 
     without = summary["rows"] - summary["succeed"]
     if limit is not None and without > limit:
         raise AirflowFailException(
-            f"{without:,} of {summary['rows']:,} rows have no video ({listed(_problems(summary))}), "
+            f"{without:,} of {summary['rows']:,} rows have no video ({describe_counts(_problems(summary))}), "
             f"which is more than {describe_limit(max_failures, limit, summary['rows'])}. "
             f"{show_place(summary['results'])} says why. To ask again for what may work another time, clear this task."
         )
@@ -55,7 +56,3 @@ def _has_retries(context: Context) -> bool:
     """Whether Airflow tries this task again if it fails now."""
     ti = context["ti"]
     return bool(ti.try_number <= (ti.max_tries or 0))
-
-
-def listed(counts: dict[str, Any]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none"

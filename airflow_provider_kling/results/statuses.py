@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from airflow_provider_kling.api import FAILED, SUCCEED
 from airflow_provider_kling.errors import KlingError, KlingInputError
 
@@ -9,3 +11,9 @@ INVALID = KlingInputError.row_status  # the row or its image cannot work; nothin
 ERROR = KlingError.row_status  # anything else that went wrong, and rows of which nothing is known
 
 STATUSES = (SUCCEED, FAILED, INVALID, ERROR)  # the best first
+
+
+def describe_counts(counts: Mapping[str, int]) -> str:
+    """Numbers of rows by status in a text for people: `14 succeeded, 1 invalid`. The status itself is Kling's `succeed`."""
+    words = {SUCCEED: "succeeded"}
+    return ", ".join(f"{count:,} {words.get(status, status)}" for status, count in counts.items() if count) or "none"

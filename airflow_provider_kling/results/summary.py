@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from airflow_provider_kling.results.statuses import ERROR, STATUSES
+from airflow_provider_kling.results.statuses import ERROR, STATUSES, describe_counts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +26,8 @@ class Summary:
 
     @property
     def text(self) -> str:
-        """One line, like `15 rows: 14 succeed, 1 invalid; 35 units, 14 videos`."""
-        by_status = ", ".join(f"{self.counts[status]:,} {status}" for status in STATUSES if self.counts.get(status))
+        """One line, like `15 rows: 14 succeeded, 1 invalid; 35 units, 14 videos`."""
+        by_status = describe_counts({status: self.counts.get(status, 0) for status in STATUSES}) if self.rows else ""
         head = _plural(self.rows, "row") + (f": {by_status}" if by_status else "")
         return f"{head}; {_plain(self.units)} {'unit' if self.units == 1 else 'units'}, {_plural(self.videos, 'video')}"
 

@@ -176,11 +176,18 @@ def test_a_wrong_or_missing_folder_is_no_day_without_a_manifest(tmp_path, monkey
 
 @pytest.mark.parametrize(
     "dag_id",
-    ["kling_effect", "kling_effects_mapped", "kling_effects_batch", "kling_effects_sharded", "kling_effects_reviewed"],
+    [
+        "kling_effect",
+        "kling_effect_dual",
+        "kling_effects_mapped",
+        "kling_effects_batch",
+        "kling_effects_sharded",
+        "kling_effects_reviewed",
+    ],
 )
 def test_no_dag_has_a_place_for_its_results_unless_it_is_named(dag_id):
     dag = runpy.run_path(str(ROOT / "dags" / f"{dag_id}.py"))[dag_id]()
-    name = "save_to" if dag_id == "kling_effect" else "output"
+    name = "output" if dag_id.startswith("kling_effects_") else "save_to"
     with pytest.raises(Exception, match="No value passed"):
         dag.params.get_param(name).resolve()
     for nothing in ("", None):

@@ -6,6 +6,7 @@ import os
 import unicodedata
 import uuid
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -20,14 +21,26 @@ from airflow_provider_kling.storage import location_of, storage_path, write_text
 IMAGE = (PHOTOS / "china.jpg").read_bytes()
 MANIFEST = "id,effect_scene,image\na,squish,{}\n"
 NAMES = ["a#1", "why?", "a#", "a?b#c", "tab\tx", "line\nend", "50%20", "a b"]
+# Airflow 3.1 has universal-pathlib 0.2, which reads a path as a URL whenever a name is joined to it. What that loses is refused.
+OLD = version("universal-pathlib").startswith("0.2.")
+REFUSED = pytest.raises(KlingInputError, match="cannot be reached as it is written: ")
 
 
-@pytest.fixture
-def store() -> Iterator[str]:
-    """The URI of a bucket in memory."""
+@pytest.fixture(params=["memory://", "s3://names@"])
+def store(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URI of a bucket in memory, with the paths of either kind of store."""
     attach("memory", fs=MemoryFileSystem())
-    yield f"memory://{uuid.uuid4().hex}"
+    attach("s3", "names", fs=MemoryFileSystem())
+    yield f"{request.param}{uuid.uuid4().hex}"
     MemoryFileSystem.store.clear()
+
+
+def put(uri: str, data: bytes) -> None:
+    MemoryFileSystem().pipe(stored_at(uri), data)
+
+
+def stored_at(uri: str) -> str:
+    return f"/{uri.removeprefix('memory://').removeprefix('s3://names@')}"
 
 
 def images(manifest: str) -> list[str]:
@@ -42,30 +55,65 @@ def test_a_folder_on_this_machine_may_have_any_name(tmp_path: Path, name: str) -
     (folder / "m.csv").write_text(MANIFEST.format("p#1.jpg"))
     (folder / "p#1.jpg").write_bytes(IMAGE)
     for start in (str(folder), f"file://{folder}"):
+        if OLD and not name.isprintable():
+            with REFUSED:
+                images(f"{start}/m.csv")
+            continue
         [image] = images(f"{start}/m.csv")
         assert image == f"{folder}/p#1.jpg"
         assert load_image(image)
         write_text(storage_path(f"{start}/out::put") / "x#.txt", ["x"])
+        assert (folder / "out::put" / "x#.txt").read_text() == "x"
     assert os.listdir(tmp_path) == [name]
-    assert (folder / "out::put" / "x#.txt").read_text() == "x"
 
 
 @pytest.mark.parametrize("name", [*NAMES, "a//b", "/a"])
 def test_an_object_may_have_any_name(store: str, name: str) -> None:
-    path = f"{store[len('memory:/') :]}/{name}"
-    attach("memory").fs.pipe(f"{path}/m.csv", MANIFEST.format("p//#1").encode())
-    attach("memory").fs.pipe(f"{path}/p//#1", IMAGE)
-    [image] = images(f"{store}/{name}/m.csv")
-    assert image == f"{store}/{name}/p//#1"
+    folder = f"{store}/{name}"
+    one_slash = OLD and store.startswith("memory://")
+    photo = "p#1" if one_slash else "p//#1"
+    put(f"{folder}/m.csv", MANIFEST.format(photo).encode())
+    put(f"{folder}/{photo}", IMAGE)
+    if OLD and (not name.isprintable() or (one_slash and "//" in f"/{name}")):
+        for read in (images, load_image, storage_path):
+            with REFUSED:
+                read(f"{folder}/m.csv")
+        return
+    [image] = images(f"{folder}/m.csv")
+    assert image == (f"{folder}/{photo}".replace("memory://", "memory:///") if OLD else f"{folder}/{photo}")
     assert load_image(image)
-    write_text(storage_path(f"{store}/{name}") / "x.txt", ["x"])
-    assert f"{path}/x.txt" in MemoryFileSystem.store
+    if OLD and name.endswith(("?", "#")):  # as the last character of a folder, it would be lost
+        with REFUSED:
+            storage_path(folder)
+        return
+    write_text(storage_path(folder) / "x.txt", ["x"])
+    assert f"{stored_at(folder)}/x.txt" in MemoryFileSystem.store
+    assert len(MemoryFileSystem.store) == 3
+
+
+@pytest.mark.parametrize("name", ["./m.csv", "a/./b", "a/."])
+def test_a_dot_is_a_name_of_an_object_or_refused(store: str, name: str) -> None:
+    if OLD:
+        with REFUSED:
+            storage_path(f"{store}/{name}")
+    else:
+        write_text(storage_path(f"{store}/{name}"), ["x"])
+        assert list(MemoryFileSystem.store) == [stored_at(f"{store}/{name}")]
+
+
+def test_capitals_of_a_scheme_are_those_of_no_other_store(store: str) -> None:
+    scheme, _, rest = store.partition("://")
+    write_text(storage_path(f"{scheme.upper()}://{rest}/a") / "x.txt", ["x"])
+    assert list(MemoryFileSystem.store) == [f"{stored_at(store)}/a/x.txt"]
 
 
 @pytest.mark.parametrize("name", ["a::b/m.csv", "a//", "/a?"])
 def test_an_object_that_could_be_another_one_is_refused(store: str, name: str) -> None:
+    if name == "/a?" and store.startswith("s3") and not OLD:  # which is exactly there
+        assert storage_path(f"{store}/{name}").path == f"{stored_at(store)[1:]}/{name}"
+        return
     for read in (load_image, storage_path):
-        with pytest.raises(KlingInputError, match=r"cannot be reached as it is written: "):
+        with REFUSED:
             read(f"{store}/{name}")
 
 
@@ -81,7 +129,7 @@ def test_accents_are_found_in_either_form(tmp_path: Path, store: str, written: s
     for start in (folder, tmp_path / name(found)):
         [image] = images(f"{start}/{name(written)}.csv")
         assert load_image(image)
-    attach("memory").fs.pipe(f"{store[len('memory:/') :]}/{name(found)}.jpg", IMAGE)
+    put(f"{store}/{name(found)}.jpg", IMAGE)
     assert load_image(f"{store}/{name(written)}.jpg")
     with pytest.raises(KlingInputError, match="no such object"):
         load_image(f"{store}/{name(written)}2.jpg")
@@ -103,7 +151,7 @@ def test_a_bucket_is_no_file(place: str) -> None:
 
 
 def test_a_folder_is_no_file(store: str, tmp_path: Path) -> None:
-    attach("memory").fs.pipe(f"{store[len('memory:/') :]}/in/p.jpg", IMAGE)
+    put(f"{store}/in/p.jpg", IMAGE)
     for place in (f"{store}/in", f"{store}/in/"):
         with pytest.raises(KlingInputError, match=r"in/?: found a folder; wanted the URI of a JPEG or PNG file\."):
             load_image(place)

@@ -24,7 +24,7 @@ def test_the_page_shows_what_became_of_each_row() -> None:
         about=[("run", "manual__1"), ("manifest", "")],
         results_link="results.jsonl",
     )
-    assert "2 rows: 1 succeed, 1 failed; 2 units, 1 video" in page.text
+    assert "2 rows: 1 succeeded, 1 failed; 2 units, 1 video" in page.text
     assert "manual__1" in page.text
     assert "manifest" not in page.text
     assert "2026-01-01 00:00 UTC" in page.text
@@ -197,7 +197,7 @@ def test_the_results_of_all_runs_are_grouped_by_run_with_a_link_to_each() -> Non
     ]
     page = Page(*lines, by_run=True, output="/data/out")
     assert page.groups == [
-        "2026-11-21 2 rows: 1 succeed, 1 failed; 2 units, 0 videos 1 failed Report of this run",
+        "2026-11-21 2 rows: 1 succeeded, 1 failed; 2 units, 0 videos 1 failed Report of this run",
         "2026-11-20 1 row: 1 succeed; 2 units, 0 videos Report of this run",
     ]
     assert [row["id"] for row in page.rows] == ["b", "c", "a"]

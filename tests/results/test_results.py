@@ -21,7 +21,7 @@ from airflow_provider_kling.errors import (
 )
 from airflow_provider_kling.manifests import RESULT_COLUMNS, Manifest, read_rows
 from airflow_provider_kling.redaction import show_error
-from airflow_provider_kling.results import error_result, join, result_of
+from airflow_provider_kling.results import describe_counts, error_result, join, result_of
 from airflow_provider_kling.results.lines import to_jsonl
 from airflow_provider_kling.results.summary import summarize
 
@@ -253,6 +253,11 @@ def test_a_line_of_json_is_one_line_with_the_same_text(text: str) -> None:
     assert json.loads(line.encode()) == {"text": text}
 
 
+def test_counts_have_the_words_of_the_log() -> None:
+    assert describe_counts({"succeed": 1200, "failed": 0, "running": 3}) == "1,200 succeeded, 3 running"
+    assert describe_counts({}) == "none"
+
+
 def test_text_beyond_ascii_stays_readable() -> None:
     assert to_jsonl({"a": "Zoë"}) == '{"a": "Zoë"}'
 
@@ -261,14 +266,14 @@ def test_a_summary_counts_rows_units_and_videos() -> None:
     lines = [{"status": "succeed", "units": "2.5", "videos": [VIDEO]} for _ in range(14)]
     summary = summarize([*lines, {"status": "invalid", "units": None, "videos": None}])
     assert (summary.rows, summary.units, summary.videos) == (15, Decimal("35.0"), 14)
-    assert summary.text == "15 rows: 14 succeed, 1 invalid; 35 units, 14 videos"
+    assert summary.text == "15 rows: 14 succeeded, 1 invalid; 35 units, 14 videos"
 
 
 @pytest.mark.parametrize(
     ("lines", "text"),
     [
         ([], "0 rows; 0 units, 0 videos"),
-        ([{"status": "succeed", "units": "1", "videos": [VIDEO]}], "1 row: 1 succeed; 1 unit, 1 video"),
+        ([{"status": "succeed", "units": "1", "videos": [VIDEO]}], "1 row: 1 succeeded; 1 unit, 1 video"),
         ([{"status": "new", "units": "NaN"}, {"units": "many"}, {"units": "1e9999999"}], "3 rows: 3 error; 0 units, 0 videos"),
         ([{"status": "failed", "units": "1.10"}] * 2000, "2,000 rows: 2,000 failed; 2,200 units, 0 videos"),
     ],

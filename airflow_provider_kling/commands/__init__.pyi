@@ -1,0 +1,2 @@
+# The public names of this folder; `__init__.py` loads each when it is first used.
+from .command_line import main as main

@@ -19,7 +19,7 @@ PACKAGE = ROOT / "airflow_provider_kling"
 # What lies in the package's root is a room of its own; a folder is one with all that is in it.
 ORDER = """
 __init__ errors
-arguments get_provider_info places mp4
+arguments get_provider_info metrics places mp4
 operator_base redaction
 object_paths
 storage
@@ -29,6 +29,7 @@ manifests client
 results
 dispatch
 hooks
+row_metrics
 batch outcomes links
 triggers
 operators sensors batch_trigger

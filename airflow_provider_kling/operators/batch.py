@@ -184,8 +184,8 @@ class KlingEffectBatchOperator(KlingOperator):
             limit = limit_of(self.max_failures, count)
             if may_defer and self._triggerer_can_read(job):
                 self._defer(job, count)
-            options = {"count": count, "adopt_existing": adopt_existing, "save_timeout": save_timeout}
-            outcome = self._work(job, manifest, outcomes, **options)
+            options = {"count": count, "adopt_existing": adopt_existing, "last_try": not _has_retries(context)}
+            outcome = self._work(job, manifest, outcomes, save_timeout=save_timeout, **options)
             summary = _write_results(job, manifest, outcomes)
         context["ti"].xcom_push(key=SUMMARY, value=summary)
         _raise_if_failed(context, outcome, summary, limit, self.max_failures)

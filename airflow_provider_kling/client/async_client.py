@@ -66,6 +66,9 @@ class AsyncClient:
                 try:
                     if isinstance(step, Log):
                         brought = write_line(log or self._log, step)
+                    elif isinstance(step, Count):
+                        count(self.sink, self.settings, step)
+                        brought = None
                     else:
                         brought = await (take(step) if take else self.take(step, deadline=deadline))
                 except KlingError as error:
@@ -91,8 +94,6 @@ class AsyncClient:
                 return await asyncio.to_thread(load)
             case SaveVideo():
                 return await self._save(step, deadline)
-            case Count():
-                return count(self.sink, self.settings, step)
         raise TypeError(f"not a step: {step!r}")
 
     async def close(self) -> None:

@@ -76,10 +76,10 @@ class _Span:
 @functools.cache
 def _stats() -> Any:
     try:
-        from airflow.sdk.observability import stats  # since Airflow 3.2
+        from airflow.sdk.observability.stats import Stats  # since Airflow 3.2
     except ImportError:
-        from airflow.stats import Stats as stats  # type: ignore[no-redef,unused-ignore]  # noqa: N813
-    return stats
+        from airflow.stats import Stats  # type: ignore[no-redef,assignment,unused-ignore]
+    return Stats
 
 
 @functools.cache

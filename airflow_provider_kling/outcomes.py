@@ -73,6 +73,8 @@ def finish(
         task = hook.get_task(task.kling_task_id)
     paths = hook.save_videos(task, save_to) if save_to and task.succeeded else []
     result = result_of(task, effect_scene=effect_scene, paths=paths)
+    if record is not None:
+        record.result = result
     if record is not None and not record.counted:
         count_end(AirflowSink(), status=result["status"], conn_id=hook.kling_conn_id, scene=effect_scene, task=task)
     return result if row_id is None else {**result, "row_id": row_id}
@@ -154,14 +156,16 @@ def _error_classes(parent: type[KlingError]) -> Iterator[type[KlingError]]:
 class FailureRecord:
     """What is known of a row while it is worked on: its task, as soon as there is one, and the scene of its request or task.
 
-    `account` is its connection, or the connections that share the load while it is not known which; `counted` tells whether
-    an earlier run has counted its end in the metrics. Without an `account` nothing is counted.
+    `result` is there once the task is done. `account` is its connection, or the connections that share the load while it is
+    not known which; `counted` tells whether an earlier run has counted its end in the metrics. Without an `account` nothing
+    is counted.
     """
 
     task: Task | None = None
     effect_scene: str | None = None
     account: Any = None
     counted: bool = False
+    result: dict[str, Any] | None = None
 
     def count(self, context: Context, error: KlingError, *, final: bool) -> None:
         """Count the end in the metrics, where this error is the end: no other try follows, or the task has failed."""
@@ -185,6 +189,9 @@ def recording_failures(
     stays as it is, and Airflow's retries apply.
     """
     record = FailureRecord(effect_scene=effect_scene, account=account)
+    operator: Any = context.get("task")
+    if operator is not None:
+        operator.row_record = record  # for `lineage`, which is asked after the end
     try:
         yield record
     except KlingError as error:

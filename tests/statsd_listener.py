@@ -112,10 +112,3 @@ def _set_up() -> None:
         Stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=False)
     except TypeError:  # Airflow 3.2
         Stats.initialize(factory=stats_utils.get_stats_factory(Stats))
-
-
-@pytest.fixture
-def statsd() -> Iterator[Statsd]:
-    """A statsd server to which Airflow's metrics go."""
-    with listening() as server, airflow_metrics(settings_of(server.port)):
-        yield server

@@ -32,6 +32,7 @@ hooks
 row_metrics
 batch outcomes links
 triggers
+lineage
 operators sensors batch_trigger
 mapping by_date testing
 emulator.model

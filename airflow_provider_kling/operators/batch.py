@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.providers.common.compat.sdk import AirflowFailException, conf
 
 from airflow_provider_kling.client import seconds
+from airflow_provider_kling.lineage import BatchLineage
 from airflow_provider_kling.operator_base import DEFAULT_TIMEOUT, KlingOperator
 from airflow_provider_kling.operators.checks import check_batch
 from airflow_provider_kling.outcomes import earlier_attempt, recording_failures, task_of
 from airflow_provider_kling.redaction import show_place
+from airflow_provider_kling.row_metrics import is_last_try
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -30,7 +32,7 @@ MAX_LOGGED = 50  # bad rows that the log names
 SAVE_TIMEOUT = 3600.0  # seconds for the videos of one task, after the triggerer has used up the time
 
 
-class KlingEffectBatchOperator(KlingOperator):
+class KlingEffectBatchOperator(BatchLineage, KlingOperator):
     """Makes the videos of a whole manifest, and writes `results.jsonl` and `report.html`. Returns a small summary.
 
     A row that fails does not fail the others: `max_failures` decides how many of them fail the task. After a retry, a clear
@@ -184,9 +186,9 @@ class KlingEffectBatchOperator(KlingOperator):
             limit = limit_of(self.max_failures, count)
             if may_defer and self._triggerer_can_read(job):
                 self._defer(job, count)
-            options = {"count": count, "adopt_existing": adopt_existing, "last_try": not _has_retries(context)}
+            options = {"count": count, "adopt_existing": adopt_existing, "last_try": is_last_try(context)}
             outcome = self._work(job, manifest, outcomes, save_timeout=save_timeout, **options)
-            summary = _write_results(job, manifest, outcomes)
+            self.summary = summary = _write_results(job, manifest, outcomes)
         context["ti"].xcom_push(key=SUMMARY, value=summary)
         _raise_if_failed(context, outcome, summary, limit, self.max_failures)
         return summary
@@ -267,7 +269,7 @@ def _raise_if_failed(
             f"Not all rows are done at the timeout: {outcome.running:,} still run at Kling and will be charged, "
             f"{outcome.not_created:,} have no task that is known. Run this again to go on, without paying twice."
         )
-    if outcome.retryable and _has_retries(context):
+    if outcome.retryable and not is_last_try(context):
         error = KlingError(
             f"{outcome.retryable:,} rows have errors that may pass; trying again. {show_place(summary['results'])} has them."
         )
@@ -287,12 +289,6 @@ def _problems(summary: dict[str, Any]) -> dict[str, int]:
     from airflow_provider_kling.results import STATUSES
 
     return {status: summary[status] for status in STATUSES if status != "succeed"}
-
-
-def _has_retries(context: Context) -> bool:
-    """Whether Airflow tries this task again if it fails now."""
-    ti = context["ti"]
-    return bool(ti.try_number <= (ti.max_tries or 0))
 
 
 def _listed(counts: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_kling.client import seconds
+from airflow_provider_kling.lineage import TaskLineage
 from airflow_provider_kling.links import KlingVideoLink
 from airflow_provider_kling.metrics import CREATE_SPAN, WAIT_SPAN
 from airflow_provider_kling.operator_base import DEFAULT_TIMEOUT, ROW_KEYS, KlingOperator
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from airflow_provider_kling.hooks import KlingHook
 
 
-class KlingEffectOperator(KlingOperator):
+class KlingEffectOperator(TaskLineage, KlingOperator):
     """Creates the Kling task for one effect video, and only one, even if the Airflow task is retried, cleared or killed.
 
     Returns the Kling task id or, with `wait_for_completion`, the result (plain JSON, see the docs). The XCom `kling_task`

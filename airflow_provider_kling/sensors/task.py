@@ -20,6 +20,7 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_kling.arguments import check_text
 from airflow_provider_kling.client import seconds
+from airflow_provider_kling.lineage import TaskLineage
 from airflow_provider_kling.links import KlingVideoLink
 from airflow_provider_kling.operator_base import DEFAULT_TIMEOUT, KlingOperator
 from airflow_provider_kling.outcomes import (
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from airflow_provider_kling.hooks import KlingHook
 
 
-class KlingTaskSensor(KlingOperator, BaseSensorOperator):
+class KlingTaskSensor(TaskLineage, KlingOperator, BaseSensorOperator):
     """Waits until a Kling task is done. Its XCom is the result (plain JSON, see the docs).
 
     :param kling_task_id: the Kling task id, the external id, or what an operator left: its result, or its XCom `kling_task`.

@@ -23,6 +23,7 @@ from airflow_provider_kling.errors import (
     KlingTimeoutError,
 )
 from airflow_provider_kling.results import CREATED_TASK, FAILED_RESULT
+from airflow_provider_kling.row_metrics import account_tag, count_end, is_last_try
 
 try:  # since Airflow 3.2
     from airflow.sdk.exceptions import AirflowRescheduleException
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AirflowRescheduleException",
     "FailureRecord",
+    "count_timeout",
     "earlier_attempt",
     "error_event",
     "finish",
@@ -50,15 +52,31 @@ __all__ = [
 
 
 def finish(
-    hook: KlingHook, task: Task, *, save_to: str | None = None, effect_scene: str | None = None, row_id: str | None = None
+    hook: KlingHook,
+    task: Task,
+    *,
+    save_to: str | None = None,
+    effect_scene: str | None = None,
+    row_id: str | None = None,
+    record: FailureRecord | None = None,
 ) -> dict[str, Any]:
-    """The result of a done task, with its videos saved under `save_to`; KlingTaskFailed for a failed one."""
+    """The result of a done task, with its videos saved under `save_to`; KlingTaskFailed for a failed one.
+
+    With the `record` of the row, the metrics count its end.
+    """
+    from airflow_provider_kling.hooks import AirflowSink
     from airflow_provider_kling.results import result_of
 
+    if record is not None:
+        record.account = hook.kling_conn_id
     if task.succeeded and not task.videos:  # a list, where a trigger may have seen it, can leave out what a query brings
         task = hook.get_task(task.kling_task_id)
     paths = hook.save_videos(task, save_to) if save_to and task.succeeded else []
     result = result_of(task, effect_scene=effect_scene, paths=paths)
+    if record is not None:
+        record.result = result
+    if record is not None and not record.counted:
+        count_end(AirflowSink(), status=result["status"], conn_id=hook.kling_conn_id, scene=effect_scene, task=task)
     return result if row_id is None else {**result, "row_id": row_id}
 
 
@@ -136,15 +154,33 @@ def _error_classes(parent: type[KlingError]) -> Iterator[type[KlingError]]:
 
 @dataclass
 class FailureRecord:
-    """What is known of a row while it is worked on: its task, as soon as there is one, and the scene of its request or task."""
+    """What is known of a row while it is worked on: its task, as soon as there is one, and the scene of its request or task.
+
+    `result` is there once the task is done. `account` is its connection, or the connections that share the load while it is
+    not known which; `counted` tells whether an earlier run has counted its end in the metrics. Without an `account` nothing
+    is counted.
+    """
 
     task: Task | None = None
     effect_scene: str | None = None
+    account: Any = None
+    counted: bool = False
+    result: dict[str, Any] | None = None
+
+    def count(self, context: Context, error: KlingError, *, final: bool) -> None:
+        """Count the end in the metrics, where this error is the end: no other try follows, or the task has failed."""
+        from airflow_provider_kling.hooks import AirflowSink
+
+        failed = isinstance(error, KlingTaskFailed)
+        if self.account is None or self.counted or not (final or failed or is_last_try(context)):
+            return
+        conn_id = account_tag(self.account)
+        count_end(AirflowSink(), status=error.row_status, conn_id=conn_id, scene=self.effect_scene, task=self.task)
 
 
 @contextlib.contextmanager
 def recording_failures(
-    context: Context, *, row_id: str | None, effect_scene: str | None = None, sensor: bool = False
+    context: Context, *, row_id: str | None, effect_scene: str | None = None, sensor: bool = False, account: Any = None
 ) -> Iterator[FailureRecord]:
     """Record what became of the row (XCom `failed_result`) before a KlingError goes on as Airflow expects it.
 
@@ -152,7 +188,10 @@ def recording_failures(
     becomes AirflowSensorTimeout. Both have the KlingError as their `__cause__`, which callbacks can read. Any other error
     stays as it is, and Airflow's retries apply.
     """
-    record = FailureRecord(effect_scene=effect_scene)
+    record = FailureRecord(effect_scene=effect_scene, account=account)
+    operator: Any = context.get("task")
+    if operator is not None:
+        operator.row_record = record  # for `lineage`, which is asked after the end
     try:
         yield record
     except KlingError as error:
@@ -160,13 +199,22 @@ def recording_failures(
 
         failed = error_result(error, row_id=row_id, task=record.task, effect_scene=record.effect_scene)
         context["ti"].xcom_push(key=FAILED_RESULT, value=failed)
-        if isinstance(error, KlingTimeoutError) and sensor:
+        timed_out = sensor and isinstance(error, KlingTimeoutError)
+        record.count(context, error, final=timed_out or not _worth_a_retry(error, sensor=sensor))
+        if timed_out:
             raise AirflowSensorTimeout(str(error)) from error
         if _worth_a_retry(error, sensor=sensor):
             raise
         if isinstance(error, KlingInputError):  # where in this package it was noticed says nothing to the author of a DAG
             error.__traceback__ = None
         raise AirflowFailException(str(error)) from error
+
+
+def count_timeout(account: Any, effect_scene: str | None) -> None:
+    """Count a request whose wait Airflow itself has ended."""
+    from airflow_provider_kling.hooks import AirflowSink
+
+    count_end(AirflowSink(), status=KlingError.row_status, conn_id=account_tag(account), scene=effect_scene, task=None)
 
 
 def _worth_a_retry(error: KlingError, *, sensor: bool) -> bool:

@@ -19,7 +19,7 @@ PACKAGE = ROOT / "airflow_provider_kling"
 # What lies in the package's root is a room of its own; a folder is one with all that is in it.
 ORDER = """
 __init__ errors
-arguments get_provider_info places mp4
+arguments get_provider_info metrics places mp4
 links redaction
 operator_base
 object_paths
@@ -30,8 +30,10 @@ manifests client prices
 results
 dispatch
 hooks
+row_metrics
 batch outcomes asset_events
 triggers
+lineage
 operators sensors batch_trigger
 mapping by_date publishing testing plugin
 reviewing commands

@@ -39,6 +39,7 @@ from .effects import (
     decode_base64 as decode_base64,
     is_url as is_url,
 )
+from .kinds import ERROR_KINDS as ERROR_KINDS, ErrorKind as ErrorKind, error_kind as error_kind, failure_kind as failure_kind
 from .known_scenes import (
     STATES as STATES,
     Scene as Scene,
@@ -46,7 +47,6 @@ from .known_scenes import (
     scene_names as scene_names,
     scenes as scenes,
 )
-from .kinds import ERROR_KINDS as ERROR_KINDS, ErrorKind as ErrorKind, error_kind as error_kind, failure_kind as failure_kind
 from .parsing import shorten as shorten
 from .paths import (
     BALANCE_DELAY as BALANCE_DELAY,

@@ -30,6 +30,9 @@ class ActiveRow:
     stage: str | None = None
     worked: bool = False  # this batch has waited for its task, which was not done before
     task: Task | None = None
+    adopted: bool = False  # its task is one of an earlier attempt
+    saved: bool | None = None  # whether this batch has stored one of its videos; None where none were to be saved
+    counted_before: bool = False  # in the metrics, as its line in earlier results shows
     permits: list[asyncio.Semaphore] = field(default_factory=list)
 
     def move(self, stage: str | None) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from airflow_provider_kling.api import Product
 from airflow_provider_kling.batch.account import Account
 from airflow_provider_kling.batch.active_row import ActiveRow, Limits
+from airflow_provider_kling.batch.counting import RowMetrics
 from airflow_provider_kling.batch.failures import Failures
 from airflow_provider_kling.batch.job import BatchJob, BatchOutcome
 from airflow_provider_kling.batch.previous import PreviousResults
@@ -51,11 +52,19 @@ class Batch:
         downloads: Downloads,
         deadline: float,
         save_timeout: float,
+        last_try: bool,
     ) -> None:
         self._rows, self._accounts, self._threads = rows, accounts, threads
         self._progress, self._snapshot, self._outcomes = progress, snapshot, outcomes
         self._shares = shares_of([account.client.settings for account in accounts])
         self._limits = Limits(job, accounts=len(accounts))
+        self._metrics = RowMetrics(
+            accounts,
+            ends=outcomes is not None,
+            resumed=save_timeout > 0,
+            previous=previous if job.tries > 1 else None,
+            last_try=last_try,
+        )
         self._worker = RowWorker(
             job,
             product,
@@ -64,6 +73,7 @@ class Batch:
             threads=threads,
             limits=self._limits,
             downloads=downloads if outcomes is not None else None,
+            metrics=self._metrics,
             deadline=deadline,
             save_timeout=save_timeout,
         )
@@ -80,6 +90,7 @@ class Batch:
                     if isinstance(row, BadRow):
                         self._progress.end(INVALID, worked=False)
                         self._snapshot.bad(row)
+                        self._metrics.ended_badly(row)
                     else:
                         await self._start(row)
             while self._tasks:
@@ -117,12 +128,14 @@ class Batch:
         task.add_done_callback(self._ended)
 
     async def _work(self, active: ActiveRow) -> None:
+        failed_with = None
         try:
             outcome = await self._worker.outcome_of(active)
         except Exception as error:  # noqa: BLE001 - a row fails alone, whatever its error is
-            outcome = self._failures.outcome_of(active, error)
+            outcome, failed_with = self._failures.outcome_of(active, error), error
         finally:
             active.end()
+        self._metrics.ended(active, outcome, failed_with)
         self._store(active, outcome)
 
     def _store(self, active: ActiveRow, outcome: dict[str, Any]) -> None:

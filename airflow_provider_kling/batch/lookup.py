@@ -47,7 +47,12 @@ async def submission_of(row: Row, job: BatchJob, product: Product, threads: Thre
     external_id = flows.external_id_of(
         request, dag_id=job.dag_id, run_id=job.run_id, task_id=job.task_id, place=row.id, fresh=job.fresh
     )
-    return flows.Submission(request=request if request.portable else load_again, external_id=external_id, max_attempts=job.tries)
+    return flows.Submission(
+        request=request if request.portable else load_again,
+        external_id=external_id,
+        max_attempts=job.tries,
+        scene=row.effect_scene,
+    )
 
 
 class TaskLookup:

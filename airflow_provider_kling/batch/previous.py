@@ -14,12 +14,12 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_kling.api import MAX_PAGE_SIZE, SUCCEED, Page, Product, Task, page_call
+from airflow_provider_kling.api import FAILED, MAX_PAGE_SIZE, SUCCEED, Page, Product, Task, page_call
 from airflow_provider_kling.batch.decision import Attempt
 from airflow_provider_kling.batch.spool import Spool
 from airflow_provider_kling.client import last_answer_by, monotonic_now
 from airflow_provider_kling.errors import KlingError
-from airflow_provider_kling.results import RESULTS, read_results
+from airflow_provider_kling.results import INVALID, RESULTS, read_results
 from airflow_provider_kling.storage import exists, is_saved_video, location_of, storage_path
 
 if TYPE_CHECKING:
@@ -113,6 +113,7 @@ class PreviousResults:
 
     def __init__(self) -> None:
         self._lines = Spool()
+        self._failures: set[int] = set()
 
     def read(self, results: str) -> None:
         """Read the results in this folder or URI, if there are any. Blocks."""
@@ -120,7 +121,11 @@ class PreviousResults:
         if not exists(path):
             return
         for _, line, problem in read_results(path):
-            if line is None or problem or line["status"] != SUCCEED:
+            if line is None or problem:
+                continue
+            if line["status"] in (FAILED, INVALID):
+                self._failures.add(hash((line["id"], line["status"], line["kling_task_id"])))
+            if line["status"] != SUCCEED:
                 continue
             if match := _EXTERNAL_ID.fullmatch(line["external_task_id"] or ""):
                 self._lines.put(match[1], line)
@@ -129,6 +134,10 @@ class PreviousResults:
         """The line of the submission with this external id."""
         line = self._lines.get(external_id)
         return line if isinstance(line, dict) else None
+
+    def has_failure(self, row_id: str, status: str, kling_task_id: str | None) -> bool:
+        """Whether the row has ended before in the same way: with the same failed task, or invalid."""
+        return hash((row_id, status, kling_task_id)) in self._failures
 
     def __enter__(self) -> PreviousResults:
         return self

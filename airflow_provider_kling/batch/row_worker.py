@@ -11,6 +11,7 @@ from typing import Any
 from airflow_provider_kling.api import Product, Task
 from airflow_provider_kling.batch.account import Account
 from airflow_provider_kling.batch.active_row import ActiveRow, Limits
+from airflow_provider_kling.batch.counting import RowMetrics
 from airflow_provider_kling.batch.decision import Adopt, Attempt, Create, Decision, Fail, Reuse, decide
 from airflow_provider_kling.batch.job import BatchJob
 from airflow_provider_kling.batch.lookup import submission_of
@@ -45,11 +46,13 @@ class RowWorker:
         threads: Threads,
         limits: Limits,
         downloads: Downloads | None,
+        metrics: RowMetrics,
         deadline: float,
         save_timeout: float,
     ) -> None:
         self._job, self._product = job, product
         self._accounts, self._previous, self._threads, self._limits = accounts, previous, threads, limits
+        self._metrics = metrics
         self._downloads, self._deadline, self._save_timeout = downloads, deadline, save_timeout
         self._save_to = job.save_to if downloads else None
 
@@ -79,6 +82,7 @@ class RowWorker:
             case Reuse(line):
                 return line
             case Adopt(task):
+                self._metrics.adopted(active)
                 return task
             case Create(attempt):
                 return await self._create(active, replace(submission, first_attempt=attempt))
@@ -92,7 +96,7 @@ class RowWorker:
 
     async def _look_up(self, active: ActiveRow, submission: flows.Submission) -> Decision:
         """What happens to the row, given what earlier attempts left. The row moves to the account that has its task."""
-        if line := await self._saved_line(submission):
+        if line := await self._saved_line(active, submission):
             return self._decide(active, line=line)
         if monotonic_now() > self._deadline + LOOKUP_GRACE:
             raise KlingTimeoutError(
@@ -111,10 +115,10 @@ class RowWorker:
         """All accounts: one that does not show the task may have it, so each is asked before the row's own creates one."""
         return sorted(self._accounts, key=lambda account: (not account.lookup.is_listed(submission), account is not assigned))
 
-    async def _saved_line(self, submission: flows.Submission) -> Mapping[str, Any] | None:
+    async def _saved_line(self, active: ActiveRow, submission: flows.Submission) -> Mapping[str, Any] | None:
         """The line that an earlier attempt wrote for the row, unless its videos are to be saved and are not."""
         line = self._previous.line(submission.external_id) if self._previous else None
-        save_to = self._save_to
+        save_to, active.counted_before = self._save_to, line is not None
         if line is None or not save_to:
             return line
         return line if await self._threads.run(lambda: videos_are_saved(line, save_to)) else None
@@ -152,4 +156,11 @@ class RowWorker:
             return []
         active.move(SAVING)
         deadline = max(self._deadline, monotonic_now() + self._save_timeout)
-        return await self._downloads.save(active.account.client, self._product, task, self._save_to, log=log, deadline=deadline)
+        client, active.saved = active.account.client, False
+
+        async def take(step: flows.Step) -> Any:
+            brought = await client.take(step, deadline=deadline)
+            active.saved = active.saved or (isinstance(brought, flows.Saved) and brought.new)
+            return brought
+
+        return await self._downloads.save(client, self._product, task, self._save_to, log=log, deadline=deadline, take=take)

@@ -34,6 +34,7 @@ async def run(
     log: Log,
     downloads: int = DOWNLOADS,
     save_timeout: float = 0.0,
+    last_try: bool = True,
     clock: Callable[[], float] = time.monotonic,
 ) -> BatchOutcome:
     """Work on these rows, `count` in all, until each has ended.
@@ -43,6 +44,7 @@ async def run(
     - `adopt_existing`: earlier attempts may have created tasks, so these are looked up before anything is created.
     - `log`: gets a line about the progress every 10 to 60 seconds, and at the end.
     - `save_timeout`: seconds that the videos of one task may take, where less is left until the job's deadline.
+    - `last_try`: Airflow does not try the task again, so that a row that fails now has failed for good; for the metrics.
     - `clock`: returns seconds since any fixed time; for the progress.
 
     Raises KlingSettingsError for connections that cannot work, other KlingErrors if earlier results or tasks are unreadable.
@@ -70,6 +72,7 @@ async def run(
             downloads=Downloads(downloads),
             deadline=deadline,
             save_timeout=save_timeout,
+            last_try=last_try,
         )
         await stack.enter_async_context(_reporting(progress, log))
         await stack.enter_async_context(_showing(snapshot, threads))

@@ -12,12 +12,14 @@ from airflow_provider_kling import storage
 from airflow_provider_kling.api import Call
 from airflow_provider_kling.client.aiohttp_transport import AiohttpTransport
 from airflow_provider_kling.client.capacity import capacity_call, check_capacity
+from airflow_provider_kling.client.counting import Written, count
 from airflow_provider_kling.client.deadlines import bounded
-from airflow_provider_kling.client.flows import CheckCapacity, Flow, LoadRequest, Log, Saved, SaveVideo, Sleep, Step
+from airflow_provider_kling.client.flows import CheckCapacity, Count, Flow, LoadRequest, Log, Saved, SaveVideo, Sleep, Step
 from airflow_provider_kling.client.logs import write_line
 from airflow_provider_kling.client.retrying import READ_TRIES, Attempts
 from airflow_provider_kling.client.transport import PARSED_AT_ONCE
 from airflow_provider_kling.errors import KlingError
+from airflow_provider_kling.metrics import SILENT, Sink
 
 T = TypeVar("T")
 
@@ -25,11 +27,14 @@ T = TypeVar("T")
 class AsyncClient:
     """`Client` on an event loop. It belongs to the loop in which it was made."""
 
-    def __init__(self, attempts: Attempts, *, log: Callable[[str], object]) -> None:
+    sink: Sink = SILENT  # of metrics and spans
+
+    def __init__(self, attempts: Attempts, *, log: Callable[[str], object], sink: Sink = SILENT) -> None:
         self.settings = attempts.settings
         self._attempts = attempts
         self._transport = AiohttpTransport(attempts.settings)
         self._log = log
+        self.sink = sink
 
     async def send(self, call: Call[T], *, tries: int = READ_TRIES, deadline: float | None = None) -> T:
         """What the API answers to one call; a read is tried so often, a create once. At the deadline it ends with an error."""
@@ -61,6 +66,9 @@ class AsyncClient:
                 try:
                     if isinstance(step, Log):
                         brought = write_line(log or self._log, step)
+                    elif isinstance(step, Count):
+                        count(self.sink, self.settings, step)
+                        brought = None
                     else:
                         brought = await (take(step) if take else self.take(step, deadline=deadline))
                 except KlingError as error:
@@ -98,5 +106,7 @@ class AsyncClient:
         async for attempt in tenacity.AsyncRetrying(**self._attempts.policy(READ_TRIES, deadline=deadline)):
             with attempt:
                 async with storage.awriting_video(path) as file:
-                    await self._transport.fetch(step.url, file.write, deadline=deadline)
+                    written = Written(file.write)
+                    await self._transport.fetch(step.url, written, deadline=deadline)
+        written.count(self.sink, self.settings)
         return Saved(storage.location_of(path), new=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from airflow_provider_kling.api import Product, Task
 from airflow_provider_kling.client import flows
 from airflow_provider_kling.client.async_client import AsyncClient
 from airflow_provider_kling.client.deadlines import monotonic_now
 from airflow_provider_kling.errors import KlingDownloadError
+from airflow_provider_kling.metrics import SAVE_SPAN
 
 DOWNLOADS = 8  # tasks, unless the caller wants another number
 
@@ -29,14 +31,18 @@ class Downloads:
         *,
         log: Callable[[str], object],
         deadline: float | None = None,
+        take: Callable[[flows.Step], Awaitable[Any]] | None = None,
     ) -> list[str]:
         """Store the videos of a succeeded task under this folder or URI; see `flows.save`. Returns their paths.
+
+        `take`, if given, takes the steps in place of `client.take`.
 
         Raises KlingDownloadError at the `deadline` (on the clock of the event loop), also while it waits for its turn.
         """
         await self._permit(deadline)
         try:
-            return await client.run(flows.save(product, task, destination), log=log, deadline=deadline)
+            with client.sink.span(SAVE_SPAN, conn_id=client.settings.conn_id, kling_task_id=task.kling_task_id):
+                return await client.run(flows.save(product, task, destination), log=log, deadline=deadline, take=take)
         finally:
             self._permits.release()
 

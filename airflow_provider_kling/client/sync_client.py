@@ -11,12 +11,14 @@ import tenacity
 from airflow_provider_kling import storage
 from airflow_provider_kling.api import Call
 from airflow_provider_kling.client.capacity import capacity_call, check_capacity
+from airflow_provider_kling.client.counting import Written, count
 from airflow_provider_kling.client.deadlines import bounded
-from airflow_provider_kling.client.flows import CheckCapacity, Flow, LoadRequest, Log, Saved, SaveVideo, Sleep, Step
+from airflow_provider_kling.client.flows import CheckCapacity, Count, Flow, LoadRequest, Log, Saved, SaveVideo, Sleep, Step
 from airflow_provider_kling.client.logs import write_line
 from airflow_provider_kling.client.requests_transport import RequestsTransport
 from airflow_provider_kling.client.retrying import READ_TRIES, Attempts
 from airflow_provider_kling.errors import KlingError
+from airflow_provider_kling.metrics import SILENT, Sink
 
 T = TypeVar("T")
 
@@ -28,11 +30,12 @@ class Client:
     create is sent once.
     """
 
-    def __init__(self, attempts: Attempts, *, log: Callable[[str], object]) -> None:
+    def __init__(self, attempts: Attempts, *, log: Callable[[str], object], sink: Sink = SILENT) -> None:
         self.settings = attempts.settings
         self._attempts = attempts
         self._transport = RequestsTransport(attempts.settings)
         self._log = log
+        self.sink = sink  # of metrics and spans
 
     def send(self, call: Call[T], *, tries: int = READ_TRIES, deadline: float | None = None) -> T:
         """What the API answers to one call; a read is tried so often, a create once. At the deadline it ends with an error."""
@@ -79,6 +82,8 @@ class Client:
                 return self._save(step, deadline)
             case Log():
                 return write_line(self._log, step)
+            case Count():
+                return count(self.sink, self.settings, step)
         raise TypeError(f"not a step: {step!r}")
 
     def _save(self, step: SaveVideo, deadline: float | None) -> Saved:
@@ -87,5 +92,7 @@ class Client:
             return Saved(storage.location_of(path), new=False)
         for attempt in tenacity.Retrying(**self._attempts.policy(READ_TRIES, deadline=deadline)):
             with attempt, storage.writing_video(path) as file:
-                self._transport.fetch(step.url, file.write, deadline=deadline)
+                written = Written(file.write)
+                self._transport.fetch(step.url, written, deadline=deadline)
+        written.count(self.sink, self.settings)
         return Saved(storage.location_of(path), new=True)

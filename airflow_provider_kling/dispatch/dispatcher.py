@@ -27,11 +27,13 @@ from airflow_provider_kling.api import Product, Task
 from airflow_provider_kling.client import Downloads, Submission, flows, monotonic_deadline, monotonic_now
 from airflow_provider_kling.dispatch.creation import Creation
 from airflow_provider_kling.dispatch.durations import DurationModel
+from airflow_provider_kling.dispatch.gauges import Gauges
 from airflow_provider_kling.dispatch.poller import Poller
 from airflow_provider_kling.dispatch.slots import Slots
 from airflow_provider_kling.dispatch.state import AccountState
 from airflow_provider_kling.dispatch.watched import Waiter
 from airflow_provider_kling.errors import KlingError
+from airflow_provider_kling.metrics import CREATE_SPAN, WAIT_SPAN
 
 if TYPE_CHECKING:
     from airflow_provider_kling.client import AsyncClient
@@ -54,6 +56,7 @@ class Dispatcher:
         self._poller = Poller(client, product, self.state, changed=self.changed)
         self._downloads = Downloads()
         self._heartbeat = heartbeat
+        self._gauges = Gauges(client)
         self._change: asyncio.Future[None] | None = None  # of which the loop waits
         self._runner: asyncio.Task[None] | None = None
 
@@ -67,6 +70,10 @@ class Dispatcher:
         """How long this account's tasks take."""
         return self.state.durations
 
+    @property
+    def _conn_id(self) -> str:
+        return self.client.settings.conn_id
+
     # --- For its users
 
     async def create(self, submission: Submission, *, deadline: float, log: Log, group: str = "") -> Task:
@@ -79,7 +86,9 @@ class Dispatcher:
         creation = Creation(
             self.client, self.product, self.state, submission, deadline=until, group=group, log=log, changed=self.changed
         )
-        task = await creation.run()
+        with self.client.sink.span(CREATE_SPAN, conn_id=self._conn_id, scene=submission.scene) as span:
+            task = await creation.run()
+            span.set(kling_task_id=task.kling_task_id, external_task_id=task.external_task_id)
         now = monotonic_now()
         if not task.done:
             self.state.watch(task, submission.external_id if submission.first_attempt == 1 else None, since=_since(task, now))
@@ -97,21 +106,15 @@ class Dispatcher:
         """
         self._start()
         now, until = monotonic_now(), monotonic_deadline(deadline)
-        watch = flows.Watch(kling_task_id, started=now, status=status, conn_id=self.client.settings.conn_id)
+        watch = flows.Watch(kling_task_id, started=now, status=status, conn_id=self._conn_id)
         waiter = Waiter(poll_interval, deadline=until)
         self.state.add_waiter(waiter, kling_task_id, first_poll=monotonic_deadline(first_poll), status=status, now=now)
         self.changed()
         try:
-            while True:
-                news = await waiter.wait()
-                for message in watch.observe(news) if news is not None else ():
-                    log(message)
-                if watch.error:
-                    raise watch.error
-                if watch.task:
-                    return watch.task
-                if waiter.expired_at is not None:
-                    raise watch.expired(monotonic_now())
+            with self.client.sink.span(WAIT_SPAN, conn_id=self._conn_id, kling_task_id=kling_task_id) as span:
+                task = await _followed(waiter, watch, log)
+                span.set(status=task.status)
+                return task
         finally:
             self.state.remove_waiter(waiter)
             self.changed()
@@ -137,6 +140,7 @@ class Dispatcher:
                 now = loop.time()
                 state.expire(now)
                 state.grant(now)
+                self._gauges.show(state.slots, now)
                 if poll is None and state.poll_is_due(now):
                     poll = loop.create_task(self._poller.poll(state.begin_poll(now)))
                 pause = min(self._heartbeat, min(state.wakeups(now, polling=poll is not None)) - now)
@@ -149,11 +153,12 @@ class Dispatcher:
                     poll.result()
                     poll = None
         except Exception as error:
-            logger.exception("Connection %s: the dispatcher has failed.", self.client.settings.conn_id)
+            logger.exception("Connection %s: the dispatcher has failed.", self._conn_id)
             state.end_all(KlingError(f"The dispatcher has failed: {type(error).__name__}: {error}."))
         finally:
             if poll is not None:
                 poll.cancel()
+            self._gauges.end()
 
     # --- Start and end
 
@@ -170,6 +175,20 @@ class Dispatcher:
             await asyncio.wait([self._runner])
             self._runner = None
         await self.client.close()
+
+
+async def _followed(waiter: Waiter, watch: flows.Watch, log: Log) -> Task:
+    """The task, once it is done. Raises what ends the wait before."""
+    while True:
+        news = await waiter.wait()
+        for message in watch.observe(news) if news is not None else ():
+            log(message)
+        if watch.error:
+            raise watch.error
+        if watch.task:
+            return watch.task
+        if waiter.expired_at is not None:
+            raise watch.expired(monotonic_now())
 
 
 def _since(task: Task, now: float) -> float:

@@ -2,3 +2,4 @@
 from .accounts import account_of as account_of, hook_of as hook_of
 from .balance import shared_balance as shared_balance
 from .kling import KlingHook as KlingHook
+from .telemetry import AirflowSink as AirflowSink

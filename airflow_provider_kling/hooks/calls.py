@@ -111,6 +111,7 @@ def submission_of(
         external_id=external_task_id or f"kling-{uuid.uuid4().hex}",
         callback_url=callback_url,
         adopt_existing=adopt_existing,
+        scene=getattr(request, "effect_scene", None),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -13,11 +13,13 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
-from airflow_provider_kling.api import EFFECTS, Call, Product
+from airflow_provider_kling.api import EFFECTS, Call, Product, Task
 from airflow_provider_kling.client import KlingSettings, flows
 from airflow_provider_kling.errors import KlingSettingsError
 from airflow_provider_kling.get_provider_info import UI_FIELD_BEHAVIOUR
 from airflow_provider_kling.hooks.calls import call_deadline
+from airflow_provider_kling.hooks.telemetry import AirflowSink
+from airflow_provider_kling.metrics import SILENT, Sink, Span
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -95,7 +97,7 @@ class ConnectionHook(BaseHook):
             from airflow_provider_kling.client import Attempts, Client, LevelLog
 
             attempts = Attempts(self.settings, retry_wait=self.retry_wait, hide=mask_secret)
-            self._client = Client(attempts, log=LevelLog(self.log))
+            self._client = Client(attempts, log=LevelLog(self.log), sink=AirflowSink())
         return self._client
 
     async def aget_conn(self) -> AsyncClient:
@@ -106,15 +108,29 @@ class ConnectionHook(BaseHook):
         loop = asyncio.get_running_loop()
         if loop not in self._async_clients:
             attempts = Attempts(settings, retry_wait=self.retry_wait, hide=mask_secret)
-            self._async_clients[loop] = AsyncClient(attempts, log=LevelLog(self.log))
+            self._async_clients[loop] = AsyncClient(attempts, log=LevelLog(self.log), sink=AirflowSink())
         return self._async_clients[loop]
 
-    def run(self, flow: flows.Flow[T], deadline: float | None = None) -> T:
-        """Run a flow to its end, and return its result. Nothing outlives `deadline`, on the monotonic clock."""
-        return self.get_conn().run(flow, deadline=deadline)
+    def run(self, flow: flows.Flow[T], deadline: float | None = None, *, span: str | None = None) -> T:
+        """Run a flow to its end, and return its result. Nothing outlives `deadline`, on the monotonic clock.
 
-    async def arun(self, flow: flows.Flow[T], deadline: float | None = None) -> T:
-        return await (await self.aget_conn()).run(flow, deadline=deadline)
+        `span` names the span of a trace around it.
+        """
+        client = self.get_conn()
+        with self._span(client.sink, span) as opened:
+            result = client.run(flow, deadline=deadline)
+            opened.set(**_ids(result))
+            return result
+
+    async def arun(self, flow: flows.Flow[T], deadline: float | None = None, *, span: str | None = None) -> T:
+        client = await self.aget_conn()
+        with self._span(client.sink, span) as opened:
+            result = await client.run(flow, deadline=deadline)
+            opened.set(**_ids(result))
+            return result
+
+    def _span(self, sink: Sink, name: str | None) -> AbstractContextManager[Span]:
+        return (sink if name else SILENT).span(name or "", conn_id=self.kling_conn_id)
 
     def _read(self, call: Call[T], **options: Any) -> T:
         """Send a call that no caller bounds, within the limit of one call."""
@@ -155,3 +171,10 @@ class ConnectionHook(BaseHook):
 
     async def __aexit__(self, *exc: object) -> None:
         await self.aclose()
+
+
+def _ids(result: object) -> dict[str, str | None]:
+    """The attributes of a span whose flow has brought a task."""
+    if not isinstance(result, Task):
+        return {}
+    return {"kling_task_id": result.kling_task_id, "external_task_id": result.external_task_id, "status": result.status}

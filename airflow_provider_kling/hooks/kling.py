@@ -29,6 +29,7 @@ from airflow_provider_kling.hooks.calls import (
     save_flow,
     submission_of,
 )
+from airflow_provider_kling.metrics import CREATE_SPAN, SAVE_SPAN, WAIT_SPAN
 
 POLL_INTERVAL = 10.0  # seconds; tasks take minutes
 
@@ -66,7 +67,7 @@ class KlingHook(BillingHook):
         because the account is busy; `create_task_when_free` waits instead.
         """
         submission = self._submission(request, effect_scene, image, images, external_task_id, callback_url, adopt_existing)
-        return self.run(*create_flow(self.product, submission, retry_wait=self.retry_wait))
+        return self.run(*create_flow(self.product, submission, retry_wait=self.retry_wait), span=CREATE_SPAN)
 
     async def acreate_task(
         self,
@@ -82,7 +83,7 @@ class KlingHook(BillingHook):
         submission = await asyncio.to_thread(
             self._submission, request, effect_scene, image, images, external_task_id, callback_url, adopt_existing
         )
-        return await self.arun(*create_flow(self.product, submission, retry_wait=self.retry_wait))
+        return await self.arun(*create_flow(self.product, submission, retry_wait=self.retry_wait), span=CREATE_SPAN)
 
     def create_task_when_free(
         self,
@@ -104,7 +105,8 @@ class KlingHook(BillingHook):
         span = seconds(timeout, "timeout")
         submission = self._submission(request, effect_scene, image, images, external_task_id, callback_url, adopt_existing)
         deadline = monotonic_now() + span
-        return self.run(flows.create_when_free(self.product, submission, deadline=deadline), last_answer_by(deadline))
+        flow = flows.create_when_free(self.product, submission, deadline=deadline)
+        return self.run(flow, last_answer_by(deadline), span=CREATE_SPAN)
 
     async def acreate_task_when_free(
         self,
@@ -156,7 +158,7 @@ class KlingHook(BillingHook):
         deadline = monotonic_now() + seconds(timeout, "timeout")
         interval = seconds(poll_interval, "poll_interval")
         flow = flows.wait(self.product, kling_task_id, deadline=deadline, poll_interval=interval, conn_id=self.kling_conn_id)
-        return self.run(flow, deadline=last_answer_by(deadline))
+        return self.run(flow, deadline=last_answer_by(deadline), span=WAIT_SPAN)
 
     async def await_for_task(
         self, kling_task_id: str, *, timeout: float | timedelta = WAIT_TIMEOUT, poll_interval: float | timedelta = POLL_INTERVAL
@@ -173,11 +175,11 @@ class KlingHook(BillingHook):
         for a task that has failed, and KlingInputError for one that is not done.
         """
         deadline = monotonic_now() + seconds(timeout, "timeout")
-        return self.run(save_flow(self.product, task, destination), deadline=deadline)
+        return self.run(save_flow(self.product, task, destination), deadline=deadline, span=SAVE_SPAN)
 
     async def asave_videos(self, task: Task, destination: Source, *, timeout: float | timedelta = SAVE_TIMEOUT) -> list[str]:
         deadline = monotonic_now() + seconds(timeout, "timeout")
-        return await self.arun(save_flow(self.product, task, destination), deadline=deadline)
+        return await self.arun(save_flow(self.product, task, destination), deadline=deadline, span=SAVE_SPAN)
 
     def read_callback(self, body: bytes, headers: Mapping[str, str]) -> Task:
         """The task in a callback from Kling, after its signature is verified with the connection's `webhook_secret`.

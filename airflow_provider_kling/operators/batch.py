@@ -13,12 +13,14 @@ from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_kling.asset_events import add_summary
 from airflow_provider_kling.client import seconds
+from airflow_provider_kling.lineage import BatchLineage
 from airflow_provider_kling.links import KlingReportLink, KlingResultsLink
 from airflow_provider_kling.operator_base import DEFAULT_TIMEOUT, KlingOperator
 from airflow_provider_kling.operators.batch_ends import raise_if_failed
 from airflow_provider_kling.operators.checks import check_batch
 from airflow_provider_kling.outcomes import earlier_attempt, recording_failures, task_of
 from airflow_provider_kling.redaction import show_place
+from airflow_provider_kling.row_metrics import is_last_try
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -33,7 +35,7 @@ MAX_LOGGED = 50  # bad rows that the log names
 SAVE_TIMEOUT = 3600.0  # seconds for the videos of one task, after the triggerer has used up the time
 
 
-class KlingEffectBatchOperator(KlingOperator):
+class KlingEffectBatchOperator(BatchLineage, KlingOperator):
     """Makes the videos of a whole manifest, and writes `results.jsonl` and `report.html`. Returns a small summary.
 
     A row that fails does not fail the others: `max_failures` decides how many of them fail the task. After a retry, a clear
@@ -192,8 +194,9 @@ class KlingEffectBatchOperator(KlingOperator):
             context["ti"].xcom_push(key=BATCH, value=place_of(job, rows=count))
             if may_defer and self._triggerer_can_read(job):
                 self._defer(job, count)
-            outcome = self._work(job, manifest, outcomes, count=count, adopt_existing=adopt_existing, save_timeout=save_timeout)
-            summary = _write_results(job, manifest, outcomes)
+            options = {"count": count, "adopt_existing": adopt_existing, "last_try": is_last_try(context)}
+            outcome = self._work(job, manifest, outcomes, save_timeout=save_timeout, **options)
+            self.summary = summary = _write_results(job, manifest, outcomes)
         self.show_links(True)
         context["ti"].xcom_push(key=SUMMARY, value=summary)
         raise_if_failed(context, outcome, summary, limit, self.max_failures)

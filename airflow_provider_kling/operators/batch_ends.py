@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_kling.redaction import show_place
+from airflow_provider_kling.row_metrics import is_last_try
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -30,7 +31,7 @@ def raise_if_failed(context: Context, outcome: BatchOutcome, summary: dict[str, 
             f"Not all rows are done at the timeout: {outcome.running:,} still run at Kling and will be charged, "
             f"{outcome.not_created:,} have no task that is known. Run this again to go on, without paying twice."
         )
-    if outcome.retryable and _has_retries(context):
+    if outcome.retryable and not is_last_try(context):
         error = KlingError(
             f"{outcome.retryable:,} rows have errors that may pass; trying again. {show_place(summary['results'])} has them."
         )
@@ -50,9 +51,3 @@ def _problems(summary: dict[str, Any]) -> dict[str, int]:
     from airflow_provider_kling.results import STATUSES
 
     return {status: summary[status] for status in STATUSES if status != "succeed"}
-
-
-def _has_retries(context: Context) -> bool:
-    """Whether Airflow tries this task again if it fails now."""
-    ti = context["ti"]
-    return bool(ti.try_number <= (ti.max_tries or 0))

@@ -12,13 +12,16 @@ from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_kling.asset_events import add_result
 from airflow_provider_kling.client import seconds
+from airflow_provider_kling.lineage import TaskLineage
 from airflow_provider_kling.links import KlingVideoLink
+from airflow_provider_kling.metrics import CREATE_SPAN, WAIT_SPAN
 from airflow_provider_kling.operator_base import DEFAULT_TIMEOUT, ROW_KEYS, KlingOperator
 from airflow_provider_kling.operators.checks import check_rendered, check_written
 from airflow_provider_kling.operators.inline_images import InlineImages
 from airflow_provider_kling.operators.reschedule import create_or_reschedule, log_level
 from airflow_provider_kling.operators.submissions import account_for, adoptable_task, submission_of
-from airflow_provider_kling.outcomes import finish, first_start, push_task_ids, recording_failures, task_of
+from airflow_provider_kling.outcomes import FailureRecord, finish, first_start, push_task_ids, recording_failures, task_of
+from airflow_provider_kling.row_metrics import was_cleared
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     from airflow_provider_kling.hooks import KlingHook
 
 
-class KlingEffectOperator(KlingOperator):
+class KlingEffectOperator(TaskLineage, KlingOperator):
     """Creates the Kling task for one effect video, and only one, even if the Airflow task is retried, cleared or killed.
 
     Returns the Kling task id or, with `wait_for_completion`, the result (plain JSON, see the docs). The XCom `kling_task`
@@ -139,7 +142,7 @@ class KlingEffectOperator(KlingOperator):
         now = time.time()
         self.use_row(context)
         with (
-            recording_failures(context, row_id=self.row_id, effect_scene=self.effect_scene) as record,
+            recording_failures(context, row_id=self.row_id, effect_scene=self.effect_scene, account=self.kling_conn_id) as record,
             contextlib.ExitStack() as opened,
         ):
             submission = self._submission(context)
@@ -147,7 +150,9 @@ class KlingEffectOperator(KlingOperator):
             level = log_level(context)
             hook = opened.enter_context(account_for(context, submission, self.kling_conn_id, log=self.log, level=level))
             self.log.log(level, "External id %s: asking Kling for %s", submission.external_id, self._description())
+            record.account = hook.kling_conn_id
             record.task = task = self._create(hook, submission, deadline, level)
+            record.counted = task.done and was_cleared(context)
             record.effect_scene = self.effect_scene if submission.surely_made(task) else None
             self.log.info("%s", flows.describe(task))
             push_task_ids(context, task, row_id=self.row_id, effect_scene=record.effect_scene)
@@ -155,21 +160,21 @@ class KlingEffectOperator(KlingOperator):
                 return task.kling_task_id
             if not task.done:
                 record.task = task = self._wait(hook, task, deadline, record.effect_scene)
-            return self._finish(context, hook, task, record.effect_scene)
+            return self._finish(context, hook, task, record)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Called after a trigger has fired: the task exists, and is done if the operator waits for its completion."""
         from airflow_provider_kling.hooks import hook_of
 
         self.use_row(context)
-        with recording_failures(context, row_id=self.row_id, effect_scene=self.effect_scene) as record:
+        with recording_failures(context, row_id=self.row_id, effect_scene=self.effect_scene, account=self.kling_conn_id) as record:
             record.task = task = task_of(event)
             record.effect_scene = event.get("effect_scene", self.effect_scene)  # events of older triggers hold none
             push_task_ids(context, task, row_id=self.row_id, effect_scene=record.effect_scene)
             if not self.wait_for_completion:
                 return task.kling_task_id
             with hook_of(task.kling_task_id, self.kling_conn_id, event) as hook:
-                return self._finish(context, hook, task, record.effect_scene)
+                return self._finish(context, hook, task, record)
 
     def on_kill(self) -> None:
         self.log.info(
@@ -226,7 +231,7 @@ class KlingEffectOperator(KlingOperator):
 
         if not self.deferrable:
             flow = flows.create_when_free(hook.product, submission, deadline=deadline.monotonic)
-            return hook.run(flow, last_answer_by(deadline.monotonic))
+            return hook.run(flow, last_answer_by(deadline.monotonic), span=CREATE_SPAN)
         if not self._portable():
             return create_or_reschedule(hook, submission, deadline, log=self.log, level=level)
         # All creates of the triggerer wait in one queue for the slots. A create from here would jump the queue.
@@ -273,7 +278,7 @@ class KlingEffectOperator(KlingOperator):
             status=task.status,
             conn_id=hook.kling_conn_id,
         )
-        return hook.run(flow, last_answer_by(deadline.monotonic))
+        return hook.run(flow, last_answer_by(deadline.monotonic), span=WAIT_SPAN)
 
     def _defer_wait(self, hook: KlingHook, task: Task, deadline: float, poll_interval: float, effect_scene: str | None) -> NoReturn:
         from airflow_provider_kling.triggers import KlingTaskTrigger, defer
@@ -288,8 +293,8 @@ class KlingEffectOperator(KlingOperator):
             effect_scene=effect_scene,
         )
 
-    def _finish(self, context: Context, hook: KlingHook, task: Task, effect_scene: str | None) -> dict[str, Any]:
-        result = finish(hook, task, save_to=self.save_to, effect_scene=effect_scene, row_id=self.row_id)
+    def _finish(self, context: Context, hook: KlingHook, task: Task, record: FailureRecord) -> dict[str, Any]:
+        result = finish(hook, task, save_to=self.save_to, effect_scene=record.effect_scene, row_id=self.row_id, record=record)
         self.video_url = result["videos"][0]["url"]
         add_result(context, result)
         self.show_links(True)

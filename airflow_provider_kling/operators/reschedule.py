@@ -7,6 +7,7 @@ import random
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from airflow_provider_kling.metrics import CREATE_SPAN
 from airflow_provider_kling.outcomes import AirflowRescheduleException
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def create_or_reschedule(hook: KlingHook, submission: Submission, deadline: Dead
 
     flow = flows.create_when_free(hook.product, submission, deadline=deadline.monotonic, once=True)
     try:
-        return hook.run(flow, last_answer_by(deadline.monotonic))
+        return hook.run(flow, last_answer_by(deadline.monotonic), span=CREATE_SPAN)
     except KlingError as error:
         if not error.retryable:
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_kling.metrics import ADOPTED
 from airflow_provider_kling.outcomes import earlier_attempt
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def submission_of(
         external_id=check_id(external_id),
         callback_url=callback_url,
         adopt_existing=earlier_attempt(context),
+        scene=getattr(request, "effect_scene", None),
         max_attempts=max(1, ti.try_number),  # what has failed in this try is not asked for again in it
     )
 
@@ -73,6 +75,7 @@ def adoptable_task(hook: KlingHook, submission: Submission, *, log: Any) -> Task
         return None
     if task is None or task.failed:
         return None
+    hook.get_conn().sink.record(ADOPTED, conn_id=hook.kling_conn_id, scene=submission.scene)
     if submission.derived or submission.adopt_existing:
         log.info("%s", flows.describe_adopted(submission.external_id, task))
     else:

@@ -18,15 +18,18 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_kling.arguments import check_text
 from airflow_provider_kling.asset_events import add_result
 from airflow_provider_kling.client import seconds
+from airflow_provider_kling.lineage import TaskLineage
 from airflow_provider_kling.links import KlingVideoLink
 from airflow_provider_kling.operator_base import DEFAULT_TIMEOUT, KlingOperator
 from airflow_provider_kling.outcomes import (
     FailureRecord,
+    count_timeout,
     earlier_attempt,
     finish,
     recording_failures,
     task_of,
 )
+from airflow_provider_kling.row_metrics import was_cleared
 from airflow_provider_kling.sensors.inputs import AwaitedId, check_written, read_input, row_id_of
 from airflow_provider_kling.sensors.skipping import skipping
 
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
     from airflow_provider_kling.hooks import KlingHook
 
 
-class KlingTaskSensor(KlingOperator, BaseSensorOperator):
+class KlingTaskSensor(TaskLineage, KlingOperator, BaseSensorOperator):
     """Waits until a Kling task is done. Its XCom is the result (plain JSON, see the docs).
 
     :param kling_task_id: the Kling task id, the external id, or what an operator left: its result, or its XCom `kling_task`.
@@ -91,6 +94,7 @@ class KlingTaskSensor(KlingOperator, BaseSensorOperator):
         self.take_row(row)
         self._save_to_unknown = "save_to" in self.unknown_fields()
         self._save_to_checked = False
+        self._first_poke = True
         if not self.is_unmapped:  # then the values are checked when the sensor runs
             check_written(kling_task_id)
             seconds(self.poke_interval, "poke_interval")
@@ -115,7 +119,7 @@ class KlingTaskSensor(KlingOperator, BaseSensorOperator):
 
         with (
             skipping(self),
-            recording_failures(context, row_id=self.row_id, sensor=True) as record,
+            recording_failures(context, row_id=self.row_id, sensor=True, account=self.kling_conn_id) as record,
             contextlib.ExitStack() as opened,
         ):
             awaited = self._read_input(record)
@@ -129,8 +133,10 @@ class KlingTaskSensor(KlingOperator, BaseSensorOperator):
                 text = "Connection %s: Kling cannot be asked at the moment: %s The task is not cancelled; asking again."
                 self.log.warning(text, where, error)
                 return False
-            record.task = task
+            record.task, record.account = task, hook.kling_conn_id
+            record.counted = was_cleared(context) and self._first_poke
             self.log.info("%s", flows.describe(task))
+            self._first_poke = False
             if not task.done:
                 return False
             return PokeReturnValue(is_done=True, xcom_value=self._finish(context, hook, task, record))
@@ -141,7 +147,7 @@ class KlingTaskSensor(KlingOperator, BaseSensorOperator):
 
         self.use_row(context)
         self._use_row_id()
-        with skipping(self), recording_failures(context, row_id=self.row_id, sensor=True) as record:
+        with skipping(self), recording_failures(context, row_id=self.row_id, sensor=True, account=self.kling_conn_id) as record:
             record.effect_scene = event.get("effect_scene") if isinstance(event, dict) else None
             record.task = task = task_of(event)
             with hook_of(task.kling_task_id, self.kling_conn_id, event) as hook:
@@ -153,7 +159,7 @@ class KlingTaskSensor(KlingOperator, BaseSensorOperator):
     def _defer(self, context: Context) -> NoReturn:
         from airflow_provider_kling.triggers import KlingTaskTrigger, defer
 
-        with recording_failures(context, row_id=self.row_id, sensor=True) as record:
+        with recording_failures(context, row_id=self.row_id, sensor=True, account=self.kling_conn_id) as record:
             awaited = self._read_input(record)
             with self._hook(awaited) as hook:
                 defer(
@@ -167,7 +173,7 @@ class KlingTaskSensor(KlingOperator, BaseSensorOperator):
                 )
 
     def _finish(self, context: Context, hook: KlingHook, task: Task, record: FailureRecord) -> dict[str, Any]:
-        result = finish(hook, task, save_to=self.save_to, effect_scene=record.effect_scene, row_id=self.row_id)
+        result = finish(hook, task, save_to=self.save_to, effect_scene=record.effect_scene, row_id=self.row_id, record=record)
         self.video_url = result["videos"][0]["url"]
         add_result(context, result)
         self.show_links(True)
@@ -212,4 +218,5 @@ class KlingTaskSensor(KlingOperator, BaseSensorOperator):
         try:
             yield
         except AirflowSensorTimeout as error:
+            count_timeout(self.kling_conn_id, read_input(self.kling_task_id).effect_scene)
             raise AirflowSensorTimeout(f"{error} {note}") from error

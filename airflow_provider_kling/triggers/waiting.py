@@ -66,6 +66,8 @@ class TaskWaitTrigger(OneEventTrigger):
         self.row_id = row_id
         self.save_to = save_to
         self.end_from_trigger = end_from_trigger
+        self._task: Task | None = None
+        self._scene: str | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return f"{CLASS_PATHS}.{type(self).__name__}", {
@@ -89,6 +91,7 @@ class TaskWaitTrigger(OneEventTrigger):
 
         async with KlingHook.dispatched(self.kling_conn_id) as account:
             awaited = await self.wait(account)
+            self._task, self._scene = awaited.task, awaited.effect_scene
             event = {
                 "task": awaited.task.to_json(),
                 "kling_conn_id": self.kling_conn_id,
@@ -101,7 +104,17 @@ class TaskWaitTrigger(OneEventTrigger):
     async def event_of(self, outcome: Outcome) -> TriggerEvent:
         if outcome.return_value is None or not await self._write_xcoms(outcome.return_value):
             return await super().event_of(outcome)
+        if isinstance(outcome.return_value, dict):  # a result; an operator that does not wait has none yet
+            self._count()
         return TaskSuccessEvent()
+
+    def _count(self) -> None:
+        """Count the end in the metrics: no worker will."""
+        from airflow_provider_kling.api import SUCCEED
+        from airflow_provider_kling.hooks import AirflowSink
+        from airflow_provider_kling.row_metrics import count_end
+
+        count_end(AirflowSink(), status=SUCCEED, conn_id=self.kling_conn_id, scene=self._scene, task=self._task)
 
     async def return_value_of(self, awaited: AwaitedTask, account: Dispatcher) -> Any:
         """Save the videos, and return the return value of the Airflow task; None if a worker is to do both."""
@@ -210,6 +223,7 @@ class KlingEffectTrigger(TaskWaitTrigger):
         submission = flows.Submission(
             request=self._request,
             external_id=self.external_id,
+            scene=self.effect_scene,
             callback_url=self.callback_url,
             adopt_existing=True,  # an earlier run of this trigger, here or in another triggerer, may have created the task
             max_attempts=self._max_attempts,  # such a run may have seen a task fail: it is not asked for again in this try

@@ -11,7 +11,7 @@ from kling_model import Killed
 from airflow_provider_kling import errors
 from airflow_provider_kling.api import EFFECTS, Task
 from airflow_provider_kling.client import Submission, flows
-from airflow_provider_kling.client.flows import Flow, Log, Step
+from airflow_provider_kling.client.flows import Count, Flow, Log, Step
 
 
 class Process:
@@ -61,8 +61,8 @@ class Process:
     def _next_step(self, resume: Callable[[], Step]) -> Step:
         """Resume the flow, and return its next step that is not a log line."""
         step = resume()
-        while isinstance(step, Log):
-            self.logged.append(step.message)
+        while isinstance(step, Log | Count):
+            self.logged += [step.message] if isinstance(step, Log) else []
             step = self._flow.send(None)
         return step
 

@@ -11,7 +11,7 @@ import pytest
 from airflow_provider_kling import errors
 from airflow_provider_kling.api import EFFECTS, EffectRequest, Task, Video
 from airflow_provider_kling.client import Submission, flows
-from airflow_provider_kling.client.flows import CheckCapacity, Log, Saved, SaveVideo, Sleep
+from airflow_provider_kling.client.flows import CheckCapacity, Count, Log, Saved, SaveVideo, Sleep
 
 SUBMISSION = Submission(request=EffectRequest("squish", ["https://example.com/a.jpg"]), external_id="submission")
 DERIVED = f"airflow-{'0123456789' * 4}"
@@ -26,6 +26,7 @@ class Driver:
         self.calls: list[str] = []
         self.pauses: list[float] = []
         self.logged: list[str] = []
+        self.counted: list[str] = []
         self.levels: list[int] = []
         self.capacity: Exception | None = None  # the error of a capacity check
 
@@ -41,6 +42,10 @@ class Driver:
                 if isinstance(step, Log):
                     self.logged.append(step.message)
                     self.levels.append(step.level)
+                    step = steps.send(None)
+                    continue
+                if isinstance(step, Count):
+                    self.counted.append(step.metric.name)
                     step = steps.send(None)
                     continue
                 if isinstance(step, CheckCapacity):

@@ -5,7 +5,7 @@ throws in the KlingError that came instead, and returns what the flow returns:
 
 - a `Call` is sent to the API; drivers repeat reads over faults that may pass, and never repeat a create;
 - `Sleep` waits, `CheckCapacity` checks the user's own limit of running tasks, `LoadRequest` loads images when they are
-  sent, `SaveVideo` stores a video, `Log` writes to the caller's log.
+  sent, `SaveVideo` stores a video, `Log` writes to the caller's log, `Count` counts an event in the metrics.
 
 So each rule stands here once, for worker and triggerer, and is tested without a socket or a clock.
 """
@@ -17,7 +17,7 @@ from airflow_provider_kling.client.flows.describe import describe, describe_adop
 from airflow_provider_kling.client.flows.lookup import find, look_up
 from airflow_provider_kling.client.flows.pauses import LONGEST_RETRY_AFTER, LONGEST_TROUBLE_PAUSE, asked_pause, format_seconds
 from airflow_provider_kling.client.flows.save import file_names, save
-from airflow_provider_kling.client.flows.steps import CheckCapacity, Flow, LoadRequest, Log, Saved, SaveVideo, Sleep, Step
+from airflow_provider_kling.client.flows.steps import CheckCapacity, Count, Flow, LoadRequest, Log, Saved, SaveVideo, Sleep, Step
 from airflow_provider_kling.client.flows.submission import Submission, external_id_of
 from airflow_provider_kling.client.flows.wait import Watch, wait
 
@@ -27,6 +27,7 @@ __all__ = [
     "RETRY_WAIT",
     "SLOT_PAUSE",
     "CheckCapacity",
+    "Count",
     "Flow",
     "KnownIds",
     "LoadRequest",

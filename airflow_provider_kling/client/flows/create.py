@@ -10,15 +10,17 @@ from airflow_provider_kling.api import Product, Task, create_call
 from airflow_provider_kling.client.flows.describe import describe_adopted
 from airflow_provider_kling.client.flows.lookup import LOST_AFTER, OWN_ID_LOOKUPS, find, look_up
 from airflow_provider_kling.client.flows.pauses import jittered, pause
-from airflow_provider_kling.client.flows.steps import CheckCapacity, Flow, LoadRequest, Log, Sleep
+from airflow_provider_kling.client.flows.steps import CheckCapacity, Count, Flow, LoadRequest, Log, Sleep
 from airflow_provider_kling.client.flows.submission import MOST_FAILED, Submission
 from airflow_provider_kling.errors import (
+    KlingBusyError,
     KlingConnectionError,
     KlingError,
     KlingRequestError,
     KlingTaskExists,
     KlingTaskNotFound,
 )
+from airflow_provider_kling.metrics import ADOPTED, CREATED, REFUSED
 
 T = TypeVar("T")
 
@@ -100,6 +102,7 @@ class _Attempt:
                 failure = error
             else:
                 self.submission.created.add(task.kling_task_id)
+                yield Count(CREATED, self.submission.scene)
                 self.known.uncertain.discard(self.external_id)
                 # The response to a create never says how a task ended, only whether.
                 done = failing_as_unknown(look_up(self.product, task.kling_task_id))
@@ -121,9 +124,12 @@ class _Attempt:
         request = self.submission.request
         if callable(request):
             request = yield LoadRequest(request)
-        task: Task = yield create_call(
-            self.product, request, external_task_id=self.external_id, callback_url=self.submission.callback_url
-        )
+        call = create_call(self.product, request, external_task_id=self.external_id, callback_url=self.submission.callback_url)
+        try:
+            task: Task = yield call
+        except KlingBusyError as refused:
+            yield Count(REFUSED, self.submission.scene, refused.code)
+            raise
         return task
 
     def _look_up_lost(self, failure: KlingError) -> Flow[Task | None]:
@@ -133,6 +139,7 @@ class _Attempt:
         found = yield from failing_as_unknown(find(self.product, self.external_id))
         if found:
             self.known.uncertain.discard(self.external_id)
+            yield Count(CREATED, self.submission.scene)
             yield Log(f"The create had worked: Kling task {found.kling_task_id} ({found.status}).")
         return found
 
@@ -169,8 +176,12 @@ class _Attempt:
         submission, sent = self.submission, self.external_id in self.known.uncertain
         self.known.uncertain.discard(self.external_id)
         later_try = submission.adopt_existing and submission.max_attempts > 1
+        if sent:
+            yield Count(CREATED, submission.scene)
         if found.failed and not self.is_last:
             return
+        if not sent:
+            yield Count(ADOPTED, submission.scene)
         if submission.derived or later_try or sent:
             yield Log(describe_adopted(self.external_id, found))
         else:

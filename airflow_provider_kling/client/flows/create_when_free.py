@@ -14,9 +14,10 @@ from airflow_provider_kling.client.flows.pauses import (
     format_seconds,
     jittered,
 )
-from airflow_provider_kling.client.flows.steps import Flow, Log, Sleep
+from airflow_provider_kling.client.flows.steps import Count, Flow, Log, Sleep
 from airflow_provider_kling.client.flows.submission import MOST_FAILED, Submission
 from airflow_provider_kling.errors import KlingBusyError, KlingError, KlingSlotsFullError, KlingTimeoutError
+from airflow_provider_kling.metrics import ADOPTED, CREATED
 
 SLOT_PAUSE = 1.0  # seconds before the first new attempt for a slot: the vendor advises at least 1
 SLOT_PAUSE_GROWTH = 1.5
@@ -72,6 +73,7 @@ def _at_deadline(
     except KlingError as error:
         task, looked_up, last = None, False, last or error
     if task:
+        yield Count(CREATED if known.uncertain else ADOPTED, submission.scene)
         yield Log(describe_adopted(task.external_task_id or submission.external_id, task))
         return task
     over = (

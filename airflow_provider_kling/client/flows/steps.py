@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from airflow_provider_kling.api import Call, Product, TaskRequest
+from airflow_provider_kling.metrics import Metric
 
 T = TypeVar("T")
 
@@ -63,5 +64,14 @@ class Log:
     level: int = logging.INFO
 
 
-Step = Call[Any] | Sleep | CheckCapacity | LoadRequest | SaveVideo | Log
+@dataclass(frozen=True)
+class Count:
+    """Count an event of this kind, for a request with this scene, in the metrics. Brings nothing."""
+
+    metric: Metric
+    scene: str | None
+    code: int | None = None
+
+
+Step = Call[Any] | Sleep | CheckCapacity | LoadRequest | SaveVideo | Log | Count
 Flow = Generator[Step, Any, T]

@@ -23,6 +23,7 @@ class Submission:
     - `first_attempt`: 1, or the number of the first external id to use, when the tasks of those before it have failed.
     - `max_attempts`: the number of the last external id that may be used. Where a try of an Airflow task may start several
       times, the number of the try: then no start asks again for what has failed in the same try.
+    - `scene`: the scene of the request, for the metrics.
     - `created`: the ids of the Kling tasks that a flow has created for this submission; the flow adds them.
     """
 
@@ -33,6 +34,7 @@ class Submission:
     first_attempt: int = 1
     max_attempts: int = MOST_FAILED
     created: set[str] = field(default_factory=set, compare=False, repr=False)
+    scene: str | None = None
 
     def external_ids(self) -> Iterator[str]:
         """The id of each attempt: the next one applies when the task of the one before has failed. There is at least one."""

@@ -83,6 +83,16 @@ def check_text(name: str, value: Any, *, wanted: str, operator: str, rendered: b
         raise KlingInputError(f"{name} is a {type(value).__name__}; wanted is {wanted}.")
 
 
+def check_rendered_value(name: str, value: Any) -> None:
+    """Raise KlingInputError for an optional argument that came out of a template or an XCom as None, alone or in a list.
+
+    An empty text is a value: `{{ params.fresh or "" }}` leaves the argument out.
+    """
+    for one in value if isinstance(value, list | tuple) else [value]:
+        if one is None or (isinstance(one, str) and one.strip() == "None"):
+            raise KlingInputError(f"{name} rendered to {value!r}: {NO_VALUE}")
+
+
 def is_blank(value: Any, *, rendered: bool) -> bool:
     """Whether it is no value: None, or an empty text. Airflow renders None to the text 'None'."""
     return value is None or (isinstance(value, str) and (not value.strip() or (rendered and value.strip() == "None")))

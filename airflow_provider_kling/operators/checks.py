@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_provider_kling.arguments import LIKE_A_LIST, NO_VALUE, check_text, is_blank, is_known, looks_like_list
+from airflow_provider_kling.arguments import (
+    LIKE_A_LIST,
+    NO_VALUE,
+    check_rendered_value,
+    check_text,
+    is_blank,
+    is_known,
+    looks_like_list,
+)
 from airflow_provider_kling.client import seconds
 from airflow_provider_kling.errors import KlingInputError
 
@@ -43,7 +51,15 @@ def check_rendered(operator: Any, rendered: frozenset[str]) -> None:
     _check_settings(operator)
     for name in TEXTS.keys() & rendered:
         check_text(name, getattr(operator, name), wanted=TEXTS[name], operator=EFFECT, rendered=True)
+    _check_optional(vars(operator), rendered)
     check_images(operator.image, operator.images, rendered)
+
+
+def _check_optional(values: dict[str, Any], rendered: frozenset[str]) -> None:
+    """Raise KlingInputError for optional arguments that rendered to None. What the author left out is not among `rendered`."""
+    for name in ("kling_conn_id", "row_id", "fresh"):
+        if name in rendered:
+            check_rendered_value(name, values[name])
 
 
 def _check_settings(operator: Any) -> None:
@@ -90,6 +106,7 @@ def check_batch(values: dict[str, Any], *, rendered: frozenset[str] = frozenset(
     for name in wanted:
         if is_known(values[name]) and not (name == "save_to" and values[name] is None and name not in rendered):
             check_text(name, values[name], wanted=wanted[name], operator=BATCH, rendered=name in rendered)
+    _check_optional(values, rendered)
     _check_count("downloads", values["downloads"])
     if values["max_concurrency"] is not None:
         _check_count("max_concurrency", values["max_concurrency"])

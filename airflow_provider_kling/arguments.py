@@ -25,6 +25,8 @@ NO_VALUE = (
     "the task before left no value. Was it marked as success by hand, or is do_xcom_push off? Clear it, then this task. "
     "A param or Variable may be empty, too."
 )
+IMAGE = "one image: a URL, a path, or base64 as text"
+IMAGES = "a list of two images"
 LIKE_A_LIST = "a text that looks like a list: set render_template_as_native_obj=True in the DAG, or pass a list"
 
 
@@ -83,6 +85,42 @@ def check_text(name: str, value: Any, *, wanted: str, operator: str, rendered: b
         raise KlingInputError(f"{name} is a {type(value).__name__}; wanted is {wanted}.")
 
 
+def check_rendered_value(name: str, value: Any) -> None:
+    """Raise KlingInputError for an optional argument that came out of a template or an XCom as None, alone or in a list.
+
+    An empty text is a value: `{{ params.fresh or "" }}` leaves the argument out.
+    """
+    for one in value if isinstance(value, list | tuple) else [value]:
+        if one is None or (isinstance(one, str) and one.strip() == "None"):
+            raise KlingInputError(f"{name} rendered to {value!r}: {NO_VALUE}")
+
+
+def check_images(image: Any, images: Any, rendered: frozenset[str] = frozenset()) -> None:
+    """Raise KlingInputError unless there is one image, or a list of images. `rendered`: the arguments that were not known."""
+    if is_blank(image, rendered=False) and _is_empty(images):
+        if rendered:
+            name = "image" if "image" in rendered else "images"
+            raise KlingInputError(f"{name} rendered to {image if name == 'image' else images!r}: {NO_VALUE}")
+        raise KlingInputError(f"There is no image; wanted is image with {IMAGE}, or images with {IMAGES}.")
+    if image and not _is_empty(images):
+        raise KlingInputError("Both image and images are given; wanted is image for one, images for two.")
+    if _is_empty(images):
+        if isinstance(image, list | tuple | set | frozenset):
+            raise KlingInputError(f"image is a {type(image).__name__}; wanted is {IMAGE}. Two images are a list in images.")
+        check_text("image", image, wanted=IMAGE, operator="KlingEffectOperator", rendered="image" in rendered)
+        return
+    if isinstance(images, str):
+        if "images" in rendered and looks_like_list(images):
+            raise KlingInputError(f"images rendered to {LIKE_A_LIST}; wanted is {IMAGES}.")
+        if is_blank(images, rendered="images" in rendered):
+            raise KlingInputError(f"images rendered to {images!r}: {NO_VALUE}")
+        raise KlingInputError(f"images is a text; wanted is {IMAGES}.")
+    if not isinstance(images, Sequence):
+        raise KlingInputError(f"images is a {type(images).__name__}; wanted is {IMAGES}.")
+    for number, one in enumerate(images):
+        check_text(f"images[{number}]", one, wanted=IMAGE, operator="KlingEffectOperator", rendered="images" in rendered)
+
+
 def is_blank(value: Any, *, rendered: bool) -> bool:
     """Whether it is no value: None, or an empty text. Airflow renders None to the text 'None'."""
     return value is None or (isinstance(value, str) and (not value.strip() or (rendered and value.strip() == "None")))
@@ -99,3 +137,7 @@ def is_output_of_mapped(value: Any) -> bool:
     if isinstance(value, str):
         return value.lstrip().startswith(("LazyXComSequence(", "LazySelectSequence(", "<LazySelectSequence", "<LazyXComSequence"))
     return isinstance(value, Sequence) and type(value).__name__.startswith("Lazy")
+
+
+def _is_empty(images: Any) -> bool:
+    return images is None or (isinstance(images, str | list | tuple) and not images)

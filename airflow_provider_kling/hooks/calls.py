@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeAlias, Union
+from typing import TYPE_CHECKING
 
 import pendulum
 
@@ -25,14 +24,12 @@ from airflow_provider_kling.api import (
     costs_call,
     task_failure,
 )
-from airflow_provider_kling.arguments import place_text
+from airflow_provider_kling.arguments import check_images, check_text, place_text, places_text
 from airflow_provider_kling.client import KlingSettings, flows, last_answer_by, monotonic_now
 from airflow_provider_kling.errors import KlingInputError
 
 if TYPE_CHECKING:
-    from airflow.sdk import ObjectStoragePath
-
-Source: TypeAlias = Union[str, "os.PathLike[str]", "ObjectStoragePath"]  # what names an image or a folder
+    from airflow_provider_kling.arguments import Place
 
 CALL_TIMEOUT = 30.0  # seconds for a query with all its tries, unless the connection's timeout is longer
 CREATE_TIMEOUT = 300.0  # seconds for a create with its lookups
@@ -51,8 +48,8 @@ def request_of(
     product: Product,
     request: TaskRequest | None,
     effect_scene: str | None,
-    image: Source | None,
-    images: Sequence[Source] | None,
+    image: Place | None,
+    images: Sequence[Place] | None,
     *,
     warn: Callable[[str, str], object],
 ) -> TaskRequest:
@@ -72,34 +69,12 @@ def request_of(
         raise KlingInputError("effect_scene is missing; wanted is the name of a scene, like 'pet_lion_pro', or a request.")
     from airflow_provider_kling.manifests import load_image
 
-    made = product.request_of(effect_scene, [load_image(_text(source)) for source in _sources(image, images)])
+    image, images = place_text(image), places_text(images)
+    check_images(image, images)
+    made = product.request_of(effect_scene, [load_image(source) for source in images or [image]])
     for warning in made.check_scene() if isinstance(made, EffectRequest) else ():
         warn("%s", warning)
     return made
-
-
-def _sources(image: Source | None, images: Sequence[Source] | None) -> Sequence[Source]:
-    """The sources of the images, from the two arguments that may name them."""
-    if image is not None and images is not None:
-        raise KlingInputError("Both image and images are given; wanted is image for one, images for two.")
-    if image is not None:
-        if not isinstance(image, str) and isinstance(image, Sequence):
-            raise KlingInputError(f"image is a {type(image).__name__}; wanted is one image, or images=[…] for two.")
-        return [image]
-    if images is None:
-        raise KlingInputError("There is no image; wanted is image for one, images for two.")
-    if isinstance(images, str) or not isinstance(images, Sequence):
-        found = "text" if isinstance(images, str) else type(images).__name__
-        raise KlingInputError(f"images is a {found}; wanted is a list of two images.")
-    return images
-
-
-def _text(source: Source) -> str:
-    """A source or a folder as text."""
-    text = place_text(source)
-    if not isinstance(text, str):
-        raise KlingInputError(f"An image or a folder is a {type(source).__name__}; wanted is a URL, a path or a URI.")
-    return text
 
 
 def submission_of(
@@ -121,9 +96,10 @@ def create_flow(product: Product, submission: flows.Submission, *, retry_wait: f
     return flows.create(product, submission, retry_wait=retry_wait, deadline=deadline), last_answer_by(deadline)
 
 
-def save_flow(product: Product, task: Task, destination: Source) -> flows.Flow[list[str]]:
+def save_flow(product: Product, task: Task, destination: Place) -> flows.Flow[list[str]]:
     """The flow that saves the videos of a task. Raises KlingTaskFailed or KlingInputError for a task without videos."""
-    folder = _text(destination)
+    folder = place_text(destination)
+    check_text("destination", folder, wanted="a folder or URI", operator="KlingTaskSensor")
     if task.failed:
         raise task_failure(task.kling_task_id, task.message, advice="It has no videos.")
     if not task.succeeded:

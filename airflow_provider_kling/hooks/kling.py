@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from airflow_provider_kling.api import (
     DEFAULT_PAGE_SIZE,
@@ -22,7 +23,6 @@ from airflow_provider_kling.hooks.calls import (
     CREATE_WHEN_FREE_TIMEOUT,
     SAVE_TIMEOUT,
     WAIT_TIMEOUT,
-    Source,
     call_deadline,
     create_flow,
     request_of,
@@ -30,6 +30,9 @@ from airflow_provider_kling.hooks.calls import (
     submission_of,
 )
 from airflow_provider_kling.metrics import CREATE_SPAN, SAVE_SPAN, WAIT_SPAN
+
+if TYPE_CHECKING:
+    from airflow_provider_kling.arguments import Place
 
 POLL_INTERVAL = 10.0  # seconds; tasks take minutes
 
@@ -49,8 +52,8 @@ class KlingHook(BillingHook):
         request: TaskRequest | None = None,
         *,
         effect_scene: str | None = None,
-        image: Source | None = None,
-        images: Sequence[Source] | None = None,
+        image: Place | None = None,
+        images: Sequence[Place] | None = None,
         external_task_id: str | None = None,
         callback_url: str | None = None,
         adopt_existing: bool = False,
@@ -74,8 +77,8 @@ class KlingHook(BillingHook):
         request: TaskRequest | None = None,
         *,
         effect_scene: str | None = None,
-        image: Source | None = None,
-        images: Sequence[Source] | None = None,
+        image: Place | None = None,
+        images: Sequence[Place] | None = None,
         external_task_id: str | None = None,
         callback_url: str | None = None,
         adopt_existing: bool = False,
@@ -90,8 +93,8 @@ class KlingHook(BillingHook):
         request: TaskRequest | None = None,
         *,
         effect_scene: str | None = None,
-        image: Source | None = None,
-        images: Sequence[Source] | None = None,
+        image: Place | None = None,
+        images: Sequence[Place] | None = None,
         external_task_id: str | None = None,
         callback_url: str | None = None,
         adopt_existing: bool = False,
@@ -113,8 +116,8 @@ class KlingHook(BillingHook):
         request: TaskRequest | None = None,
         *,
         effect_scene: str | None = None,
-        image: Source | None = None,
-        images: Sequence[Source] | None = None,
+        image: Place | None = None,
+        images: Sequence[Place] | None = None,
         external_task_id: str | None = None,
         callback_url: str | None = None,
         adopt_existing: bool = False,
@@ -168,7 +171,7 @@ class KlingHook(BillingHook):
         async with self.dispatched(self.kling_conn_id, self.product) as account:
             return await account.wait(kling_task_id, deadline=deadline, poll_interval=interval, log=LevelLog(self.log))
 
-    def save_videos(self, task: Task, destination: Source, *, timeout: float | timedelta = SAVE_TIMEOUT) -> list[str]:
+    def save_videos(self, task: Task, destination: Place, *, timeout: float | timedelta = SAVE_TIMEOUT) -> list[str]:
         """Save the videos of a succeeded task under this folder or URI, within `timeout`. Returns their paths, in order.
 
         An existing file is not downloaded again, and a dead link is renewed once. Raises KlingDownloadError, KlingTaskFailed
@@ -177,7 +180,7 @@ class KlingHook(BillingHook):
         deadline = monotonic_now() + seconds(timeout, "timeout")
         return self.run(save_flow(self.product, task, destination), deadline=deadline, span=SAVE_SPAN)
 
-    async def asave_videos(self, task: Task, destination: Source, *, timeout: float | timedelta = SAVE_TIMEOUT) -> list[str]:
+    async def asave_videos(self, task: Task, destination: Place, *, timeout: float | timedelta = SAVE_TIMEOUT) -> list[str]:
         deadline = monotonic_now() + seconds(timeout, "timeout")
         return await self.arun(save_flow(self.product, task, destination), deadline=deadline, span=SAVE_SPAN)
 
@@ -218,8 +221,8 @@ class KlingHook(BillingHook):
         self,
         request: TaskRequest | None,
         effect_scene: str | None,
-        image: Source | None,
-        images: Sequence[Source] | None,
+        image: Place | None,
+        images: Sequence[Place] | None,
         external_task_id: str | None,
         callback_url: str | None,
         adopt_existing: bool,

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from airflow_provider_kling.arguments import LIKE_A_LIST, NO_VALUE, check_text, is_blank, is_known, looks_like_list
+from airflow_provider_kling.arguments import IMAGES, check_images, check_rendered_value, check_text, is_known
 from airflow_provider_kling.client import seconds
 from airflow_provider_kling.errors import KlingInputError
 
-IMAGE = "one image: a URL, a path, or base64 as text"
-IMAGES = "a list of two images"
 SAVE_TO = "a folder or URI"
 TEXTS = {
     "effect_scene": "the name of a scene, like 'pet_lion_pro'",
@@ -43,7 +40,15 @@ def check_rendered(operator: Any, rendered: frozenset[str]) -> None:
     _check_settings(operator)
     for name in TEXTS.keys() & rendered:
         check_text(name, getattr(operator, name), wanted=TEXTS[name], operator=EFFECT, rendered=True)
+    _check_optional(vars(operator), rendered)
     check_images(operator.image, operator.images, rendered)
+
+
+def _check_optional(values: dict[str, Any], rendered: frozenset[str]) -> None:
+    """Raise KlingInputError for optional arguments that rendered to None. What the author left out is not among `rendered`."""
+    for name in ("kling_conn_id", "row_id", "fresh"):
+        if name in rendered:
+            check_rendered_value(name, values[name])
 
 
 def _check_settings(operator: Any) -> None:
@@ -56,32 +61,6 @@ def _check_settings(operator: Any) -> None:
         )
 
 
-def check_images(image: Any, images: Any, rendered: frozenset[str] = frozenset()) -> None:
-    """Raise KlingInputError unless there is one image, or a list of images. `rendered`: the arguments that were not known."""
-    if is_blank(image, rendered=False) and _is_empty(images):
-        if rendered:
-            name = "image" if "image" in rendered else "images"
-            raise KlingInputError(f"{name} rendered to {image if name == 'image' else images!r}: {NO_VALUE}")
-        raise KlingInputError(f"There is no image; wanted is image with {IMAGE}, or images with {IMAGES}.")
-    if image and not _is_empty(images):
-        raise KlingInputError("Both image and images are given; wanted is image for one, images for two.")
-    if _is_empty(images):
-        if isinstance(image, list | tuple | set | frozenset):
-            raise KlingInputError(f"image is a {type(image).__name__}; wanted is {IMAGE}. Two images are a list in images.")
-        check_text("image", image, wanted=IMAGE, operator=EFFECT, rendered="image" in rendered)
-        return
-    if isinstance(images, str):
-        if "images" in rendered and looks_like_list(images):
-            raise KlingInputError(f"images rendered to {LIKE_A_LIST}; wanted is {IMAGES}.")
-        if is_blank(images, rendered="images" in rendered):
-            raise KlingInputError(f"images rendered to {images!r}: {NO_VALUE}")
-        raise KlingInputError(f"images is a text; wanted is {IMAGES}.")
-    if not isinstance(images, Sequence):
-        raise KlingInputError(f"images is a {type(images).__name__}; wanted is {IMAGES}.")
-    for number, one in enumerate(images):
-        check_text(f"images[{number}]", one, wanted=IMAGE, operator=EFFECT, rendered="images" in rendered)
-
-
 def check_batch(values: dict[str, Any], *, rendered: frozenset[str] = frozenset()) -> None:
     """Check the arguments of KlingEffectBatchOperator. Those that are not known yet are left out."""
     seconds(values["timeout"], "timeout")
@@ -90,6 +69,7 @@ def check_batch(values: dict[str, Any], *, rendered: frozenset[str] = frozenset(
     for name in wanted:
         if is_known(values[name]) and not (name == "save_to" and values[name] is None and name not in rendered):
             check_text(name, values[name], wanted=wanted[name], operator=BATCH, rendered=name in rendered)
+    _check_optional(values, rendered)
     _check_count("downloads", values["downloads"])
     if values["max_concurrency"] is not None:
         _check_count("max_concurrency", values["max_concurrency"])
@@ -110,10 +90,6 @@ def _check_rows(shard: Any, max_failures: Any) -> None:
         from airflow_provider_kling.batch import limit_of
 
         limit_of(max_failures, 1)
-
-
-def _is_empty(images: Any) -> bool:
-    return images is None or (isinstance(images, str | list | tuple) and not images)
 
 
 def _check_count(name: str, value: Any) -> None:

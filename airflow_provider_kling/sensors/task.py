@@ -15,7 +15,7 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_kling.arguments import check_text
+from airflow_provider_kling.arguments import check_rendered_value, check_text
 from airflow_provider_kling.asset_events import add_result
 from airflow_provider_kling.client import seconds
 from airflow_provider_kling.lineage import TaskLineage
@@ -92,7 +92,7 @@ class KlingTaskSensor(TaskLineage, KlingOperator, BaseSensorOperator):
         self.take_end_from_trigger(end_from_trigger, deferrable=deferrable)
         self.video_url = ""  # for KlingVideoLink
         self.take_row(row)
-        self._save_to_unknown = "save_to" in self.unknown_fields()
+        self._unknown = self.unknown_fields()
         self._save_to_checked = False
         self._first_poke = True
         if not self.is_unmapped:  # then the values are checked when the sensor runs
@@ -180,7 +180,9 @@ class KlingTaskSensor(TaskLineage, KlingOperator, BaseSensorOperator):
         return result
 
     def _read_input(self, record: FailureRecord) -> AwaitedId:
-        """The id of the task, and what else the input tells. Raises KlingInputError if there is no id."""
+        """The id of the task, and what else the input tells. Raises KlingInputError if there is no id, or an argument is lost."""
+        for name in {"kling_conn_id", "row_id"} & self._unknown:
+            check_rendered_value(name, getattr(self, name))
         awaited = read_input(self.kling_task_id)
         record.effect_scene = awaited.effect_scene
         self._check_save_to()
@@ -191,7 +193,7 @@ class KlingTaskSensor(TaskLineage, KlingOperator, BaseSensorOperator):
         from airflow_provider_kling.writable import check_writable
 
         if self.save_to is not None and not self._save_to_checked:
-            rendered = self._save_to_unknown
+            rendered = "save_to" in self._unknown
             check_text("save_to", self.save_to, wanted="a folder or URI", operator="KlingTaskSensor", rendered=rendered)
             check_writable(self.save_to, "save_to")
             self._save_to_checked = True
@@ -204,7 +206,7 @@ class KlingTaskSensor(TaskLineage, KlingOperator, BaseSensorOperator):
 
     def _use_row_id(self) -> None:
         """Take the row id from a dict that an operator has left. Not before templates are rendered: it is data."""
-        if self.row_id is None:
+        if self.row_id is None and "row_id" not in self._unknown:
             self.row_id = row_id_of(self.kling_task_id)
 
     def _shown_id(self) -> Any:

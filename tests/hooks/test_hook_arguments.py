@@ -38,7 +38,7 @@ def test_two_images_make_the_request_of_a_dual_scene(hook, kling, photo):
         ({"effect_scene": "pet_lion_pro", "image": URL, "images": [URL]}, "Both image and images are given"),
         ({"effect_scene": "pet_lion_pro", "image": [URL]}, "image is a list; wanted is one image"),
         ({"effect_scene": "hug_pro", "images": URL}, "images is a text; wanted is a list"),
-        ({"effect_scene": "pet_lion_pro", "image": 7}, "is a int; wanted is a URL, a path or a URI"),
+        ({"effect_scene": "pet_lion_pro", "image": 7}, "image is a int; wanted is one image: a URL, a path"),
         ({"effect_scene": "pet_lion_pro", "image": "/no/such.jpg"}, "/no/such.jpg"),
         ({"request": REQUEST, "image": URL}, "wanted is one or the other"),
         ({"request": "pet_lion_pro", "external_task_id": "x"}, "The request is a text"),

@@ -137,7 +137,7 @@ class DagRun(NamedTuple):
     @property
     def tab(self) -> str:
         """Where Airflow's UI shows the videos of the run."""
-        return f"/dags/{self.dag_id}/runs/{quote(self.run_id, safe='')}/plugin/kling-videos"
+        return f"/dags/{self.dag_id}/runs/{quote(self.run_id, safe=':+')}/plugin/kling-videos"
 
     @property
     def page(self) -> str:

@@ -176,12 +176,8 @@ def serving(folder: Path, **environment: str) -> Iterator[ApiServer]:
         _await(server, process)
         yield server
     finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.kill()  # it has nothing to lose, and would wait for connections
+        process.wait()
 
 
 def _await(server: ApiServer, process: subprocess.Popen[bytes]) -> None:

@@ -59,8 +59,8 @@ def open_image(place: str) -> OpenFile:
 
 
 def _video_type(file: IO[bytes], size: int) -> str:
-    if why := why_not_mp4(file):
-        raise ValueError(f"it {why}".replace("it is no whole MP4", "it is no whole video") if size else "it is empty")
+    if why_not_mp4(file):  # what it says tells of the file's bytes, which are not the reader's
+        raise ValueError("it is no whole MP4")
     return "video/mp4"
 
 

@@ -163,7 +163,7 @@ def _row_of(group: list[Instance], rows_of: Mapping[str, list[Any]], *, run_over
         effect_scene=text_of(outcome.get("effect_scene"))
         or text_of(rendered.get("effect_scene"))
         or text_of(planned.get("effect_scene")),
-        images=images_of(rendered) or images_of(planned),
+        images=next((images for one in group if (images := images_of(one.rendered))), ()) or images_of(planned),
         task_id=shown.task.task_id,
         map_index=shown.map_index,
         task_state=shown.state,
@@ -186,7 +186,8 @@ def _state(group: list[Instance], outcome: Mapping[str, Any], *, run_over: bool)
     if status == SUCCEED and outcome.get("videos"):
         return SUCCEED, facts_of(outcome)
     if status in STATUSES and not trying:
-        return str(status), facts_of(_final(outcome))
+        line = _final(outcome)
+        return str(line["status"]), facts_of(line)
     if status in STATUSES or active:
         return (RUNNING if task else WAITING), facts_of(outcome)
     if task and not run_over and all(one.state == "success" for one in group):

@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from airflow_provider_kling.redaction import show_place, show_reason
-from airflow_provider_kling.results import PROGRESS
+from airflow_provider_kling.results import PROGRESS, RESULTS
 
 LARGEST_PROGRESS = 64 * 1024 * 1024  # bytes
 
@@ -30,6 +30,8 @@ def result_lines(location: str) -> Iterator[dict[str, Any]]:
     from airflow_provider_kling.results import damaged_row, read_results
     from airflow_provider_kling.storage import storage_path
 
+    if location.rpartition("/")[2] != RESULTS:
+        raise UnreadableError(location, f"it is no {RESULTS}")
     try:
         for line in read_results(storage_path(location)):
             if line.data is not None and line.problem:
@@ -89,12 +91,14 @@ def read_progress(folder: str) -> Mapping[str, Any] | None:
 
 
 def manifest_lines(batch: Mapping[str, Any], *, most: int) -> Iterator[dict[str, Any]]:
-    """The first rows of a batch's manifest as lines that wait, bad ones as invalid. Raises UnreadableError."""
+    """The first rows of a batch's manifest as lines that wait. Raises UnreadableError.
+
+    Bad rows are left out: the batch itself tells of them, and of a file that is no manifest no row is good.
+    """
     from itertools import islice
 
     from airflow_provider_kling.batch import in_shard
-    from airflow_provider_kling.manifests import BadRow, ManifestFile
-    from airflow_provider_kling.results import lines_of
+    from airflow_provider_kling.manifests import ManifestFile, Row
 
     location = batch.get("manifest")
     if not isinstance(location, str):
@@ -102,9 +106,7 @@ def manifest_lines(batch: Mapping[str, Any], *, most: int) -> Iterator[dict[str,
     try:
         with ManifestFile(location, format=batch.get("format"), strict=batch.get("strict") is True) as manifest:
             for row in islice(in_shard(manifest.rows(), batch.get("shard")), most):
-                if isinstance(row, BadRow):
-                    yield from lines_of([row], lambda row: None)
-                else:
+                if isinstance(row, Row):
                     yield {
                         **row.columns,
                         "id": row.id,

@@ -45,7 +45,7 @@ def test_waiting_returns_the_result_and_saves_the_videos(airflow, kling, photo, 
     assert Path(video["path"]).read_bytes()[4:8] == b"ftyp"
     assert (result["status"], result["effect_scene"], result["units"]) == ("succeed", "pet_lion_pro", "2.5")
     assert len(kling.ledger) == 1
-    assert airflow.xcoms["_link_KlingVideoLink"] == video["url"]
+    assert airflow.xcoms["_link_KlingVideoLink"] == "/dags/d/runs/scheduled__2026-01-01/tasks/video/plugin/kling-task-videos"
 
 
 def test_the_fields_are_templates(airflow, kling):

@@ -7,49 +7,14 @@ from pathlib import Path
 
 import plugin_server
 import pytest
-from airflow.sdk import DAG, task, task_group
 from places import PHOTOS
+from plugin_dags import dags
 
 from airflow_provider_kling.emulator.handle import KlingEmulator
-from airflow_provider_kling.operators import KlingEffectBatchOperator, KlingEffectOperator
-from airflow_provider_kling.sensors import KlingTaskSensor
-
-
-class OurOperator(KlingEffectOperator):
-    """An operator as users derive them."""
-
-
-def dags() -> dict[str, DAG]:
-    with DAG("kling_mapped", schedule=None) as mapped:
-
-        @task
-        def read():
-            return []
-
-        @task_group
-        def video(row):
-            create = KlingEffectOperator(task_id="create", row=row)
-            KlingTaskSensor(task_id="wait", row=row, kling_task_id=create.output, save_to="/tmp/x")  # noqa: S108
-
-        @task
-        def collect():
-            return {}
-
-        video.expand(row=read()) >> collect()
-    with DAG("kling_whole", schedule=None) as whole:
-        OurOperator.partial(task_id="make", wait_for_completion=True).expand(row=read())
-    with DAG("kling_pair", schedule=None) as pair:
-        made = KlingEffectOperator(task_id="create", effect_scene="squish", image="https://example.com/a.jpg")
-        KlingTaskSensor(task_id="wait", kling_task_id=made.output)
-    with DAG("kling_batch_dag", schedule=None) as batch:
-        KlingEffectBatchOperator(task_id="batch", manifest="/m.csv", results="/r")
-    with DAG("no_kling", schedule=None) as other:
-        read()
-    return {dag.dag_id: dag for dag in (mapped, whole, pair, batch, other)}
 
 
 @pytest.fixture(scope="module")
-def stored_dags() -> dict[str, DAG]:
+def stored_dags():
     plugin_server.create_tables()
     found = dags()
     for dag in found.values():

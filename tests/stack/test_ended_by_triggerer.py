@@ -17,7 +17,7 @@ def test_videos_are_saved_without_a_second_worker_start(account, rows):
     assert "Saved shared://" in log
     assert RESUMED not in log
     link = run.stack.request("GET", f"{run.path}/taskInstances/video/links", params={"map_index": 0})
-    assert link["extra_links"]["Open video"].endswith(".mp4"), link
+    assert link["extra_links"]["Video"].endswith("/mapped/0/plugin/kling-task-videos"), link
     account.check("ended from the triggerer")
 
 

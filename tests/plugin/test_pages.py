@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from browser_tabs import UNTIL_IT_PLAYS, Tab, chromium, flawless_tabs, needs_chromium, texts
-from made_up_runs import ADDRESS, VIDEO, MadeUpRuns, row
+from made_up_runs import ADDRESS, STATES, VIDEO, MadeUpRuns, row
 
 pytest.importorskip("playwright", reason="Playwright is not installed")
 from playwright.sync_api import expect
@@ -254,6 +254,36 @@ def test_dark_as_airflow_is_and_no_horizontal_scrollbar_on_a_phone(runs, browser
         page.evaluate("localStorage.setItem('theme', 'light')")  # where Airflow's UI keeps its user's choice
         page.reload()
         assert not page.evaluate("document.documentElement.classList.contains('dark')")
+
+
+CONTRASTS = """(pairs) => {
+    const context = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+    const style = getComputedStyle(document.documentElement);
+    const luminance = (name) => {
+        context.fillStyle = style.getPropertyValue('--' + name);
+        context.fillRect(0, 0, 1, 1);
+        const [r, g, b] = [...context.getImageData(0, 0, 1, 1).data].map((part) => part / 255)
+            .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    return pairs.map(([text, ground]) => {
+        const [dark, light] = [luminance(text), luminance(ground)].sort((a, b) => a - b);
+        return (light + 0.05) / (dark + 0.05);
+    });
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_colours_of_texts_can_be_read(runs, browser, scheme):
+    grounds = ("bg", "bg-subtle", "bg-muted", "bg-strong")
+    pairs = [(text, ground) for text in ("fg", "fg-muted") for ground in grounds] + [("link", "bg"), ("link", "bg-subtle")]
+    pairs += [(f"{state}-fg", ground) for state in STATES for ground in (f"{state}-bg", "bg", "bg-subtle")]
+    with flawless_tabs() as page_of:
+        page = page_of(Tab(browser, runs.url, color_scheme=scheme))
+        runs.show([row(1)])
+        page.goto(ADDRESS)
+        contrasts = dict(zip(pairs, page.evaluate(CONTRASTS, pairs), strict=True))
+    assert {pair: contrast for pair, contrast in contrasts.items() if contrast < 4.5} == {}
 
 
 def test_no_runs_say_how_to_start(runs, page):

@@ -11,6 +11,7 @@ from browser_tabs import Tab, chromium, flawless_tabs, needs_chromium, texts
 from places import PHOTOS
 from plugin_server import Instance, write_run
 
+pytest.importorskip("playwright", reason="Playwright is not installed")
 pytestmark = needs_chromium
 
 DAG_ID = "kling_whole"
@@ -87,8 +88,8 @@ def test_from_the_page_of_all_runs_to_a_video_and_its_task_instance(page, run):
 
     frame = page.frame_locator("iframe")
     frame.locator(".card").first.wait_for()
-    assert texts(frame.locator(".numbers > div"))[:3] == ["5\nRows", "3\nVideos", "2\nFailures"]
-    assert texts(frame.locator("summary > *"))[1:] == ["Failure to pass the risk control system", "× 2"]
+    assert texts(frame.locator(".numbers > div"))[:3] == ["Rows\n5", "Videos\n3", "Failures\n2"]
+    assert texts(frame.locator("summary > *"))[1:] == ["The Kling task failed: Failure to pass the risk control system.", "× 2"]
     frame.get_by_role("button", name="Succeeded").click()
     frame.get_by_role("searchbox").fill("row-1")
     frame.locator(".others .row-id").nth(1).wait_for(state="detached")

@@ -1,4 +1,4 @@
-"""A real Airflow for a browser: an API server of its own on a free port, with users, and DAG runs against an emulated account."""
+"""A real Airflow that a browser looks at: an API server on a free port, and DAG runs against an emulated account."""
 
 from __future__ import annotations
 
@@ -20,40 +20,37 @@ import requests
 
 ROOT = Path(__file__).resolve().parents[2]
 
-READER = "reader"  # may read all DAGs
-STRANGER = "stranger"  # may log in, and nothing else
-_PASSWORDS = {READER: "reads", STRANGER: "waits"}
 
-
-class UiAirflow:
+class PictureAirflow:
     """An Airflow in a folder, whose API server runs between `start` and `stop`. It knows the connection of one emulator."""
 
-    def __init__(self, home: Path, connection: str, *, dags: Path = ROOT / "dags", path: str = "") -> None:
+    def __init__(self, home: Path, connection: str, dags: Path) -> None:
         self.home = home
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}{path}"
+        self.url = f"http://127.0.0.1:{self.port}"
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
         self.environment = {
             **kept,
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{READER}:viewer,{STRANGER}:",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
             "AIRFLOW__API__BASE_URL": self.url,
             "AIRFLOW__API__PORT": str(self.port),
             "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of the tests, as long as the hashes that it is used for",
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
             "AIRFLOW_CONN_KLING_DEFAULT": connection,
+            "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "120",
         }
         self._server: subprocess.Popen[bytes] | None = None
 
     def migrate(self) -> None:
         """Make the database."""
         self.home.mkdir(parents=True, exist_ok=True)
-        (self.home / "passwords.json").write_text(json.dumps(_PASSWORDS))
+        (self.home / "passwords.json").write_text(json.dumps({"admin": "admin"}))
         assert self._airflow("db", "migrate").wait() == 0, self.log("airflow.log")
 
     def start(self) -> None:
@@ -72,8 +69,10 @@ class UiAirflow:
             os.killpg(self._server.pid, signal.SIGTERM)
             self._server.wait(30)
 
-    def __enter__(self) -> UiAirflow:
+    def __enter__(self) -> PictureAirflow:
+        self.migrate()
         self.start()
+        self.wait_until_up()
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -96,13 +95,13 @@ class UiAirflow:
         """The end of what a process has said."""
         return (self.home / name).read_text(errors="replace")[-6000:]
 
-    def token(self, user: str) -> str:
-        """What the cookie `_token` of a user has to be."""
-        body = {"username": user, "password": _PASSWORDS[user]}
-        return str(requests.post(f"{self.url}/auth/token", json=body, timeout=30).json()["access_token"])
+    def token(self) -> str:
+        """What the cookie `_token` of a user with all rights has to be."""
+        answer = requests.post(f"{self.url}/auth/token", json={"username": "admin", "password": "admin"}, timeout=60)
+        return str(answer.json()["access_token"])
 
     @contextlib.contextmanager
-    def running(self, dag_id: str, conf: Mapping[str, Any]) -> Iterator[UiRun]:
+    def running(self, dag_id: str, conf: Mapping[str, Any]) -> Iterator[DagRun]:
         """A run of a DAG that goes on in the meantime, as `airflow dags test` makes it."""
         known = self._run_ids(dag_id)
         log = f"{dag_id}-{len(known)}.log"
@@ -110,14 +109,14 @@ class UiAirflow:
         try:
             for _ in _patiently(process, self.home / log):
                 if new := self._run_ids(dag_id) - known:
-                    yield UiRun(process, dag_id, new.pop())
+                    yield DagRun(process, dag_id, new.pop())
                     return
         finally:
             if process.poll() is None:
-                os.killpg(process.pid, signal.SIGTERM)
+                os.killpg(process.pid, signal.SIGKILL)
                 process.wait(30)
 
-    def run(self, dag_id: str, conf: Mapping[str, Any]) -> UiRun:
+    def run(self, dag_id: str, conf: Mapping[str, Any]) -> DagRun:
         """Run a DAG to its end."""
         with self.running(dag_id, conf) as run:
             run.process.wait(600)
@@ -128,7 +127,7 @@ class UiAirflow:
             return {str(row[0]) for row in database.execute("select run_id from dag_run where dag_id = ?", (dag_id,))}
 
 
-class UiRun(NamedTuple):
+class DagRun(NamedTuple):
     """A DAG run, and the process that runs it."""
 
     process: subprocess.Popen[bytes]
@@ -138,7 +137,7 @@ class UiRun(NamedTuple):
     @property
     def tab(self) -> str:
         """Where Airflow's UI shows the videos of the run."""
-        return f"/dags/{self.dag_id}/runs/{quote(self.run_id, safe='')}/plugin/kling-videos"
+        return f"/dags/{self.dag_id}/runs/{quote(self.run_id, safe=':+')}/plugin/kling-videos"
 
     @property
     def page(self) -> str:

@@ -109,7 +109,7 @@ def test_a_manifest_in_one_task_and_in_shards(airflow, kling, tmp_path):
     statuses = {line["id"]: line["status"] for line in results(tmp_path / "out")}
     assert statuses == {**{f"r{number}": "succeed" for number in range(12)}, "risky": "failed", "bad": "invalid"}
     assert len(list((tmp_path / "out" / "videos").glob("*.mp4"))) == 12
-    assert "<article" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert '<tr class="row ' in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert airflow.tries("kling_effects_batch") == [("batch", "success", 1)]
     assert len(kling.ledger) == 13
 

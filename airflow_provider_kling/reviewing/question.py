@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -55,7 +56,7 @@ def question(rows: list[str], *, may_ask_again: bool) -> dict[str, Any]:
 def text_of(summary: Mapping[str, Any], *, tab: str, may_ask_again: bool, wait: str) -> str:
     """The text of the question, in Markdown. Whatever comes from a manifest or a param stands in it as code."""
     without = summary["rows"] - summary["succeed"]
-    made = f"**{count_of(summary['videos'], 'video')}** for {summary['units']} units" + (
+    made = f"**{count_of(summary['videos'], 'video')}** for {Decimal(summary['units']).normalize():f} units" + (
         f"; {count_of(without, 'row')} of {summary['rows']:,} without a video." if without else "."
     )
     again = " With **Ask again**, another video of each rejected row is made, at the same cost." if may_ask_again else ""

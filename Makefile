@@ -12,7 +12,7 @@ help:
 	@echo "make stack  kill parts of a complete Airflow on PostgreSQL (needs Debian's postgresql); ARGS=\"--rows 40\""
 	@echo "make bench  measure costs and slot use in ten minutes; ARGS=full for all measurements"
 	@echo "make env    write .env with new passwords for docker compose up"
-	@echo "make compose-test  test docker-compose.yaml without Docker (needs root, postgresql and redis-server)"
+	@echo "make compose-test  test docker-compose.yaml without Docker (needs root, postgresql, redis-server and prometheus)"
 	@echo "make pictures  take the screenshots of the docs again (needs chromium)"
 	@echo "make month  the same with a backfill of 30 dates: kill parts of it, then clear half of it"
 	@echo "make lint   check style and errors with ruff   make format  fix what ruff can fix"

@@ -38,9 +38,13 @@ KLING_EMULATOR_API_KEY={emulator}
 # Ports on this machine. Only this machine can reach them.
 AIRFLOW_PORT=8080
 KLING_EMULATOR_PORT=8900
+GRAFANA_PORT=3000
 
 # How many tasks a worker runs at once. Tasks that wait for a video in a triggerer do not count.
 WORKER_CONCURRENCY=8
+
+# Whether Airflow sends metrics. To look at them: METRICS=true, and docker compose --profile metrics up --detach
+METRICS=false
 
 # You never need to type these. If you lose FERNET_KEY, the data that Airflow stored encrypted is lost.
 POSTGRES_PASSWORD={postgres}

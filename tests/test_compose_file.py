@@ -69,26 +69,33 @@ def test_all_it_mounts_is_there(env: Path):
     file = load(COMPOSE, env)
     folders = {mount.source for service in file.services.values() for mount in service.mounts if not mount.named}
     assert folders == {str(ROOT / "dags"), str(ROOT / "demo")}
-    assert {mount.source for service in file.services.values() for mount in service.mounts if mount.named} == file.volumes
+    everything = load(COMPOSE, env, profiles=["metrics"])
+    mounts = [mount for service in everything.services.values() for mount in service.mounts]
+    assert {mount.source for mount in mounts if mount.named} == file.volumes
+    assert {mount.source for mount in mounts if not mount.named} - folders == {
+        str(ROOT / "docker" / name)
+        for name in ("metrics/statsd-mapping.yaml", "metrics/prometheus.yaml", "grafana/provisioning", "grafana/dashboards")
+    }
 
 
 def test_ports_are_open_to_this_machine_alone(env: Path):
-    ports = [port for service in load(COMPOSE, env).services.values() for port in service.ports]
+    ports = [port for service in load(COMPOSE, env, profiles=["metrics"]).services.values() for port in service.ports]
     assert {port.address for port in ports} == {"127.0.0.1"}
-    assert {port.target for port in ports} == {8080, 8900}
+    assert {port.target for port in ports} == {8080, 8900, 3000}
 
 
 def test_every_service_tells_its_health_and_comes_back(env: Path):
-    for name, service in load(COMPOSE, env).services.items():
+    for name, service in load(COMPOSE, env, profiles=["metrics"]).services.items():
         assert (service.healthcheck is None) == (name == "airflow-init")
         assert service.restart == ("no" if name == "airflow-init" else "unless-stopped")
 
 
 def test_images_have_versions(env: Path):
     airflow = re.search(r"^apache-airflow==(\S+)", LOCK, re.MULTILINE)[1]
-    images = {service.image for service in load(COMPOSE, env).services.values()}
+    images = {service.image for service in load(COMPOSE, env, profiles=["metrics"]).services.values()}
     own = f"airflow-provider-kling:{airflow_provider_kling.__version__}-airflow{airflow}"
-    assert images == {"postgres:16", "redis:7.2-bookworm", own}
+    of_metrics = {"prom/statsd-exporter:v0.28.0", "prom/prometheus:v3.5.0", "grafana/grafana:12.1.1"}
+    assert images == {"postgres:16", "redis:7.2-bookworm", own} | of_metrics
     assert re.findall(r"^FROM (\S+)", DOCKERFILE.read_text(), re.MULTILINE) == [f"apache/airflow:{airflow}"] * 2
 
 

@@ -37,6 +37,7 @@ def quick(monkeypatch, kling):
 @pytest.fixture
 def statsd():
     """A statsd server to which Airflow's metrics go."""
+    pytest.importorskip("statsd")
     with listening() as server, airflow_metrics(settings_of(server.port)):
         yield server
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from interpolation import ComposeError, interpolate, read_env
 CONDITIONS = {"service_started", "service_healthy", "service_completed_successfully"}
 SUPPORTED = {
     *("image", "build", "command", "entrypoint", "environment", "volumes", "ports", "depends_on", "healthcheck"),
-    *("deploy", "restart", "stop_grace_period"),
+    *("deploy", "restart", "stop_grace_period", "profiles"),
 }
 
 
@@ -68,7 +68,7 @@ class Service:
 class ComposeFile:
     path: Path
     services: dict[str, Service]
-    volumes: set[str]
+    volumes: set[str]  # all, also of profiles that are off
     raw: dict[str, Any] = field(repr=False)
 
     def in_order(self) -> list[Service]:
@@ -87,12 +87,12 @@ class ComposeFile:
         return list(done.values())
 
 
-def load(path: Path, env_file: Path) -> ComposeFile:
-    """Read the file with the variables of `env_file`. ComposeError if it cannot be run."""
+def load(path: Path, env_file: Path, *, profiles: Collection[str] = ()) -> ComposeFile:
+    """Read the file with the variables of `env_file`, and of the profiles those that are on. ComposeError if it cannot be run."""
     raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (a SafeLoader)
     content = interpolate(raw, read_env(env_file))
     volumes = set(content.get("volumes") or {})
-    services = {name: _service(name, body, path.parent) for name, body in content["services"].items()}
+    services = {name: _service(name, body, path.parent) for name, body in content["services"].items() if _is_on(body, profiles)}
     for service in services.values():
         for needed, condition in service.depends_on.items():
             if needed not in services:
@@ -109,6 +109,10 @@ def load(path: Path, env_file: Path) -> ComposeFile:
     file = ComposeFile(path=path, services=services, volumes=volumes, raw=raw)
     file.in_order()
     return file
+
+
+def _is_on(body: Mapping[str, Any], profiles: Collection[str]) -> bool:
+    return not body.get("profiles") or not set(profiles).isdisjoint(body["profiles"])
 
 
 def parse_duration(duration: str) -> float:

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_kling.object_paths import location_of, shown, storage_path
 from airflow_provider_kling.redaction import show_place
 from airflow_provider_kling.results.lines import to_jsonl
 from airflow_provider_kling.results.report import render_report
 from airflow_provider_kling.results.statuses import STATUSES
 from airflow_provider_kling.results.summary import Tally
-from airflow_provider_kling.storage import location_of, read_lines, shown, storage_path, write_text
+from airflow_provider_kling.storage import read_lines, write_text
 
 RESULTS, REPORT = "results.jsonl", "report.html"
 MAX_LOGGED = 100  # rows without a video that the log names

@@ -22,10 +22,10 @@ from airflow_provider_kling import storage
 from airflow_provider_kling.api import EffectRequest
 from airflow_provider_kling.errors import KlingDownloadError, KlingInputError, KlingStorageError
 from airflow_provider_kling.hooks import KlingHook
+from airflow_provider_kling.object_paths import location_of, storage_path
 
 VIDEO = mp4()
 CLIP = (ROOT / "airflow_provider_kling/emulator/videos/clip.mp4").read_bytes()
-from airflow_provider_kling.object_paths import location_of, storage_path
 
 
 @pytest.fixture(params=["folder", "store"])

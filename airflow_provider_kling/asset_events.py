@@ -49,8 +49,8 @@ def add_summary(context: Context, summary: Mapping[str, Any]) -> None:
 
 
 def _lines(results: str) -> Iterator[Mapping[str, Any]]:
+    from airflow_provider_kling.object_paths import storage_path
     from airflow_provider_kling.results import read_results
-    from airflow_provider_kling.storage import storage_path
 
     for _, line, problem in read_results(storage_path(results)):
         if line is not None and not problem:

@@ -16,8 +16,8 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_kling.errors import KlingInputError, KlingManifestError, KlingStorageError
+from airflow_provider_kling.object_paths import location_of
 from airflow_provider_kling.redaction import show_place, show_reason
-from airflow_provider_kling.storage import location_of
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -47,7 +47,7 @@ def manifest_of(folder: Place, day: str) -> str | None:
     for a folder that does not exist or cannot be read, as it is where a mount is missing.
     """
     from airflow_provider_kling.manifests import FORMATS
-    from airflow_provider_kling.storage import location_of, storage_path
+    from airflow_provider_kling.object_paths import location_of, storage_path
 
     try:
         name = date.fromisoformat(day).isoformat()
@@ -67,7 +67,7 @@ def manifest_of(folder: Place, day: str) -> str | None:
 
 def _check_folder(folder: ObjectStoragePath, wanted: str) -> None:
     """Raise KlingStorageError unless this is a folder that can be read: file systems report any other as one without files."""
-    from airflow_provider_kling.storage import is_local
+    from airflow_provider_kling.object_paths import is_local
 
     place = show_place(location_of(folder))
     try:
@@ -94,8 +94,9 @@ def collect_results(output: Place, *, title: str = "All runs") -> dict[str, Any]
     if it still has an id, becomes an error of its row. Returns the summary that `write_results` returns. Call it again after
     each run, and never twice at the same time. Raises KlingStorageError for a folder that does not exist or cannot be read.
     """
+    from airflow_provider_kling.object_paths import storage_path
     from airflow_provider_kling.results import RESULTS, write_lines
-    from airflow_provider_kling.storage import exists, storage_path
+    from airflow_provider_kling.storage import exists
 
     base = storage_path(output)
     _check_folder(base, "wanted is the folder with the results of all runs")
@@ -133,7 +134,7 @@ def join_shards(
 
 def _in_turn(folders: Sequence[str]) -> Iterator[Mapping[str, Any]]:
     """One line of each shard after the other, as their rows stand in the manifest."""
-    from airflow_provider_kling.storage import storage_path
+    from airflow_provider_kling.object_paths import storage_path
 
     missing = [
         f"{number}/{len(folders)} ({show_place(folder)})" for number, folder in enumerate(folders, 1) if not _has_results(folder)
@@ -148,8 +149,8 @@ def _in_turn(folders: Sequence[str]) -> Iterator[Mapping[str, Any]]:
 def _by_row(rows: Iterable[Row | BadRow], folders: Sequence[str]) -> Iterator[Mapping[str, Any]]:
     """The line of each row, by its id; then lines of rows that the manifest does not have any more."""
     from airflow_provider_kling.batch import Spool
+    from airflow_provider_kling.object_paths import storage_path
     from airflow_provider_kling.results import ERROR, join
-    from airflow_provider_kling.storage import storage_path
 
     with Spool() as found:
         ids: dict[str, bool] = {}  # of the lines, and whether their rows were met
@@ -172,8 +173,8 @@ def _by_row(rows: Iterable[Row | BadRow], folders: Sequence[str]) -> Iterator[Ma
 
 def _has_results(folder: str) -> bool:
     """Whether there are results, be they empty: a shard may have no rows."""
+    from airflow_provider_kling.object_paths import storage_path
     from airflow_provider_kling.results import RESULTS
-    from airflow_provider_kling.storage import storage_path
 
     return bool((storage_path(folder) / RESULTS).exists())
 

@@ -229,7 +229,12 @@ class KlingBusyError(KlingApiError):
 
 
 class KlingSlotsFullError(KlingBusyError):
-    """The account has no free slot. Nothing was created; wait for one."""
+    """The account has no free slot. Nothing was created; wait for one.
+
+    `own_limit`: it is the connection's `max_concurrency` that is reached, not the account's number of slots.
+    """
+
+    own_limit = False
 
 
 class KlingServerError(KlingApiError):

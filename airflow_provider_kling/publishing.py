@@ -68,7 +68,7 @@ def publishing(
 
     Of the lines that are not `only`, nothing is published.
     """
-    from airflow_provider_kling.storage import storage_path
+    from airflow_provider_kling.object_paths import storage_path
 
     publisher = _Publisher(storage_path(folder))
     waiting: collections.deque[Future[PublishedLine]] = collections.deque()
@@ -109,8 +109,8 @@ def read_lines(results: Place) -> Iterator[Mapping[str, Any]]:
 
     Raises KlingInputError where there is none that can be read.
     """
+    from airflow_provider_kling.object_paths import storage_path
     from airflow_provider_kling.results import RESULTS, read_results
-    from airflow_provider_kling.storage import storage_path
 
     path = storage_path(results)
     for _, line, problem in read_results(path if path.name.endswith(".jsonl") else path / RESULTS):
@@ -186,7 +186,7 @@ class _Publisher:
 
     def _publish(self, place: str, kling_task_id: str) -> tuple[str, str]:
         """Copy one video unless it is there. Returns its state, and its new place."""
-        from airflow_provider_kling.storage import location_of, storage_path
+        from airflow_provider_kling.object_paths import location_of, storage_path
 
         source = storage_path(place)
         stem, suffix = posixpath.splitext(source.name)
@@ -205,7 +205,7 @@ class _Publisher:
         raise KlingStorageError(f"{show_place(location_of(target))} and its like are other files already; nothing was overwritten.")
 
     def _log(self, text: str, target: ObjectStoragePath) -> None:
-        from airflow_provider_kling.storage import location_of
+        from airflow_provider_kling.object_paths import location_of
 
         self._logged += 1
         if self._logged <= MAX_LOGGED or self._logged % 500 == 0:
@@ -214,7 +214,8 @@ class _Publisher:
 
 def _copy(source: ObjectStoragePath, target: ObjectStoragePath) -> None:
     """Copy a video, so that it appears whole or not at all. What is no whole MP4 is no video: KlingStorageError."""
-    from airflow_provider_kling.storage import CHUNK, atomic_write, is_saved_video, shown
+    from airflow_provider_kling.object_paths import shown
+    from airflow_provider_kling.storage import CHUNK, atomic_write, is_saved_video
 
     if not is_saved_video(source):
         raise KlingStorageError(f"{shown(source)} does not exist any more, or is no whole MP4.")
@@ -241,7 +242,7 @@ def _is_same(source: ObjectStoragePath, target: ObjectStoragePath) -> bool:
 @contextlib.contextmanager
 def _opened(path: ObjectStoragePath) -> Iterator[Callable[[int], bytes]]:
     """How to read a file. Errors of the file system and of the store become KlingStorageError, which names this file."""
-    from airflow_provider_kling.storage import location_of, shown
+    from airflow_provider_kling.object_paths import location_of, shown
 
     def failed(error: OSError) -> KlingStorageError:
         return KlingStorageError(f"{shown(path)} could not be read: {show_reason(error, location_of(path))}.")

@@ -22,14 +22,7 @@ from typing import IO, TYPE_CHECKING
 
 from airflow_provider_kling.errors import KlingDownloadError, KlingInputError, KlingStorageError, may_still_come
 from airflow_provider_kling.mp4 import why_not_mp4
-from airflow_provider_kling.object_paths import (
-    EXTRAS as EXTRAS,
-    check_no_password as check_no_password,
-    is_local as is_local,
-    location_of as location_of,
-    shown as shown,
-    storage_path as storage_path,
-)
+from airflow_provider_kling.object_paths import is_local, location_of, shown, storage_path
 from airflow_provider_kling.redaction import show_reason
 
 if TYPE_CHECKING:

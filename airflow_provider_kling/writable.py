@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_kling.errors import KlingStorageError
-from airflow_provider_kling.storage import EXTRAS, is_local, shown, storage_path
+from airflow_provider_kling.object_paths import EXTRAS, is_local, shown, storage_path
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath

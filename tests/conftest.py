@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 
 os.environ.update(
     AIRFLOW_HOME=tempfile.mkdtemp(prefix="airflow-home-"),
@@ -16,6 +17,7 @@ for name in [name for name in os.environ if name.startswith(("AIRFLOW_CONN_", "K
     del os.environ[name]
 
 import pytest  # noqa: E402
+from hostile import HostileKling  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 from places import PHOTOS  # noqa: E402
 
@@ -34,3 +36,19 @@ def photo() -> str:
 def kling(kling_emulator):
     """An emulated Kling account, to which the connection `kling_default` leads."""
     return kling_emulator
+
+
+@pytest.fixture
+def polled_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tasks are polled soon after their creation."""
+    from airflow_provider_kling.dispatch import schedule
+
+    monkeypatch.setattr(schedule, "FIRST_POLL", 0.2)
+
+
+@pytest.fixture
+def hostile(monkeypatch: pytest.MonkeyPatch) -> Iterator[HostileKling]:
+    """An account that shares nothing with the package and lists its tasks in any order; `kling_default` leads to it."""
+    with HostileKling(order="random") as account:
+        monkeypatch.setenv("AIRFLOW_CONN_KLING_DEFAULT", account.connection(timeout=10))
+        yield account

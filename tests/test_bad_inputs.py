@@ -21,7 +21,7 @@ from airflow_provider_kling.api import EFFECTS, MAX_IMAGE_BYTES, EffectRequest, 
 from airflow_provider_kling.client import KlingSettings, seconds
 from airflow_provider_kling.errors import KlingAnswerError, KlingInputError, KlingManifestError
 from airflow_provider_kling.manifests import load_image, read_rows
-from airflow_provider_kling.storage import storage_path
+from airflow_provider_kling.object_paths import storage_path
 
 URL = "https://example.com/a.jpg"
 

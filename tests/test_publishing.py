@@ -13,8 +13,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 from hostile import box, mp4
 
 from airflow_provider_kling.errors import KlingInputError, KlingStorageError
+from airflow_provider_kling.object_paths import location_of, storage_path
 from airflow_provider_kling.publishing import check_folder, lines_of_events, publish, publishing, read_lines
-from airflow_provider_kling.storage import location_of, storage_path
 
 
 def film(number: int) -> bytes:

@@ -20,11 +20,11 @@ from airflow_provider_kling.client import AiohttpTransport, KlingSettings, Reque
 from airflow_provider_kling.errors import KlingError, KlingInputError
 from airflow_provider_kling.hooks import KlingHook
 from airflow_provider_kling.manifests import ManifestFile, load_image
+from airflow_provider_kling.object_paths import storage_path
 from airflow_provider_kling.operators import KlingEffectBatchOperator, KlingEffectOperator
 from airflow_provider_kling.places import holds_password
 from airflow_provider_kling.redaction import show_error, show_host, show_place, show_reason, show_text, show_url
 from airflow_provider_kling.sensors import KlingTaskSensor
-from airflow_provider_kling.storage import storage_path
 
 SECRET = "s3cr3tOfThePlace"
 SIGNED = [

@@ -22,6 +22,7 @@ from airflow_provider_kling import storage
 from airflow_provider_kling.api import EffectRequest
 from airflow_provider_kling.errors import KlingDownloadError, KlingInputError, KlingStorageError
 from airflow_provider_kling.hooks import KlingHook
+from airflow_provider_kling.object_paths import location_of, storage_path
 
 VIDEO = mp4()
 CLIP = (ROOT / "airflow_provider_kling/emulator/videos/clip.mp4").read_bytes()
@@ -31,7 +32,7 @@ CLIP = (ROOT / "airflow_provider_kling/emulator/videos/clip.mp4").read_bytes()
 def place(request, tmp_path):
     """A place for files: on this machine, or in an object store."""
     if request.param == "folder":
-        yield storage.storage_path(str(tmp_path / "new"))
+        yield storage_path(str(tmp_path / "new"))
         return
     bucket = uuid.uuid4().hex
     attach("memory", fs=MemoryFileSystem())
@@ -136,7 +137,7 @@ def test_videos_are_saved_into_a_store(kling, place):
         task = hook.wait_for_task(task.kling_task_id, timeout=30, poll_interval=0.05)
         (path,) = hook.save_videos(task, str(place))
         assert hook.save_videos(task, str(place)) == [path]
-    assert storage.storage_path(path).read_bytes()[4:8] == b"ftyp"
+    assert storage_path(path).read_bytes()[4:8] == b"ftyp"
     assert len(kling.requests("video")) == 1
 
 
@@ -148,7 +149,7 @@ def test_lines_are_read_from_where_they_were_written(place):
 
 
 def test_a_full_disk_is_a_storage_error():
-    with pytest.raises(KlingStorageError, match="could not be written"), storage.atomic_write(storage.storage_path("/dev/full/x")):
+    with pytest.raises(KlingStorageError, match="could not be written"), storage.atomic_write(storage_path("/dev/full/x")):
         pass
 
 
@@ -163,7 +164,7 @@ def test_a_file_is_written_where_the_file_system_has_no_chmod_or_fsync(tmp_path,
         raise OSError(getattr(errno, code), "not here")
 
     monkeypatch.setattr(os, function, refuse)
-    with storage.writing_video(storage.storage_path(str(tmp_path / "new")) / "a.mp4") as file:
+    with storage.writing_video(storage_path(str(tmp_path / "new")) / "a.mp4") as file:
         file.write(VIDEO)
     assert [path.read_bytes() for path in (tmp_path / "new").iterdir()] == [VIDEO]
 
@@ -174,14 +175,14 @@ def test_a_fault_of_the_disk_is_no_missing_fsync(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(KlingStorageError, match="Input/output error"):
-        storage.write_text(storage.storage_path(str(tmp_path)) / "a", ["text"])
+        storage.write_text(storage_path(str(tmp_path)) / "a", ["text"])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_files_have_the_rights_that_the_umask_leaves(tmp_path):
     before = os.umask(0o027)
     try:
-        storage.write_text(storage.storage_path(str(tmp_path / "a")), [])
+        storage.write_text(storage_path(str(tmp_path / "a")), [])
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
@@ -192,10 +193,11 @@ def test_no_write_changes_the_umask_for_other_threads(tmp_path):
     code = """if True:
         import os, sys, threading
         from airflow_provider_kling import storage
+        from airflow_provider_kling.object_paths import storage_path
         os.umask(0o077)
         def write(name):
             for _ in range(200):
-                storage.write_text(storage.storage_path(f"{sys.argv[1]}/{name}"), ["x"])
+                storage.write_text(storage_path(f"{sys.argv[1]}/{name}"), ["x"])
         threads = [threading.Thread(target=write, args=(name,)) for name in range(8)]
         [thread.start() for thread in threads]
         seen, number = set(), 0
@@ -215,7 +217,8 @@ def test_what_a_killed_process_left_is_removed_when_it_is_old(tmp_path):
     code = """if True:
         import os, signal, sys
         from airflow_provider_kling import storage
-        with storage.atomic_write(storage.storage_path(sys.argv[1])) as file:
+        from airflow_provider_kling.object_paths import storage_path
+        with storage.atomic_write(storage_path(sys.argv[1])) as file:
             file.write(b"half")
             file.flush()
             os.kill(os.getpid(), signal.SIGKILL)
@@ -230,13 +233,13 @@ def test_what_a_killed_process_left_is_removed_when_it_is_old(tmp_path):
     os.utime(parts[0], (long_ago, long_ago))
     (tmp_path / ".of.another.program.part").touch()
     os.utime(tmp_path / ".of.another.program.part", (long_ago, long_ago))
-    storage.write_text(storage.storage_path(str(target)), ["whole"])
+    storage.write_text(storage_path(str(target)), ["whole"])
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([".of.another.program.part", parts[1].name, "v.mp4"])
 
 
 def test_relative_paths_and_home_are_understood(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert storage.location_of(storage.storage_path("out/x")) == str(tmp_path / "out" / "x")
-    assert storage.location_of(storage.storage_path("~/x")) == str(tmp_path / "home" / "x")
-    assert storage.location_of(storage.storage_path(f"file://{tmp_path}/x")) == str(tmp_path / "x")
+    assert location_of(storage_path("out/x")) == str(tmp_path / "out" / "x")
+    assert location_of(storage_path("~/x")) == str(tmp_path / "home" / "x")
+    assert location_of(storage_path(f"file://{tmp_path}/x")) == str(tmp_path / "x")

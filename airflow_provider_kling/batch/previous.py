@@ -19,8 +19,9 @@ from airflow_provider_kling.batch.decision import Attempt
 from airflow_provider_kling.batch.spool import Spool
 from airflow_provider_kling.client import last_answer_by, monotonic_now
 from airflow_provider_kling.errors import KlingError
+from airflow_provider_kling.object_paths import location_of, storage_path
 from airflow_provider_kling.results import INVALID, RESULTS, read_results
-from airflow_provider_kling.storage import exists, is_saved_video, location_of, storage_path
+from airflow_provider_kling.storage import exists, is_saved_video
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath

@@ -100,7 +100,8 @@ class Snapshot:
             await self.write(threads)
 
     def _write(self, data: dict[str, Any]) -> None:
-        from airflow_provider_kling.storage import storage_path, write_text
+        from airflow_provider_kling.object_paths import storage_path
+        from airflow_provider_kling.storage import write_text
 
         try:
             write_text(storage_path(self._job.results) / PROGRESS, [json.dumps(data, default=str)])
@@ -111,7 +112,7 @@ class Snapshot:
 
     def _read_earlier(self) -> None:
         """What the triggerer, or an earlier try, has written: rows stand as they did until this batch gets to them."""
-        from airflow_provider_kling.storage import storage_path
+        from airflow_provider_kling.object_paths import storage_path
 
         try:
             data = json.loads((storage_path(self._job.results) / PROGRESS).read_text())
@@ -183,7 +184,7 @@ def _line(active: ActiveRow, images: tuple[str, ...]) -> dict[str, Any]:
 
 def remove_snapshot(job: BatchJob) -> None:
     """Remove the file, once the results say it all."""
-    from airflow_provider_kling.storage import is_local, storage_path
+    from airflow_provider_kling.object_paths import is_local, storage_path
 
     try:
         path = storage_path(job.results) / PROGRESS

@@ -20,4 +20,6 @@ def check_capacity(settings: KlingSettings, tasks: list[Task]) -> None:
     limit, running = settings.max_concurrency, sum(not task.done for task in tasks)
     if limit is not None and running >= limit:
         message = f"max_concurrency is {limit}, and {running} tasks are running"
-        raise KlingSlotsFullError(message, code=1303, speaker=f"Connection {settings.conn_id}")
+        error = KlingSlotsFullError(message, code=1303, speaker=f"Connection {settings.conn_id}")
+        error.own_limit = True
+        raise error

@@ -76,7 +76,7 @@ def _image_type(file: IO[bytes], size: int) -> str:
 
 
 def _open(place: str, type_of: Callable[[IO[bytes], int], str]) -> OpenFile:
-    from airflow_provider_kling.storage import is_local, storage_path
+    from airflow_provider_kling.object_paths import is_local, storage_path
 
     try:
         if scheme_of(place) in ("http", "https"):

@@ -27,8 +27,8 @@ class UnreadableError(Exception):
 
 def result_lines(location: str) -> Iterator[dict[str, Any]]:
     """The lines of a `results.jsonl`, damaged ones as errors of their rows. Raises UnreadableError."""
+    from airflow_provider_kling.object_paths import storage_path
     from airflow_provider_kling.results import damaged_row, read_results
-    from airflow_provider_kling.storage import storage_path
 
     if location.rpartition("/")[2] != RESULTS:
         raise UnreadableError(location, f"it is no {RESULTS}")
@@ -46,7 +46,7 @@ def result_lines(location: str) -> Iterator[dict[str, Any]]:
 
 def modified_at(location: str) -> datetime | None:
     """When a file was written last; None where its store does not say."""
-    from airflow_provider_kling.storage import storage_path
+    from airflow_provider_kling.object_paths import storage_path
 
     try:
         path = storage_path(location)
@@ -73,7 +73,7 @@ def time_of(info: Mapping[str, Any]) -> datetime | None:
 
 def read_progress(folder: str) -> Mapping[str, Any] | None:
     """What a batch has written of its progress beside its results; None where there is none."""
-    from airflow_provider_kling.storage import storage_path
+    from airflow_provider_kling.object_paths import storage_path
 
     try:
         path = storage_path(folder) / PROGRESS

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING
 import pendulum
 
 from airflow_provider_kling.errors import KlingInputError, KlingStorageError
+from airflow_provider_kling.object_paths import is_local, location_of, shown, storage_path
 from airflow_provider_kling.prices.book import Observation, PriceBook
 from airflow_provider_kling.redaction import show_reason
-from airflow_provider_kling.storage import is_local, location_of, shown, storage_path, write_text
+from airflow_provider_kling.storage import write_text
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow_provider_kling.api import SUCCEED
 from airflow_provider_kling.errors import KlingInputError
 from airflow_provider_kling.manifests import RESULT_COLUMNS
+from airflow_provider_kling.object_paths import location_of
 from airflow_provider_kling.redaction import show_place
 from airflow_provider_kling.results.statuses import ERROR, STATUSES
 from airflow_provider_kling.results.summary import is_units
-from airflow_provider_kling.storage import location_of, read_lines
+from airflow_provider_kling.storage import read_lines
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath

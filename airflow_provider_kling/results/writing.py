@@ -13,13 +13,13 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_kling.arguments import place_text
-from airflow_provider_kling.object_paths import as_stored, folder_of
+from airflow_provider_kling.object_paths import as_stored, folder_of, location_of, shown, storage_path
 from airflow_provider_kling.redaction import is_inline, show_place
 from airflow_provider_kling.results.lines import to_jsonl
 from airflow_provider_kling.results.report import render_report
 from airflow_provider_kling.results.statuses import STATUSES
 from airflow_provider_kling.results.summary import Tally
-from airflow_provider_kling.storage import location_of, read_lines, shown, storage_path, write_text
+from airflow_provider_kling.storage import read_lines, write_text
 
 RESULTS, REPORT = "results.jsonl", "report.html"
 MAX_LOGGED = 100  # rows without a video that the log names

@@ -107,8 +107,9 @@ def write_rejected(manifest: Place, results: Place, decision: Mapping[str, Any],
     rejected rows that the manifest does not have any more.
     """
     from airflow_provider_kling.manifests import IMAGE_COLUMNS, ManifestFile, Row
+    from airflow_provider_kling.object_paths import location_of, storage_path
     from airflow_provider_kling.results import to_jsonl
-    from airflow_provider_kling.storage import location_of, storage_path, write_text
+    from airflow_provider_kling.storage import write_text
 
     wanted = {row_id for row_id in rows_with_video(results) if decision["ask_again"] and is_rejected(decision, row_id)}
     if not wanted:

@@ -16,14 +16,14 @@ from airflow_provider_kling.errors import KlingError, KlingInputError, KlingTime
 
 
 def put(uri: str, text: str | bytes) -> str:
-    from airflow_provider_kling.storage import storage_path
+    from airflow_provider_kling.object_paths import storage_path
 
     storage_path(uri).write_bytes(text if isinstance(text, bytes) else text.encode())
     return uri
 
 
 def stored(uri: str) -> list[dict]:
-    from airflow_provider_kling.storage import storage_path
+    from airflow_provider_kling.object_paths import storage_path
 
     return [json.loads(line) for line in storage_path(f"{uri}/results.jsonl").read_text().splitlines()]
 

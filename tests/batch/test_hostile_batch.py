@@ -13,20 +13,9 @@ from batch_runs import lines, operator, row, statuses, write
 from hostile import HostileKling, hang, reset
 from task_runs import FakeAirflow
 
-from airflow_provider_kling.dispatch import schedule
 from airflow_provider_kling.errors import KlingTimeoutError
 
-
-@pytest.fixture(autouse=True)
-def polled_early(monkeypatch):
-    monkeypatch.setattr(schedule, "FIRST_POLL", 0.2)
-
-
-@pytest.fixture
-def hostile(monkeypatch):
-    with HostileKling(order="random") as account:
-        monkeypatch.setenv("AIRFLOW_CONN_KLING_DEFAULT", account.connection(timeout=5))
-        yield account
+pytestmark = pytest.mark.usefixtures("polled_early")
 
 
 def edit_after(account: HostileKling, creates: int, edit: Callable[[], object]) -> threading.Thread:

@@ -361,6 +361,7 @@ def test_a_failed_task_that_another_one_follows_is_not_called_adopted():
 def test_a_wait_for_the_limit_of_the_connection_is_not_called_one_for_the_account():
     driver = Driver(NOT_FOUND)
     driver.capacity = errors.KlingSlotsFullError("max_concurrency is 2, and 2 tasks are running", code=1303, speaker="Connection c")
+    driver.capacity.own_limit = True
     with pytest.raises(errors.KlingTimeoutError):
         create_when_free(driver)
     assert driver.logged[0].startswith("The connection's max_concurrency is 2, and 2 tasks are running: waiting, 0 s so far")

@@ -26,8 +26,9 @@ def test_max_concurrency_limits_the_running_tasks(hook, kling, monkeypatch):
     hook.create_task(REQUEST)
     with pytest.raises(
         errors.KlingSlotsFullError, match="Connection kling_default says: max_concurrency is 2, and 2 tasks are running"
-    ):
+    ) as refused:
         hook.create_task(REQUEST)
+    assert refused.value.own_limit
     kling.finish(first.kling_task_id)
     hook.create_task(REQUEST)
     assert len(kling.ledger) == 3

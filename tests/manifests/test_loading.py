@@ -14,7 +14,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_kling.errors import KlingInputError, KlingManifestError
 from airflow_provider_kling.manifests import ManifestFile, Row, load_image
-from airflow_provider_kling.storage import location_of
+from airflow_provider_kling.object_paths import location_of
 
 TEXT = "id,effect_scene,image,imgae_2\na,pet_loin,photos/a.jpg,\nb,squish,/b.jpg,\n"
 

@@ -16,7 +16,8 @@ from places import PHOTOS
 
 from airflow_provider_kling.errors import KlingInputError
 from airflow_provider_kling.manifests import ManifestFile, Row, load_image
-from airflow_provider_kling.storage import location_of, storage_path, write_text
+from airflow_provider_kling.object_paths import location_of, storage_path
+from airflow_provider_kling.storage import write_text
 
 IMAGE = (PHOTOS / "china.jpg").read_bytes()
 MANIFEST = "id,effect_scene,image\na,squish,{}\n"

@@ -6,15 +6,9 @@ import pytest
 from hostile import HostileKling
 from task_runs import FakeAirflow, operator
 
-from airflow_provider_kling.dispatch import schedule
-
 MODES = pytest.mark.parametrize("deferrable", [False, True])
 WARNING = "its scene and its images may be those of another request"
-
-
-@pytest.fixture(autouse=True)
-def polled_early(monkeypatch):
-    monkeypatch.setattr(schedule, "FIRST_POLL", 0.2)
+pytestmark = pytest.mark.usefixtures("polled_early")
 
 
 @pytest.fixture

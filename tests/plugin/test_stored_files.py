@@ -32,7 +32,7 @@ def bucket():
 
 
 def put(uri, content):
-    from airflow_provider_kling.storage import storage_path
+    from airflow_provider_kling.object_paths import storage_path
 
     storage_path(uri).write_bytes(content)
 

@@ -7,24 +7,13 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from hostile import HostileKling, reset, status
+from hostile import reset, status
 
-from airflow_provider_kling.dispatch import schedule
 from airflow_provider_kling.triggers import KlingEffectTrigger
 
 DERIVED = f"airflow-{'0123456789' * 4}"
 
-
-@pytest.fixture(autouse=True)
-def polled_early(monkeypatch):
-    monkeypatch.setattr(schedule, "FIRST_POLL", 0.2)
-
-
-@pytest.fixture
-def account(monkeypatch):
-    with HostileKling(order="random") as account:
-        monkeypatch.setenv("AIRFLOW_CONN_KLING_DEFAULT", account.connection(timeout=10))
-        yield account
+pytestmark = pytest.mark.usefixtures("polled_early")
 
 
 def start(*, try_number: int | None = None, **kwargs) -> dict:
@@ -53,38 +42,38 @@ def start(*, try_number: int | None = None, **kwargs) -> dict:
 
 
 @pytest.mark.parametrize("reason", ["Image pixel is invalid", "Try later"])
-def test_a_failed_task_is_asked_for_again_only_by_a_further_try(account, reason):
-    account.fails = reason
+def test_a_failed_task_is_asked_for_again_only_by_a_further_try(hostile, reason):
+    hostile.fails = reason
     for _ in range(4):
         assert start(version=4, tries=1)["task"]["task_status"] == "failed"
-    assert [made.external_id for made in account.ledger] == [DERIVED]
-    account.fails = ""
+    assert [made.external_id for made in hostile.ledger] == [DERIVED]
+    hostile.fails = ""
     for _ in range(2):
         assert start(version=4, tries=2)["task"]["task_status"] == "succeed"
-    assert [made.external_id for made in account.ledger] == [DERIVED, f"{DERIVED}-2"]
+    assert [made.external_id for made in hostile.ledger] == [DERIVED, f"{DERIVED}-2"]
 
 
-def test_a_row_of_an_older_version_goes_by_the_try_of_its_task_instance(account):
-    account.fails = "Try later"
+def test_a_row_of_an_older_version_goes_by_the_try_of_its_task_instance(hostile):
+    hostile.fails = "Try later"
     start(version=3)
-    account.fails = ""
+    hostile.fails = ""
     for _ in range(2):
         assert start(version=3, try_number=2)["task"]["task_status"] == "succeed"
-    assert len(account.ledger) == 2
+    assert len(hostile.ledger) == 2
 
 
 @pytest.mark.parametrize("answer", [reset, status(500, code=5000, message="oops"), status(200)], ids=["reset", "500", "HTML"])
-def test_a_task_that_exists_and_is_not_shown_for_a_while_is_waited_for(account, answer):
-    account.lookup_lag = account.list_lag = 4.0
-    account.answer("create", answer, times=1, after=True)
+def test_a_task_that_exists_and_is_not_shown_for_a_while_is_waited_for(hostile, answer):
+    hostile.lookup_lag = hostile.list_lag = 4.0
+    hostile.answer("create", answer, times=1, after=True)
     assert start(version=4, tries=1)["task"]["task_status"] == "succeed"
-    assert len(account.ledger) == 1
+    assert len(hostile.ledger) == 1
 
 
-def test_a_task_that_exists_and_is_never_shown_is_reported_at_the_deadline(account):
-    account.lookup_lag = account.list_lag = 3600.0
-    account.answer("create", reset, times=1, after=True)
+def test_a_task_that_exists_and_is_never_shown_is_reported_at_the_deadline(hostile):
+    hostile.lookup_lag = hostile.list_lag = 3600.0
+    hostile.answer("create", reset, times=1, after=True)
     event = start(version=4, tries=1, deadline=time.time() + 8)
     assert f"Kling says that a task with external id {DERIVED} exists, but does not show it" in event["timeout"]
     assert "othing was" not in event["timeout"]
-    assert len(account.ledger) == 1
+    assert len(hostile.ledger) == 1

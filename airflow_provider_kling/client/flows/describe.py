@@ -25,7 +25,7 @@ def describe_refusal(error: Exception) -> str:
     """Why a submission waits, without a full stop: for a slot of the account or of the user's own limit, or for the API."""
     if not isinstance(error, KlingSlotsFullError):
         return str(error).rstrip(".")
-    if error.message.startswith("max_concurrency"):
+    if error.own_limit:
         return f"The connection's {error.message}"
     return "All slots of the account are taken"
 

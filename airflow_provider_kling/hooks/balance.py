@@ -1,7 +1,7 @@
 """One reader of an account's resource packs for all who wait for them: at most one request a second, as Kling asks.
 
-In a triggerer, all waiters of a connection share one answer. Another process, which cannot be known, makes Kling refuse a
-request with code 1302: it is sent again a little later.
+In a triggerer, all waiters of a connection share one answer, and the processes of a machine take turns. Another machine makes
+Kling refuse a request with code 1302: it is sent again a little later.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import contextvars
 import random
-import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -19,53 +18,35 @@ from weakref import WeakKeyDictionary
 
 import pendulum
 
-from airflow_provider_kling.api import COSTS_INTERVAL, ResourcePack
+from airflow_provider_kling.api import ResourcePack
 from airflow_provider_kling.errors import KlingBusyError
 from airflow_provider_kling.hooks.calls import packs_call
+from airflow_provider_kling.hooks.turns import Turns
 
 if TYPE_CHECKING:
     from airflow_provider_kling.hooks.connection import ConnectionHook
 
 T = TypeVar("T")
 
-SPACING = COSTS_INTERVAL * 1.05  # seconds between the starts of two requests; the other side measures their arrival
 BUSY_TRIES = 5
-MOST_CONNECTIONS = 1000  # whose last request is remembered
+LONGEST_BUSY_PAUSE = 10.0  # seconds
 
 Packs = tuple[list[ResourcePack], pendulum.DateTime]
 
 
-class Paced:
-    """The turns of the requests of one process, by connection, over all its threads and event loops."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._next: dict[str, float] = {}
-
-    def turn(self, conn_id: str) -> float:
-        """Take the next turn. Returns the seconds until it comes."""
-        with self._lock:
-            now = time.monotonic()
-            if len(self._next) >= MOST_CONNECTIONS:
-                self._next = {name: at for name, at in self._next.items() if at > now}
-            at = max(now, self._next.get(conn_id, now))
-            self._next[conn_id] = at + SPACING
-            return at - now
+TURNS = Turns()
 
 
-PACED = Paced()
-
-
-def retrying_busy(conn_id: str, read: Callable[[], T]) -> T:
+def retrying_busy(account: str, read: Callable[[], T]) -> T:
     """What `read` brings, in its turn. It is called again a few times while another program takes the request of a second."""
     for left in reversed(range(BUSY_TRIES)):
-        time.sleep(PACED.turn(conn_id))
+        time.sleep(TURNS.take(account))
         try:
             return read()
-        except KlingBusyError:
+        except KlingBusyError as error:
             if not left:
                 raise
-            time.sleep(_busy_pause())
+            time.sleep(_busy_pause(error))
     raise AssertionError("unreachable")
 
 
@@ -78,9 +59,12 @@ class BalanceReader:
     def __init__(self, hook: ConnectionHook) -> None:
         self.hook = hook
         self._reading: asyncio.Task[Packs] | None = None
+        self._fresh: tuple[float, Packs] | None = None  # the last answer, and when it came
 
-    async def packs(self) -> Packs:
-        """All resource packs, and when they were read. Raises KlingError."""
+    async def packs(self, *, max_age: float = 0.0) -> Packs:
+        """All resource packs, and when they were read, which may be up to `max_age` seconds ago. Raises KlingError."""
+        if self._fresh is not None and asyncio.get_running_loop().time() - self._fresh[0] < max_age:
+            return self._fresh[1]
         if self._reading is None or self._reading.done():
             # In a context of its own: its lines must not go to the log of the one who came first.
             loop = asyncio.get_running_loop()
@@ -96,15 +80,18 @@ class BalanceReader:
         await self.hook.aclose()
 
     async def _read(self) -> Packs:
+        account = (await self.hook.asettings()).base_url
         for left in reversed(range(BUSY_TRIES)):
-            await asyncio.sleep(PACED.turn(self.hook.kling_conn_id))
+            await asyncio.sleep(TURNS.take(account))
             try:
                 packs = await self.hook._aread(packs_call(None, None, None), tries=1)
-                return packs, pendulum.now("UTC")
-            except KlingBusyError:
+                answer = packs, pendulum.now("UTC")
+                self._fresh = asyncio.get_running_loop().time(), answer
+                return answer
+            except KlingBusyError as error:
                 if not left:
                     raise
-                await asyncio.sleep(_busy_pause())
+                await asyncio.sleep(_busy_pause(error))
         raise AssertionError("unreachable")
 
 
@@ -140,9 +127,9 @@ async def shared_balance(hook: ConnectionHook) -> AsyncIterator[BalanceReader]:
             await entry.reader.close()
 
 
-def _busy_pause() -> float:
-    """Seconds, so that two programs that met do not meet again."""
-    return random.uniform(0.2, 2.0)  # noqa: S311 - not for secrets
+def _busy_pause(error: KlingBusyError) -> float:
+    """Seconds, so that two programs that met do not meet again, or those that the server asks for, within bounds."""
+    return max(random.uniform(0.2, 2.0), min(error.retry_after or 0.0, LONGEST_BUSY_PAUSE))  # noqa: S311 - not for secrets
 
 
 def _retrieve(task: asyncio.Task[Packs]) -> None:

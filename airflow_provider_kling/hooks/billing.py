@@ -75,9 +75,9 @@ class BillingHook(ConnectionHook):
     def get_balance(self, pack_name: str | None = None) -> Balance:
         """What the resource packs hold or, with a name, the packs that are called so. Kling's number is up to 12 hours old.
 
-        All calls in this process wait for their turn, so that Kling gets at most one request a second for a connection.
+        All calls on this machine wait for their turn, so that Kling gets at most one request a second.
         """
-        packs = retrying_busy(self.kling_conn_id, lambda: self._read(packs_call(None, None, None), tries=1))
+        packs = retrying_busy(self.settings.base_url, lambda: self._read(packs_call(None, None, None), tries=1))
         return Balance.of(packs, now=pendulum.now("UTC"), name=pack_name)
 
     async def aget_balance(self, pack_name: str | None = None) -> Balance:

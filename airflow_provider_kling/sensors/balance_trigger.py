@@ -22,6 +22,7 @@ from airflow_provider_kling.triggers import HOLD_BACK
 CLASS_PATH = "airflow_provider_kling.sensors.KlingBalanceTrigger"
 FORM = 1  # of the row; it increases when an older triggerer cannot do what a row asks for
 LAST_LOOK = 3.0  # seconds past the deadline for the answer to the last request, which may have to wait for its turn
+LONGEST_AGE = 60.0  # seconds of an answer that another sensor has just had: the number is hours old anyway
 TROUBLE_PAUSE = 15.0  # seconds after the first error that may pass; doubling from there, up to the poll interval
 
 
@@ -83,7 +84,8 @@ class KlingBalanceTrigger(BaseTrigger):
         async with KlingHook(self.kling_conn_id) as hook, shared_balance(hook) as reader:
             while True:
                 try:
-                    packs, read_at = await asyncio.wait_for(reader.packs(), max(LAST_LOOK, deadline - monotonic_now()))
+                    reading = reader.packs(max_age=min(LONGEST_AGE, self.poll_interval / 2))
+                    packs, read_at = await asyncio.wait_for(reading, max(LAST_LOOK, deadline - monotonic_now()))
                 except asyncio.TimeoutError:
                     last, faults = "Kling did not answer.", faults + 1
                 except KlingError as error:

@@ -10,6 +10,7 @@ from hypothesis import given, settings as hypothesis_settings, strategies as st
 
 from airflow_provider_kling.api import ReceivedChargeQuery, Refusal
 from airflow_provider_kling.emulator.model import Account, Order, Settings
+from airflow_provider_kling.emulator.options import parse, to_arguments
 
 DAY = 86400
 
@@ -255,6 +256,14 @@ def test_billing_has_faults_and_a_journal(client, kling, error):
 def test_a_wrong_setting_is_refused(kling, wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         kling.configure(**wrong)
+
+
+def test_money_is_set_by_flags_and_by_variables():
+    variables = {"PACK": "A=1,B=2.5:0:60", "PRICE": "squish=4", "RESERVE_UNITS": "true", "MODERATED_SCENE": "emoji"}
+    parsed = parse(["--cash", "3"], {f"KLING_EMULATOR_{name}": value for name, value in variables.items()})
+    assert (parsed.pack, parsed.price, parsed.cash) == (("A=1", "B=2.5:0:60"), ("squish=4",), 3.0)
+    assert (parsed.reserve_units, parsed.moderated_scene) == (True, ("emoji",))
+    assert parse(to_arguments(parsed), {}) == parsed
 
 
 # --- The bare state machine

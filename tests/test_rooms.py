@@ -19,11 +19,11 @@ PACKAGE = ROOT / "airflow_provider_kling"
 # What lies in the package's root is a room of its own; a folder is one with all that is in it.
 ORDER = """
 __init__ errors
-arguments get_provider_info places mp4
-operator_base redaction
+arguments get_provider_info places mp4 naming
+operator_base redaction saving
 object_paths
 storage
-writable
+writable saved_videos
 api
 manifests client
 results
@@ -52,7 +52,7 @@ APART = {
 }
 
 # Folders of which nothing opens a file, reads a clock or knows Airflow; `loading` is the one module that opens files.
-PURE = ["places", "redaction", "api", "manifests", "emulator.model"]
+PURE = ["places", "naming", "redaction", "api", "manifests", "emulator.model"]
 OPENS = ["manifests.loading"]
 IMPURE = {"airflow", "requests", "aiohttp", "socket", "os", "pathlib", "time", "asyncio", "subprocess", "tempfile"}
 

@@ -17,15 +17,25 @@ from airflow_provider_kling.batch.lookup import submission_of
 from airflow_provider_kling.batch.previous import PreviousResults, videos_are_saved
 from airflow_provider_kling.batch.progress import RUNNING, SAVING
 from airflow_provider_kling.batch.threads import Threads
-from airflow_provider_kling.client import Downloads, flows, last_answer_by, monotonic_now
+from airflow_provider_kling.client import Downloads, LevelLog, flows, last_answer_by, monotonic_now
 from airflow_provider_kling.errors import KlingTimeoutError
 from airflow_provider_kling.manifests import RESULT_COLUMNS
-from airflow_provider_kling.results import result_of
+from airflow_provider_kling.results import result_of, write_sidecars
 
 LOOKUP_GRACE = 30.0  # seconds past the deadline in which rows are still looked up, to adopt the tasks that they have
 
 logger = logging.getLogger(__name__)
 log = logger.debug  # for the lines of flows: a batch has too many videos to log each of them
+
+
+class _QuietLog(LevelLog):
+    """Logs warnings as they are, and all else at DEBUG."""
+
+    def __call__(self, message: str, level: int = logging.INFO) -> object:
+        return super().__call__(message, level if level >= logging.WARNING else logging.DEBUG)
+
+
+QUIET = _QuietLog(logger)  # for what is saved
 
 
 class RowWorker:
@@ -62,8 +72,7 @@ class RowWorker:
         self._limits.created(active)
         task = await self._with_videos(active, await self._wait(active, found))
         self._limits.done(active)
-        paths = await self._save(active, task)
-        return {**result_of(task, effect_scene=active.row.effect_scene, paths=paths), "row_id": active.row.id}
+        return await self._save(active, task)
 
     # --- Reuse, adopt or create
 
@@ -92,7 +101,7 @@ class RowWorker:
 
     async def _look_up(self, active: ActiveRow, submission: flows.Submission) -> Decision:
         """What happens to the row, given what earlier attempts left. The row moves to the account that has its task."""
-        if line := await self._saved_line(submission):
+        if line := await self._saved_line(active, submission):
             return self._decide(active, line=line)
         if monotonic_now() > self._deadline + LOOKUP_GRACE:
             raise KlingTimeoutError(
@@ -111,13 +120,14 @@ class RowWorker:
         """All accounts: one that does not show the task may have it, so each is asked before the row's own creates one."""
         return sorted(self._accounts, key=lambda account: (not account.lookup.is_listed(submission), account is not assigned))
 
-    async def _saved_line(self, submission: flows.Submission) -> Mapping[str, Any] | None:
+    async def _saved_line(self, active: ActiveRow, submission: flows.Submission) -> Mapping[str, Any] | None:
         """The line that an earlier attempt wrote for the row, unless its videos are to be saved and are not."""
         line = self._previous.line(submission.external_id) if self._previous else None
         save_to = self._save_to
         if line is None or not save_to:
             return line
-        return line if await self._threads.run(lambda: videos_are_saved(line, save_to)) else None
+        save_as = self._job.save_as(active.row)
+        return line if await self._threads.run(lambda: videos_are_saved(line, save_to, save_as)) else None
 
     async def _create(self, active: ActiveRow, submission: flows.Submission) -> Task:
         group = f"{self._job.dag_id} {self._job.run_id}"
@@ -146,10 +156,17 @@ class RowWorker:
         """The deadline as the dispatcher takes it: by the wall clock as it is now."""
         return time.time() + self._deadline - monotonic_now()
 
-    async def _save(self, active: ActiveRow, task: Task) -> list[str]:
-        """The paths of the videos that are saved; none where none are to be, or the task failed."""
-        if not self._downloads or not self._save_to or not task.succeeded:
-            return []
-        active.move(SAVING)
-        deadline = max(self._deadline, monotonic_now() + self._save_timeout)
-        return await self._downloads.save(active.account.client, self._product, task, self._save_to, log=log, deadline=deadline)
+    async def _save(self, active: ActiveRow, task: Task) -> dict[str, Any]:
+        """The row's result, with what is saved of its task: nothing where nothing is to be, or the task failed."""
+        row, save_as, files = active.row, self._job.save_as(active.row), None
+        if self._downloads and self._save_to and task.succeeded:
+            active.move(SAVING)
+            deadline = max(self._deadline, monotonic_now() + self._save_timeout)
+            options: dict[str, Any] = {"log": QUIET, "deadline": deadline, "save_as": save_as}
+            files = await self._downloads.save(active.account.client, self._product, task, self._save_to, **options)
+        paths, watermarked = files or ((), None)
+        result = result_of(task, effect_scene=row.effect_scene, paths=paths, watermark_paths=watermarked)
+        result["row_id"] = row.id
+        if files and save_as.sidecar:
+            await self._threads.run(lambda: write_sidecars(result))
+        return result

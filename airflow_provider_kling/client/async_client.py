@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import tenacity
 
-from airflow_provider_kling import storage
+from airflow_provider_kling import saved_videos
 from airflow_provider_kling.api import Call
 from airflow_provider_kling.client.aiohttp_transport import AiohttpTransport
 from airflow_provider_kling.client.capacity import capacity_call, check_capacity
@@ -92,11 +92,11 @@ class AsyncClient:
         await self._transport.close()
 
     async def _save(self, step: SaveVideo, deadline: float | None) -> Saved:
-        path = storage.storage_path(step.destination) / step.name
-        if await asyncio.to_thread(storage.is_saved_video, path):
-            return Saved(storage.location_of(path), new=False)
+        place = await asyncio.to_thread(saved_videos.place_of, step.destination, step.names)
+        if place.saved:
+            return Saved(place.location, new=False)
         async for attempt in tenacity.AsyncRetrying(**self._attempts.policy(READ_TRIES, deadline=deadline)):
             with attempt:
-                async with storage.awriting_video(path) as file:
+                async with saved_videos.awriting_video(place) as file:
                     await self._transport.fetch(step.url, file.write, deadline=deadline)
-        return Saved(storage.location_of(path), new=True)
+        return Saved(place.location, new=True, note=place.note)

@@ -10,6 +10,7 @@ from airflow_provider_kling.client import flows
 from airflow_provider_kling.client.async_client import AsyncClient
 from airflow_provider_kling.client.deadlines import monotonic_now
 from airflow_provider_kling.errors import KlingDownloadError
+from airflow_provider_kling.naming import SaveAs
 
 DOWNLOADS = 8  # tasks, unless the caller wants another number
 
@@ -29,14 +30,15 @@ class Downloads:
         *,
         log: Callable[[str], object],
         deadline: float | None = None,
-    ) -> list[str]:
-        """Store the videos of a succeeded task under this folder or URI; see `flows.save`. Returns their paths.
+        save_as: SaveAs | None = None,
+    ) -> flows.SavedFiles:
+        """Store the videos of a succeeded task under this folder or URI; see `flows.save_files`.
 
         Raises KlingDownloadError at the `deadline` (on the clock of the event loop), also while it waits for its turn.
         """
         await self._permit(deadline)
         try:
-            return await client.run(flows.save(product, task, destination), log=log, deadline=deadline)
+            return await client.run(flows.save_files(product, task, destination, save_as or SaveAs()), log=log, deadline=deadline)
         finally:
             self._permits.release()
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeAlias, Union
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import pendulum
 
@@ -13,6 +13,7 @@ from airflow_provider_kling.api import Call, EffectRequest, Product, ResourcePac
 from airflow_provider_kling.arguments import place_text
 from airflow_provider_kling.client import KlingSettings, flows, last_answer_by, monotonic_now
 from airflow_provider_kling.errors import KlingInputError, KlingTaskFailed
+from airflow_provider_kling.naming import SaveAs, check_fields
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -104,7 +105,7 @@ def create_flow(product: Product, submission: flows.Submission, *, retry_wait: f
     return flows.create(product, submission, retry_wait=retry_wait, deadline=deadline), last_answer_by(deadline)
 
 
-def save_flow(product: Product, task: Task, destination: Source) -> flows.Flow[list[str]]:
+def save_flow(product: Product, task: Task, destination: Source, save_as: SaveAs | None = None) -> flows.Flow[flows.SavedFiles]:
     """The flow that saves the videos of a task. Raises KlingTaskFailed or KlingInputError for a task without videos."""
     folder = _text(destination)
     if task.failed:
@@ -114,13 +115,20 @@ def save_flow(product: Product, task: Task, destination: Source) -> flows.Flow[l
             f"Kling task {task.kling_task_id} is not done ({task.status}), so it has no videos yet: call wait_for_task first, and "
             "pass the task that it returns."
         )
-    return _save(product, task, folder)
+    return _save(product, task, folder, save_as or SaveAs())
 
 
-def _save(product: Product, task: Task, folder: str) -> flows.Flow[list[str]]:
+def _save(product: Product, task: Task, folder: str, save_as: SaveAs) -> flows.Flow[flows.SavedFiles]:
     if not task.videos:  # a list may leave them out
         task = yield from flows.look_up(product, task.kling_task_id)
-    return (yield from flows.save(product, task, folder))
+    return (yield from flows.save_files(product, task, folder, save_as))
+
+
+def named(file_name: str | None, fields: Mapping[str, Any] | None) -> SaveAs:
+    """How `save_videos` names files. Raises KlingInputError for a template that cannot work."""
+    if file_name is not None:
+        check_fields(file_name, columns=fields or ())
+    return SaveAs(file_name=file_name, fields=fields or {})
 
 
 def packs_call(start: pendulum.DateTime | None, end: pendulum.DateTime | None, name: str | None) -> Call[list[ResourcePack]]:

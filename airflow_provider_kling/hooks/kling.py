@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 import pendulum
 
@@ -20,6 +21,7 @@ from airflow_provider_kling.hooks.calls import (
     Source,
     call_deadline,
     create_flow,
+    named,
     packs_call,
     request_of,
     save_flow,
@@ -163,18 +165,37 @@ class KlingHook(ConnectionHook):
         async with self.dispatched(self.kling_conn_id, self.product) as account:
             return await account.wait(kling_task_id, deadline=deadline, poll_interval=interval, log=LevelLog(self.log))
 
-    def save_videos(self, task: Task, destination: Source, *, timeout: float | timedelta = SAVE_TIMEOUT) -> list[str]:
+    def save_videos(
+        self,
+        task: Task,
+        destination: Source,
+        *,
+        timeout: float | timedelta = SAVE_TIMEOUT,
+        file_name: str | None = None,
+        fields: Mapping[str, Any] | None = None,
+    ) -> list[str]:
         """Save the videos of a succeeded task under this folder or URI, within `timeout`. Returns their paths, in order.
 
+        `file_name` is a template like `{row_id}-{kling_task_id}.mp4`, and `fields` has its values, but for those of the task.
+        Without it a file has the name of the task, after the `row_id` that `fields` may have.
         An existing file is not downloaded again, and a dead link is renewed once. Raises KlingDownloadError, KlingTaskFailed
-        for a task that has failed, and KlingInputError for one that is not done.
+        for a task that has failed, and KlingInputError for one that is not done or a template that cannot work.
         """
         deadline = monotonic_now() + seconds(timeout, "timeout")
-        return self.run(save_flow(self.product, task, destination), deadline=deadline)
+        return self.run(save_flow(self.product, task, destination, named(file_name, fields)), deadline=deadline).paths
 
-    async def asave_videos(self, task: Task, destination: Source, *, timeout: float | timedelta = SAVE_TIMEOUT) -> list[str]:
+    async def asave_videos(
+        self,
+        task: Task,
+        destination: Source,
+        *,
+        timeout: float | timedelta = SAVE_TIMEOUT,
+        file_name: str | None = None,
+        fields: Mapping[str, Any] | None = None,
+    ) -> list[str]:
         deadline = monotonic_now() + seconds(timeout, "timeout")
-        return await self.arun(save_flow(self.product, task, destination), deadline=deadline)
+        saved = await self.arun(save_flow(self.product, task, destination, named(file_name, fields)), deadline=deadline)
+        return saved.paths
 
     def read_callback(self, body: bytes, headers: Mapping[str, str]) -> Task:
         """The task in a callback from Kling, after its signature is verified with the connection's `webhook_secret`.

@@ -8,6 +8,7 @@ from typing import Any
 from airflow_provider_kling.arguments import LIKE_A_LIST, NO_VALUE, check_text, is_blank, is_known, looks_like_list
 from airflow_provider_kling.client import seconds
 from airflow_provider_kling.errors import KlingInputError
+from airflow_provider_kling.saving import check_saving
 
 IMAGE = "one image: a URL, a path, or base64 as text"
 IMAGES = "a list of two images"
@@ -54,6 +55,7 @@ def _check_settings(operator: Any) -> None:
             "save_to is given, but this operator only creates the task, so that there is no video to save: set "
             "wait_for_completion=True, or give save_to to the KlingTaskSensor that waits for the task."
         )
+    check_saving(vars(operator), columns=() if operator.row is None else None)
 
 
 def check_images(image: Any, images: Any, rendered: frozenset[str] = frozenset()) -> None:
@@ -90,6 +92,7 @@ def check_batch(values: dict[str, Any], *, rendered: frozenset[str] = frozenset(
     for name in wanted:
         if is_known(values[name]) and not (name == "save_to" and values[name] is None and name not in rendered):
             check_text(name, values[name], wanted=wanted[name], operator=BATCH, rendered=name in rendered)
+    check_saving(values, columns=None)
     _check_count("downloads", values["downloads"])
     if values["max_concurrency"] is not None:
         _check_count("max_concurrency", values["max_concurrency"])

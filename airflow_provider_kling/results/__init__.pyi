@@ -1,6 +1,7 @@
 # The public names of this folder; `__init__.py` loads each when it is first used.
 from .lines import join as join, lines_of as lines_of, lines_without_rows as lines_without_rows, merge as merge
 from .reading import ReadLine as ReadLine, damaged_row as damaged_row, read_results as read_results
+from .sidecars import sidecars_are_written as sidecars_are_written, write_sidecars as write_sidecars
 from .statuses import ERROR as ERROR, INVALID as INVALID, STATUSES as STATUSES
 from .summary import decimal_of as decimal_of
 from .task_result import error_result as error_result, result_of as result_of

@@ -80,7 +80,7 @@ def place_of(destination: str, video: VideoName) -> Place:
     wanted = folder / video.name
     if found[video.name] == NOTHING and (video.proves or can_publish_new(wanted)):
         return Place(video, folder, wanted, may_replace=video.proves)
-    if found[video.name] == DAMAGED and video.proves:
+    if not video.with_id or (found[video.name] == DAMAGED and video.proves):
         return Place(video, folder, wanted, may_replace=True)
     avoided = None if found[video.name] == NOTHING else shown(wanted)
     if found.get(video.with_id) == NOTHING or (found.get(video.with_id) == DAMAGED and video.id_proves):

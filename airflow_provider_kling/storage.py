@@ -122,13 +122,19 @@ def can_publish_new(path: ObjectStoragePath) -> bool:
 
 
 def _only_new(store: Any) -> dict[str, Any]:
-    """The arguments with which a store's `put_file` writes new objects alone: fsspec's own, or those of the store for Azure."""
-    for method in (getattr(store, name, None) for name in ("_put_file", "put_file")):
-        known = inspect.signature(method).parameters if method else {}
-        if "mode" in known:
-            return {"mode": "create"}
-        if "overwrite" in known:
-            return {"overwrite": False}
+    """The arguments with which the `put_file` of a store writes new objects alone; none where it cannot.
+
+    Those of S3, Google and Azure let the server decide. fsspec's own asks first and writes then, so two writers could meet.
+    """
+    from fsspec.spec import AbstractFileSystem
+
+    for method in (getattr(type(store), name, None) for name in ("_put_file", "put_file")):
+        if method is not None and method is not AbstractFileSystem.put_file:
+            known = inspect.signature(method).parameters
+            if "mode" in known:
+                return {"mode": "create"}
+            if "overwrite" in known:
+                return {"overwrite": False}
     return {}
 
 

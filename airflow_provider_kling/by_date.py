@@ -16,6 +16,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_kling.errors import KlingInputError, KlingManifestError, KlingStorageError
+from airflow_provider_kling.naming import date_of as date_of
 from airflow_provider_kling.object_paths import location_of
 from airflow_provider_kling.redaction import show_place, show_reason
 
@@ -27,16 +28,6 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest"  # the name, without its suffix, of a manifest in a folder of its own
 RUN = "run"  # the column of collected results with the name of the folder that a line comes from
-
-
-def date_of(context: Mapping[str, Any]) -> str | None:
-    """The date that a run is meant for, like `2026-11-22`; None for a run without a logical date.
-
-    It is that of the logical date in the time zone of the DAG: Airflow's `ds` is the date in UTC, which is another one where
-    the DAG's midnight is not that of UTC.
-    """
-    moment = context["dag_run"].logical_date
-    return moment.astimezone(context["dag"].timezone).strftime("%Y-%m-%d") if moment else None
 
 
 def manifest_of(folder: Place, day: str) -> str | None:

@@ -8,8 +8,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_kling.errors import KlingManifestError
@@ -17,7 +18,9 @@ from airflow_provider_kling.redaction import show_place
 
 if TYPE_CHECKING:
     from airflow_provider_kling.arguments import Place
-    from airflow_provider_kling.manifests import BadRow, Row
+    from airflow_provider_kling.manifests import BadRow, Manifest, Row
+
+LONGEST_COLUMN = 200  # characters of a column that a row hands out
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +31,19 @@ INLINE_IMAGE = (
 
 
 def read_manifest(
-    manifest: Place, *, format: str | None = None, strict: bool = False, on_bad_rows: Literal["raise", "skip"] = "raise"
+    manifest: Place,
+    *,
+    format: str | None = None,
+    strict: bool = False,
+    on_bad_rows: Literal["raise", "skip"] = "raise",
+    file_name: str | None = None,
 ) -> list[dict[str, Any]]:
     """The rows of a manifest (path or URI) for `expand(row=…)`: dicts of `row_id, effect_scene, image, images`.
+
+    Where a manifest has further columns, a row has them as `columns`, as far as a file name can use them: texts (of at most 200
+    characters), numbers and truth values. Give the `file_name` of the operator or sensor, and `columns` has those alone that it
+    names, and names are checked: KlingManifestError for two rows whose videos would have the same one, KlingInputError for a
+    column that no row has.
 
     The file's suffix tells its format, unless `format` (csv, jsonl, json) does. Relative image paths count from the
     manifest's folder. With `strict`, a scene that is unknown or discontinued makes a row bad; otherwise it is a warning.
@@ -38,7 +51,10 @@ def read_manifest(
     it also for more rows than Airflow maps, and KlingInputError for a file that cannot be read.
     """
     from airflow_provider_kling.manifests import Manifest, ManifestFile
+    from airflow_provider_kling.naming import check_fields, columns_of
 
+    if file_name is not None:
+        check_fields(file_name, columns=None)
     with ManifestFile(manifest, format=format, strict=strict) as file:
         rows = map(_without_inline_images, file.rows(lambda warning: log.warning("%s: %s", file.name, warning)))
         read = Manifest.of(rows, name=file.name)
@@ -48,7 +64,9 @@ def read_manifest(
         log.warning("%s: %s", read.name, row.text)
     _check_length(read.name, len(read.rows))
     log.info("%s: %d rows, %d of them bad.", read.name, len(read.rows) + len(read.bad_rows), len(read.bad_rows))
-    return [_arguments(row) for row in read.rows]
+    _check_names(read, file_name)
+    named = None if file_name is None else columns_of(file_name)
+    return [_arguments(row, named) for row in read.rows]
 
 
 def outcomes_of(ti: Any, *task_ids: str) -> list[dict[str, Any]]:
@@ -110,14 +128,45 @@ def _without_inline_images(row: Row | BadRow) -> Row | BadRow:
     return BadRow(line=row.line, number=row.number, id=row.id, columns=row.columns, problems=(INLINE_IMAGE,))
 
 
-def _arguments(row: Row) -> dict[str, Any]:
-    """The row as the argument `row` of operators and sensors takes it; all four keys are in every row."""
+def _check_names(manifest: Manifest, file_name: str | None) -> None:
+    """Raise an error if the videos of these rows cannot have the names that this template gives them."""
+    from airflow_provider_kling.naming import NameCheck, SaveAs
+
+    names = NameCheck(SaveAs(file_name=file_name))
+    for row in manifest.rows:
+        columns = {name: _short(value) for name, value in row.columns.items()}
+        names.see(place=row.place, line=row.line, row_id=row.id, effect_scene=row.effect_scene, columns=columns)
+    names.check(manifest.name)
+    for field in names.shadowed:
+        log.warning("file_name: {%s} is not the column of that name, but the %s of the run or task.", field, field)
+
+
+def _columns(row: Row, named: Collection[str] | None) -> dict[str, Any]:
+    """The row's further columns that a file name can use; with `named`, these alone, None for those that the row does not have."""
+    from airflow_provider_kling.manifests import KNOWN_COLUMNS
+
+    if named is not None:
+        return {name: _short(row.columns.get(name)) for name in sorted(named)}
+    further = {name: value for name, value in row.columns.items() if name not in KNOWN_COLUMNS}
+    return {name: _short(value) for name, value in further.items() if not isinstance(value, list | dict)}
+
+
+def _short(value: Any) -> Any:
+    """The value, a text cut to what a file name takes at most."""
+    text = value if isinstance(value, str) or not isinstance(value, list | dict) else json.dumps(value, ensure_ascii=False)
+    return text[:LONGEST_COLUMN] if isinstance(text, str) else text
+
+
+def _arguments(row: Row, named: Collection[str] | None) -> dict[str, Any]:
+    """The row as the argument `row` of operators and sensors takes it; its first four keys are in every row."""
     single = len(row.images) == 1
+    columns = _columns(row, named)
     return {
         "row_id": row.id,
         "effect_scene": row.effect_scene,
         "image": row.images[0] if single else None,
         "images": None if single else list(row.images),
+        **({"columns": columns} if columns else {}),
     }
 
 

@@ -124,7 +124,9 @@ class KlingOperator(BaseOperator):
 
 def _is_row(row: Any) -> bool:
     """Whether it has the shape of what `mapping.read_manifest` returns for each row."""
-    if not isinstance(row, Mapping) or not row.keys() <= set(ROW_KEYS):
+    if not isinstance(row, Mapping) or not row.keys() <= {*ROW_KEYS, "columns"}:
+        return False
+    if not isinstance(row.get("columns", {}), Mapping):
         return False
     return all(isinstance(row.get(name), str) and row[name] for name in ("row_id", "effect_scene"))
 

@@ -22,6 +22,7 @@ from airflow_provider_kling.errors import (
     KlingTaskFailed,
     KlingTimeoutError,
 )
+from airflow_provider_kling.naming import SaveAs
 from airflow_provider_kling.results import CREATED_TASK, FAILED_RESULT
 from airflow_provider_kling.row_metrics import account_tag, count_end, is_last_try
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_kling.api import Task
+    from airflow_provider_kling.client.flows import SavedFiles
     from airflow_provider_kling.hooks import KlingHook
 
 __all__ = [
@@ -46,6 +48,7 @@ __all__ = [
     "first_start",
     "push_task_ids",
     "recording_failures",
+    "saved_result",
     "task_ids",
     "task_of",
 ]
@@ -56,6 +59,7 @@ def finish(
     task: Task,
     *,
     save_to: str | None = None,
+    save_as: SaveAs | None = None,
     effect_scene: str | None = None,
     row_id: str | None = None,
     record: FailureRecord | None = None,
@@ -64,19 +68,37 @@ def finish(
 
     With the `record` of the row, the metrics count its end.
     """
-    from airflow_provider_kling.hooks import AirflowSink
-    from airflow_provider_kling.results import result_of
+    from airflow_provider_kling.hooks import AirflowSink, save_files
+    from airflow_provider_kling.results import write_sidecars
 
     if record is not None:
         record.account = hook.kling_conn_id
     if task.succeeded and not task.videos:  # a list, where a trigger may have seen it, can leave out what a query brings
         task = hook.get_task(task.kling_task_id)
-    paths = hook.save_videos(task, save_to) if save_to and task.succeeded else []
-    result = result_of(task, effect_scene=effect_scene, paths=paths)
+    save_as = save_as or SaveAs()
+    files = save_files(hook, task, save_to, save_as) if save_to and task.succeeded else None
+    result = saved_result(task, files, effect_scene=effect_scene, row_id=row_id)
+    if files and save_as.sidecar:
+        write_sidecars(result)
     if record is not None:
         record.result = result
     if record is not None and not record.counted:
         count_end(AirflowSink(), status=result["status"], conn_id=hook.kling_conn_id, scene=effect_scene, task=task)
+    return result
+
+
+def saved_result(
+    task: Task, files: SavedFiles | None, *, effect_scene: str | None = None, row_id: str | None = None
+) -> dict[str, Any]:
+    """The result of a done task, with what is saved of it (None: nothing), and with the id of its row, if it has one."""
+    from airflow_provider_kling.results import result_of
+
+    result = result_of(
+        task,
+        effect_scene=effect_scene,
+        paths=files.paths if files else (),
+        watermark_paths=files.watermarked if files else None,
+    )
     return result if row_id is None else {**result, "row_id": row_id}
 
 

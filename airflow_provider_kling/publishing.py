@@ -215,9 +215,10 @@ class _Publisher:
 def _copy(source: ObjectStoragePath, target: ObjectStoragePath) -> None:
     """Copy a video, so that it appears whole or not at all. What is no whole MP4 is no video: KlingStorageError."""
     from airflow_provider_kling.object_paths import shown
-    from airflow_provider_kling.storage import CHUNK, atomic_write, is_saved_video
+    from airflow_provider_kling.saved_videos import is_video
+    from airflow_provider_kling.storage import CHUNK, atomic_write
 
-    if not is_saved_video(source):
+    if not is_video(source):
         raise KlingStorageError(f"{shown(source)} does not exist any more, or is no whole MP4.")
     with _opened(source) as read, atomic_write(target) as file:
         while chunk := read(CHUNK):

@@ -2,26 +2,25 @@
 
 A file is written whole or not at all. A local file is written under another name in the same folder and then renamed.
 An object store gets a finished local file as one upload, so that a reader never sees half of an object either.
-`object_paths` says how to reach it. May import `errors`, `redaction`, `mp4` and `object_paths`.
+`object_paths` says how to reach it. May import `errors`, `redaction` and `object_paths`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
+import inspect
 import io
 import os
 import re
 import secrets
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
-from airflow_provider_kling.errors import KlingDownloadError, KlingInputError, KlingStorageError, may_still_come
-from airflow_provider_kling.mp4 import why_not_mp4
+from airflow_provider_kling.errors import KlingInputError, KlingStorageError, may_still_come
 from airflow_provider_kling.object_paths import is_local, location_of, shown, storage_path
 from airflow_provider_kling.redaction import show_reason
 
@@ -32,7 +31,6 @@ CHUNK = 1024 * 1024  # bytes
 LONGEST_LINE = 128 * 1024 * 1024  # bytes
 PART_AGE = 3600.0  # seconds without a write after which an unfinished file counts as left behind
 
-_PROBE = 64 * 1024  # bytes that a look at an object's boxes loads at once
 _MOST_FOLDERS = 1000  # folders of which the time of the last tidying is remembered
 _PART = re.compile(r"\..+\.\d+-[0-9a-f]{16}\.part", re.DOTALL)
 _parts_removed: dict[Path, float] = {}  # folder → when
@@ -49,30 +47,88 @@ def atomic_write(path: ObjectStoragePath) -> Iterator[IO[bytes]]:
 
     Raises KlingStorageError where the file cannot be written.
     """
-    local = Path(path.path) if is_local(path) else None
+    with unfinished(path) as (file, part):
+        yield file
+        finish_part(file)
+        publish(part, path)
+
+
+@contextlib.contextmanager
+def unfinished(path: ObjectStoragePath) -> Iterator[tuple[IO[bytes], Path]]:
+    """A file to write into and its name on this machine, from which `publish` makes the file at `path`. It is removed at the end.
+
+    Raises KlingStorageError for an OSError in the block.
+    """
     part: Path | None = None
     try:
-        if local:
-            local.parent.mkdir(parents=True, exist_ok=True)
-        folder = local.parent if local else Path(tempfile.gettempdir())
+        folder = Path(tempfile.gettempdir())
+        if is_local(path):
+            folder = Path(path.path).parent
+            folder.mkdir(parents=True, exist_ok=True)
         remove_old_parts(folder)
         part = folder / f".{path.name}.{os.getpid()}-{secrets.token_hex(8)}.part"
         # The kernel applies the umask: to read it, a process would have to change it for all its threads.
-        handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666 if local else 0o600)
+        handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666 if is_local(path) else 0o600)
         with os.fdopen(handle, "w+b") as file:
-            yield file
-            file.flush()
-            _fsync(file.fileno())
-        if local:
-            os.replace(part, local)
-        else:
-            path.fs.put_file(str(part), path.path)
+            yield file, part
     except OSError as error:
         raise KlingStorageError(f"{shown(path)} could not be written: {show_reason(error, location_of(path))}.") from None
     finally:
         if part:
             with contextlib.suppress(OSError):
                 os.unlink(part)
+
+
+def finish_part(file: IO[bytes]) -> None:
+    """Write all of a file to the disk, before it gets its name."""
+    file.flush()
+    _fsync(file.fileno())
+
+
+def publish(part: Path, path: ObjectStoragePath) -> None:
+    """Give a finished file its name, in the place of a file that has it."""
+    if is_local(path):
+        os.replace(part, path.path)
+    else:
+        path.fs.put_file(str(part), path.path)
+
+
+def publish_new(part: Path, path: ObjectStoragePath) -> None:
+    """Give a finished file its name if no file has it. Raises FileExistsError otherwise; nothing is ever overwritten."""
+    if not is_local(path):
+        path.fs.put_file(str(part), path.path, **_only_new(path.fs))
+        return
+    target = Path(path.path)
+    try:
+        os.link(part, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        with open(target, "xb"):  # what is left of it after a crash is an empty file, which nobody takes for a video
+            pass
+        os.replace(part, target)
+
+
+def can_publish_new(path: ObjectStoragePath) -> bool:
+    """Whether a file can be written there on the condition that no file has its name."""
+    return is_local(path) or bool(_only_new(path.fs))
+
+
+def _only_new(store: Any) -> dict[str, Any]:
+    """The arguments with which the `put_file` of a store writes new objects alone; none where it cannot.
+
+    Those of S3, Google and Azure let the server decide. fsspec's own asks first and writes then, so two writers could meet.
+    """
+    from fsspec.spec import AbstractFileSystem
+
+    for method in (getattr(type(store), name, None) for name in ("_put_file", "put_file")):
+        if method is not None and method is not AbstractFileSystem.put_file:
+            known = inspect.signature(method).parameters
+            if "mode" in known:
+                return {"mode": "create"}
+            if "overwrite" in known:
+                return {"overwrite": False}
+    return {}
 
 
 def remove_old_parts(folder: Path) -> None:
@@ -92,44 +148,6 @@ def remove_old_parts(folder: Path) -> None:
                 with contextlib.suppress(OSError):
                     if now - entry.stat(follow_symlinks=False).st_mtime > PART_AGE:
                         os.unlink(entry.path)
-
-
-def is_saved_video(path: ObjectStoragePath) -> bool:
-    """Whether a whole MP4 lies there. A folder of that name, or half a file of another program, is no saved video."""
-    if is_local(path):
-        remove_old_parts(Path(path.path).parent)
-    try:
-        if not path.is_file():
-            return False
-        with path.fs.open(path.path, "rb", block_size=_PROBE) as file:
-            return why_not_mp4(file) is None
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        raise KlingStorageError(f"{shown(path)} could not be read: {show_reason(error, location_of(path))}.") from None
-
-
-@contextlib.contextmanager
-def writing_video(path: ObjectStoragePath) -> Iterator[IO[bytes]]:
-    """Like `atomic_write`, for a video. Raises KlingDownloadError unless the bytes are a whole MP4; nothing else is kept."""
-    with atomic_write(path) as file:
-        yield file
-        if why := why_not_mp4(file):
-            raise KlingDownloadError(f"What came for {path.name} is no video: it {why}.", retryable=True)
-        file.seek(0, os.SEEK_END)
-
-
-@contextlib.asynccontextmanager
-async def awriting_video(path: ObjectStoragePath) -> AsyncIterator[IO[bytes]]:
-    """`writing_video` for asyncio: what blocks runs in a thread."""
-    manager = writing_video(path)
-    file = await asyncio.to_thread(manager.__enter__)
-    try:
-        yield file
-    except BaseException as error:
-        await asyncio.to_thread(manager.__exit__, type(error), error, error.__traceback__)
-        raise
-    await asyncio.to_thread(manager.__exit__, None, None, None)
 
 
 def write_text(path: ObjectStoragePath, parts: Iterable[str]) -> None:

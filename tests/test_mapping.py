@@ -33,8 +33,14 @@ class LeftByTasks:
 def test_rows_become_arguments_with_paths_from_the_manifests_folder(tmp_path):
     path = write(tmp_path, HEAD + "a,squish,one.jpg,,,hi\nb,hug_pro,,https://example.com/l.jpg,/r.jpg,\n")
     assert read_manifest(path) == [
-        {"row_id": "a", "effect_scene": "squish", "image": str(tmp_path / "one.jpg"), "images": None},
-        {"row_id": "b", "effect_scene": "hug_pro", "image": None, "images": ["https://example.com/l.jpg", "/r.jpg"]},
+        {"row_id": "a", "effect_scene": "squish", "image": str(tmp_path / "one.jpg"), "images": None, "columns": {"note": "hi"}},
+        {
+            "row_id": "b",
+            "effect_scene": "hug_pro",
+            "image": None,
+            "images": ["https://example.com/l.jpg", "/r.jpg"],
+            "columns": {"note": ""},
+        },
     ]
 
 

@@ -18,10 +18,11 @@ from fsspec.implementations.memory import MemoryFileSystem
 from hostile import box, mp4
 from places import ROOT
 
-from airflow_provider_kling import storage
+from airflow_provider_kling import saved_videos, storage
 from airflow_provider_kling.api import EffectRequest
 from airflow_provider_kling.errors import KlingDownloadError, KlingInputError, KlingStorageError
 from airflow_provider_kling.hooks import KlingHook
+from airflow_provider_kling.naming import VideoName
 from airflow_provider_kling.object_paths import location_of, storage_path
 
 VIDEO = mp4()
@@ -49,6 +50,14 @@ def break_off(manager):
 
 def names(path):
     return sorted(child.name for child in path.iterdir()) if path.exists() else []
+
+
+def writing(name, folder):
+    return saved_videos.writing_video(saved_videos.place_of(str(folder), VideoName(name)))
+
+
+def is_saved_video(folder):
+    return saved_videos.content_of(folder / "v.mp4", VideoName("v.mp4"), proves=True) == saved_videos.OWN
 
 
 def test_a_file_appears_when_it_is_whole(place):
@@ -91,7 +100,7 @@ NO_VIDEOS = {
 
 @pytest.mark.parametrize("body", NO_VIDEOS.values(), ids=NO_VIDEOS)
 def test_what_is_no_video_is_not_kept(place, body):
-    with pytest.raises(KlingDownloadError, match="is no video"), storage.writing_video(place / "v.mp4") as file:
+    with pytest.raises(KlingDownloadError, match="is no video"), writing("v.mp4", place) as file:
         file.write(body)
     assert names(place) == []
 
@@ -100,27 +109,27 @@ def test_what_is_no_video_is_not_kept(place, body):
 def test_a_file_that_is_no_video_is_no_saved_video(place, body):
     with storage.atomic_write(place / "v.mp4") as file:
         file.write(body)
-    assert not storage.is_saved_video(place / "v.mp4")
+    assert not is_saved_video(place)
 
 
 @pytest.mark.parametrize("body", [VIDEO, CLIP, VIDEO + box(b"free"), VIDEO + b"\0\0\0\1skip\0\0\0\0\0\0\0\x12ab"])
 def test_a_whole_video_is_a_saved_video(place, body):
-    assert not storage.is_saved_video(place / "v.mp4")
-    with storage.writing_video(place / "v.mp4") as file:
+    assert not is_saved_video(place)
+    with writing("v.mp4", place) as file:
         file.write(body)
-    assert storage.is_saved_video(place / "v.mp4")
+    assert is_saved_video(place)
     assert (place / "v.mp4").read_bytes() == body
 
 
 def test_a_folder_is_no_saved_video(place):
     storage.write_text(place / "v.mp4" / "inside", ["x"])
-    assert not storage.is_saved_video(place / "v.mp4")
+    assert not is_saved_video(place)
     assert not storage.exists(place / "v.mp4")
 
 
 def test_an_async_write_is_whole_or_not_at_all(place):
     async def write(name, fail):
-        async with storage.awriting_video(place / name) as file:
+        async with saved_videos.awriting_video(saved_videos.place_of(str(place), VideoName(name))) as file:
             file.write(VIDEO)
             if fail:
                 raise RuntimeError
@@ -164,7 +173,7 @@ def test_a_file_is_written_where_the_file_system_has_no_chmod_or_fsync(tmp_path,
         raise OSError(getattr(errno, code), "not here")
 
     monkeypatch.setattr(os, function, refuse)
-    with storage.writing_video(storage_path(str(tmp_path / "new")) / "a.mp4") as file:
+    with writing("a.mp4", tmp_path / "new") as file:
         file.write(VIDEO)
     assert [path.read_bytes() for path in (tmp_path / "new").iterdir()] == [VIDEO]
 
@@ -192,7 +201,7 @@ def test_no_write_changes_the_umask_for_other_threads(tmp_path):
     """A process of its own with many writers, and one thread that makes folders whose rights show the umask at each moment."""
     code = """if True:
         import os, sys, threading
-        from airflow_provider_kling import storage
+        from airflow_provider_kling import saved_videos, storage
         from airflow_provider_kling.object_paths import storage_path
         os.umask(0o077)
         def write(name):

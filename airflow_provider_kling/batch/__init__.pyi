@@ -5,6 +5,7 @@ from .job import (
     BatchOutcome as BatchOutcome,
     describe_limit as describe_limit,
     in_shard as in_shard,
+    is_in_shard as is_in_shard,
     limit_of as limit_of,
     shard_of as shard_of,
 )

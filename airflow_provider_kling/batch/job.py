@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow_provider_kling.errors import KlingError, KlingInputError
 from airflow_provider_kling.manifests import BadRow, Row
+from airflow_provider_kling.naming import SaveAs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,7 @@ class BatchJob:
     - `kling_conn_id`: one connection id, or several separated by commas.
     - `deadline`: Unix seconds. Nothing is created after it, and no task is awaited longer.
     - `shard`: text like `3/10`; None for all rows.
+    - `file_name`, `watermark`, `sidecar`: how videos are saved, see `naming.SaveAs`; `date`: that of the run, for file names.
     - `tries`: the number of the Airflow task's current try. A row whose tasks fail gets at most so many of them.
     """
 
@@ -40,6 +42,16 @@ class BatchJob:
     poll_interval: float = 10.0
     max_concurrency: int | None = None
     tries: int = 1
+    file_name: str | None = None
+    watermark: bool = False
+    sidecar: bool = False
+    date: str | None = None
+
+    def save_as(self, row: Row | None = None) -> SaveAs:
+        """How the videos of a row are saved; without a row, as far as that is the same for all."""
+        ids = {"dag_id": self.dag_id, "run_id": self.run_id, "task_id": self.task_id, "map_index": None, "date": self.date}
+        fields = {**row.columns, **ids, "row_id": row.id, "effect_scene": row.effect_scene} if row else ids
+        return SaveAs(file_name=self.file_name, fields=fields, watermark=self.watermark, sidecar=self.sidecar)
 
 
 @dataclass(kw_only=True)
@@ -75,6 +87,11 @@ def in_shard(rows: Iterable[Row | BadRow], shard: str | None) -> Iterator[Row | 
     """The rows of a shard, in their order."""
     part = shard_of(shard)
     return (row for row in rows if part is None or row.number % part[1] == part[0])
+
+
+def is_in_shard(row: Row | BadRow, shard: str | None) -> bool:
+    """Whether a row belongs to a shard."""
+    return next(in_shard([row], shard), None) is not None
 
 
 def limit_of(max_failures: Any, rows: int) -> int | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import posixpath
 import re
 from collections.abc import Mapping
 from types import TracebackType
@@ -19,13 +18,13 @@ from airflow_provider_kling.batch.decision import Attempt
 from airflow_provider_kling.batch.spool import Spool
 from airflow_provider_kling.client import last_answer_by, monotonic_now
 from airflow_provider_kling.errors import KlingError
-from airflow_provider_kling.object_paths import location_of, storage_path
-from airflow_provider_kling.results import INVALID, RESULTS, read_results
-from airflow_provider_kling.storage import exists, is_saved_video
+from airflow_provider_kling.naming import SaveAs
+from airflow_provider_kling.object_paths import storage_path
+from airflow_provider_kling.results import INVALID, RESULTS, read_results, sidecars_are_written
+from airflow_provider_kling.saved_videos import is_saved
+from airflow_provider_kling.storage import exists
 
 if TYPE_CHECKING:
-    from airflow.sdk import ObjectStoragePath
-
     from airflow_provider_kling.client import AsyncClient
 
 MOST_PAGES = 400  # 200,000 tasks
@@ -147,15 +146,14 @@ class PreviousResults:
         self._lines.__exit__(kind, error, traceback)
 
 
-def videos_are_saved(line: Mapping[str, Any], save_to: str) -> bool:
-    """Whether all videos of a line of results exist in the folder or URI `save_to`, under names of their task. Blocks."""
-    folder = storage_path(save_to)
-    return all(_is_saved(video["path"], folder, line["kling_task_id"]) for video in line["videos"])
-
-
-def _is_saved(path: str | None, folder: ObjectStoragePath, kling_task_id: str) -> bool:
-    """The path is only compared: a line that somebody has edited names no other place to look at."""
-    parent, name = posixpath.split(path or "")
-    if parent != location_of(folder).rstrip("/") or not re.fullmatch(rf"{re.escape(kling_task_id)}(_\d+)?\.mp4", name):
-        return False
-    return is_saved_video(folder / name)
+def videos_are_saved(line: Mapping[str, Any], save_to: str, save_as: SaveAs) -> bool:
+    """Whether all that `save_as` asks for of a line of results exists in the folder or URI `save_to`. Blocks."""
+    videos = line["videos"]
+    for index, video in enumerate(videos):
+        wanted = {False: video["path"], **({True: video.get("watermark_path")} if save_as.watermark else {})}
+        for watermark, path in wanted.items():
+            ids = (line["kling_task_id"], line["external_task_id"])
+            names = save_as.video(*ids, index=index, count=len(videos), watermark=watermark)
+            if not (path and is_saved(save_to, names, path)) and not (watermark and not video["watermark_url"]):
+                return False
+    return not save_as.sidecar or sidecars_are_written(line)

@@ -18,15 +18,26 @@ from airflow_provider_kling.batch.lookup import submission_of
 from airflow_provider_kling.batch.previous import PreviousResults, videos_are_saved
 from airflow_provider_kling.batch.progress import RUNNING, SAVING
 from airflow_provider_kling.batch.threads import Threads
-from airflow_provider_kling.client import Downloads, flows, last_answer_by, monotonic_now
+from airflow_provider_kling.client import Downloads, LevelLog, flows, last_answer_by, monotonic_now
 from airflow_provider_kling.errors import KlingTimeoutError
 from airflow_provider_kling.manifests import RESULT_COLUMNS
-from airflow_provider_kling.results import result_of
+from airflow_provider_kling.naming import SaveAs
+from airflow_provider_kling.results import result_of, write_sidecars
 
 LOOKUP_GRACE = 30.0  # seconds past the deadline in which rows are still looked up, to adopt the tasks that they have
 
 logger = logging.getLogger(__name__)
 log = logger.debug  # for the lines of flows: a batch has too many videos to log each of them
+
+
+class _QuietLog(LevelLog):
+    """Logs warnings as they are, and all else at DEBUG."""
+
+    def __call__(self, message: str, level: int = logging.INFO) -> object:
+        return super().__call__(message, level if level >= logging.WARNING else logging.DEBUG)
+
+
+QUIET = _QuietLog(logger)  # for what is saved
 
 
 class RowWorker:
@@ -65,8 +76,7 @@ class RowWorker:
         self._limits.created(active)
         task = await self._with_videos(active, await self._wait(active, found))
         self._limits.done(active)
-        paths = await self._save(active, task)
-        return {**result_of(task, effect_scene=active.row.effect_scene, paths=paths), "row_id": active.row.id}
+        return await self._save(active, task)
 
     # --- Reuse, adopt or create
 
@@ -121,7 +131,8 @@ class RowWorker:
         save_to, active.counted_before = self._save_to, line is not None
         if line is None or not save_to:
             return line
-        return line if await self._threads.run(lambda: videos_are_saved(line, save_to)) else None
+        save_as = self._job.save_as(active.row)
+        return line if await self._threads.run(lambda: videos_are_saved(line, save_to, save_as)) else None
 
     async def _create(self, active: ActiveRow, submission: flows.Submission) -> Task:
         group = f"{self._job.dag_id} {self._job.run_id}"
@@ -150,10 +161,21 @@ class RowWorker:
         """The deadline as the dispatcher takes it: by the wall clock as it is now."""
         return time.time() + self._deadline - monotonic_now()
 
-    async def _save(self, active: ActiveRow, task: Task) -> list[str]:
-        """The paths of the videos that are saved; none where none are to be, or the task failed."""
-        if not self._downloads or not self._save_to or not task.succeeded:
-            return []
+    async def _save(self, active: ActiveRow, task: Task) -> dict[str, Any]:
+        """The row's result, with what is saved of its task: nothing where nothing is to be, or the task failed."""
+        row, save_as, files = active.row, self._job.save_as(active.row), None
+        if self._downloads and self._save_to and task.succeeded:
+            files = await self._save_files(active, task, self._downloads, self._save_to, save_as)
+        paths, watermarked = files or ((), None)
+        result = result_of(task, effect_scene=row.effect_scene, paths=paths, watermark_paths=watermarked)
+        result["row_id"] = row.id
+        if files and save_as.sidecar:
+            await self._threads.run(lambda: write_sidecars(result))
+        return result
+
+    async def _save_files(
+        self, active: ActiveRow, task: Task, downloads: Downloads, save_to: str, save_as: SaveAs
+    ) -> flows.SavedFiles:
         active.move(SAVING)
         deadline = max(self._deadline, monotonic_now() + self._save_timeout)
         client, active.saved = active.account.client, False
@@ -163,4 +185,5 @@ class RowWorker:
             active.saved = active.saved or (isinstance(brought, flows.Saved) and brought.new)
             return brought
 
-        return await self._downloads.save(client, self._product, task, self._save_to, log=log, deadline=deadline, take=take)
+        options: dict[str, Any] = {"log": QUIET, "deadline": deadline, "save_as": save_as, "take": take}
+        return await downloads.save(client, self._product, task, save_to, **options)

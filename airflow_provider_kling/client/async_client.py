@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import tenacity
 
-from airflow_provider_kling import object_paths, storage
+from airflow_provider_kling import saved_videos
 from airflow_provider_kling.api import Call
 from airflow_provider_kling.client.aiohttp_transport import AiohttpTransport
 from airflow_provider_kling.client.capacity import capacity_call, check_capacity
@@ -100,13 +100,13 @@ class AsyncClient:
         await self._transport.close()
 
     async def _save(self, step: SaveVideo, deadline: float | None) -> Saved:
-        path = object_paths.storage_path(step.destination) / step.name
-        if await asyncio.to_thread(storage.is_saved_video, path):
-            return Saved(object_paths.location_of(path), new=False)
+        place = await asyncio.to_thread(saved_videos.place_of, step.destination, step.names)
+        if place.saved:
+            return Saved(place.location, new=False)
         async for attempt in tenacity.AsyncRetrying(**self._attempts.policy(READ_TRIES, deadline=deadline)):
             with attempt:
-                async with storage.awriting_video(path) as file:
+                async with saved_videos.awriting_video(place) as file:
                     written = Written(file.write)
                     await self._transport.fetch(step.url, written, deadline=deadline)
         written.count(self.sink, self.settings)
-        return Saved(object_paths.location_of(path), new=True)
+        return Saved(place.location, new=True, note=place.note)

@@ -12,6 +12,7 @@ from airflow_provider_kling.client.async_client import AsyncClient
 from airflow_provider_kling.client.deadlines import monotonic_now
 from airflow_provider_kling.errors import KlingDownloadError
 from airflow_provider_kling.metrics import SAVE_SPAN
+from airflow_provider_kling.naming import SaveAs
 
 DOWNLOADS = 8  # tasks, unless the caller wants another number
 
@@ -31,9 +32,10 @@ class Downloads:
         *,
         log: Callable[[str], object],
         deadline: float | None = None,
+        save_as: SaveAs | None = None,
         take: Callable[[flows.Step], Awaitable[Any]] | None = None,
-    ) -> list[str]:
-        """Store the videos of a succeeded task under this folder or URI; see `flows.save`. Returns their paths.
+    ) -> flows.SavedFiles:
+        """Store the videos of a succeeded task under this folder or URI; see `flows.save_files`.
 
         `take`, if given, takes the steps in place of `client.take`.
 
@@ -41,8 +43,9 @@ class Downloads:
         """
         await self._permit(deadline)
         try:
+            flow = flows.save_files(product, task, destination, save_as or SaveAs())
             with client.sink.span(SAVE_SPAN, conn_id=client.settings.conn_id, kling_task_id=task.kling_task_id):
-                return await client.run(flows.save(product, task, destination), log=log, deadline=deadline, take=take)
+                return await client.run(flow, log=log, deadline=deadline, take=take)
         finally:
             self._permits.release()
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import tenacity
 
-from airflow_provider_kling import object_paths, storage
+from airflow_provider_kling import saved_videos
 from airflow_provider_kling.api import Call
 from airflow_provider_kling.client.capacity import capacity_call, check_capacity
 from airflow_provider_kling.client.counting import Written, count
@@ -87,12 +87,12 @@ class Client:
         raise TypeError(f"not a step: {step!r}")
 
     def _save(self, step: SaveVideo, deadline: float | None) -> Saved:
-        path = object_paths.storage_path(step.destination) / step.name
-        if storage.is_saved_video(path):
-            return Saved(object_paths.location_of(path), new=False)
+        place = saved_videos.place_of(step.destination, step.names)
+        if place.saved:
+            return Saved(place.location, new=False)
         for attempt in tenacity.Retrying(**self._attempts.policy(READ_TRIES, deadline=deadline)):
-            with attempt, storage.writing_video(path) as file:
+            with attempt, saved_videos.writing_video(place) as file:
                 written = Written(file.write)
                 self._transport.fetch(step.url, written, deadline=deadline)
         written.count(self.sink, self.settings)
-        return Saved(object_paths.location_of(path), new=True)
+        return Saved(place.location, new=True, note=place.note)

@@ -34,6 +34,7 @@ from airflow_provider_kling.dispatch.state import AccountState
 from airflow_provider_kling.dispatch.watched import Waiter
 from airflow_provider_kling.errors import KlingError
 from airflow_provider_kling.metrics import CREATE_SPAN, WAIT_SPAN
+from airflow_provider_kling.naming import SaveAs
 
 if TYPE_CHECKING:
     from airflow_provider_kling.client import AsyncClient
@@ -119,9 +120,9 @@ class Dispatcher:
             self.state.remove_waiter(waiter)
             self.changed()
 
-    async def save(self, task: Task, destination: str, *, log: Log) -> list[str]:
-        """Store the videos of a succeeded task, a few tasks at once; see `flows.save`. Returns their paths."""
-        return await self._downloads.save(self.client, self.product, task, destination, log=log)
+    async def save(self, task: Task, destination: str, *, log: Log, save_as: SaveAs | None = None) -> flows.SavedFiles:
+        """Store the videos of a succeeded task, a few tasks at once; see `flows.save_files`."""
+        return await self._downloads.save(self.client, self.product, task, destination, log=log, save_as=save_as)
 
     # --- The loop
 

@@ -2,4 +2,5 @@
 from .accounts import account_of as account_of, hook_of as hook_of
 from .balance import shared_balance as shared_balance
 from .kling import KlingHook as KlingHook
+from .saving import save_files as save_files
 from .telemetry import AirflowSink as AirflowSink

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pendulum
 
@@ -27,6 +27,7 @@ from airflow_provider_kling.api import (
 from airflow_provider_kling.arguments import check_images, check_text, place_text, places_text
 from airflow_provider_kling.client import KlingSettings, flows, last_answer_by, monotonic_now
 from airflow_provider_kling.errors import KlingInputError
+from airflow_provider_kling.naming import SaveAs, check_fields
 
 if TYPE_CHECKING:
     from airflow_provider_kling.arguments import Place
@@ -96,7 +97,7 @@ def create_flow(product: Product, submission: flows.Submission, *, retry_wait: f
     return flows.create(product, submission, retry_wait=retry_wait, deadline=deadline), last_answer_by(deadline)
 
 
-def save_flow(product: Product, task: Task, destination: Place) -> flows.Flow[list[str]]:
+def save_flow(product: Product, task: Task, destination: Place, save_as: SaveAs | None = None) -> flows.Flow[flows.SavedFiles]:
     """The flow that saves the videos of a task. Raises KlingTaskFailed or KlingInputError for a task without videos."""
     folder = place_text(destination)
     check_text("destination", folder, wanted="a folder or URI", operator="KlingTaskSensor")
@@ -107,13 +108,20 @@ def save_flow(product: Product, task: Task, destination: Place) -> flows.Flow[li
             f"Kling task {task.kling_task_id} is not done ({task.status}), so it has no videos yet: call wait_for_task first, and "
             "pass the task that it returns."
         )
-    return _save(product, task, folder)
+    return _save(product, task, folder, save_as or SaveAs())
 
 
-def _save(product: Product, task: Task, folder: str) -> flows.Flow[list[str]]:
+def _save(product: Product, task: Task, folder: str, save_as: SaveAs) -> flows.Flow[flows.SavedFiles]:
     if not task.videos:  # a list may leave them out
         task = yield from flows.look_up(product, task.kling_task_id)
-    return (yield from flows.save(product, task, folder))
+    return (yield from flows.save_files(product, task, folder, save_as))
+
+
+def named(file_name: str | None, fields: Mapping[str, Any] | None) -> SaveAs:
+    """How `save_videos` names files. Raises KlingInputError for a template that cannot work."""
+    if file_name is not None:
+        check_fields(file_name, columns=fields or ())
+    return SaveAs(file_name=file_name, fields=fields or {})
 
 
 def packs_call(start: pendulum.DateTime | None, end: pendulum.DateTime | None, name: str | None) -> Call[list[ResourcePack]]:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_kling.api import (
     DEFAULT_PAGE_SIZE,
@@ -25,6 +25,7 @@ from airflow_provider_kling.hooks.calls import (
     WAIT_TIMEOUT,
     call_deadline,
     create_flow,
+    named,
     request_of,
     save_flow,
     submission_of,
@@ -171,18 +172,38 @@ class KlingHook(BillingHook):
         async with self.dispatched(self.kling_conn_id, self.product) as account:
             return await account.wait(kling_task_id, deadline=deadline, poll_interval=interval, log=LevelLog(self.log))
 
-    def save_videos(self, task: Task, destination: Place, *, timeout: float | timedelta = SAVE_TIMEOUT) -> list[str]:
+    def save_videos(
+        self,
+        task: Task,
+        destination: Place,
+        *,
+        timeout: float | timedelta = SAVE_TIMEOUT,
+        file_name: str | None = None,
+        fields: Mapping[str, Any] | None = None,
+    ) -> list[str]:
         """Save the videos of a succeeded task under this folder or URI, within `timeout`. Returns their paths, in order.
 
+        `file_name` is a template like `{row_id}-{kling_task_id}.mp4`, and `fields` has its values, but for those of the task.
+        Without it a file has the name of the task, after the `row_id` that `fields` may have.
         An existing file is not downloaded again, and a dead link is renewed once. Raises KlingDownloadError, KlingTaskFailed
-        for a task that has failed, and KlingInputError for one that is not done.
+        for a task that has failed, and KlingInputError for one that is not done or a template that cannot work.
         """
         deadline = monotonic_now() + seconds(timeout, "timeout")
-        return self.run(save_flow(self.product, task, destination), deadline=deadline, span=SAVE_SPAN)
+        flow = save_flow(self.product, task, destination, named(file_name, fields))
+        return self.run(flow, deadline=deadline, span=SAVE_SPAN).paths
 
-    async def asave_videos(self, task: Task, destination: Place, *, timeout: float | timedelta = SAVE_TIMEOUT) -> list[str]:
+    async def asave_videos(
+        self,
+        task: Task,
+        destination: Place,
+        *,
+        timeout: float | timedelta = SAVE_TIMEOUT,
+        file_name: str | None = None,
+        fields: Mapping[str, Any] | None = None,
+    ) -> list[str]:
         deadline = monotonic_now() + seconds(timeout, "timeout")
-        return await self.arun(save_flow(self.product, task, destination), deadline=deadline, span=SAVE_SPAN)
+        flow = save_flow(self.product, task, destination, named(file_name, fields))
+        return (await self.arun(flow, deadline=deadline, span=SAVE_SPAN)).paths
 
     def read_callback(self, body: bytes, headers: Mapping[str, str]) -> Task:
         """The task in a callback from Kling, after its signature is verified with the connection's `webhook_secret`.

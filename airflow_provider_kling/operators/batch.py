@@ -15,9 +15,11 @@ from airflow_provider_kling.asset_events import add_summary
 from airflow_provider_kling.client import seconds
 from airflow_provider_kling.lineage import BatchLineage
 from airflow_provider_kling.links import KlingReportLink, KlingResultsLink
+from airflow_provider_kling.naming import run_fields
 from airflow_provider_kling.operator_base import DEFAULT_TIMEOUT, KlingOperator
 from airflow_provider_kling.operators.batch_ends import raise_if_failed
 from airflow_provider_kling.operators.checks import check_batch
+from airflow_provider_kling.operators.manifest_check import check_manifest
 from airflow_provider_kling.outcomes import earlier_attempt, recording_failures, task_of
 from airflow_provider_kling.redaction import show_place
 from airflow_provider_kling.row_metrics import is_last_try
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 
 SUMMARY = "summary"  # XCom: the summary of the results, also where the task fails
 VIDEOS = "{results}/videos"
-MAX_LOGGED = 50  # bad rows that the log names
 SAVE_TIMEOUT = 3600.0  # seconds for the videos of one task, after the triggerer has used up the time
 
 
@@ -44,6 +45,9 @@ class KlingEffectBatchOperator(BatchLineage, KlingOperator):
     :param manifest: path or URI of the manifest. Templated.
     :param results: folder or URI for results and report. Templated.
     :param save_to: folder or URI for the videos; `{results}` stands for `results`. None saves none. Templated.
+    :param file_name: how videos are named, like `{date}/{row_id}-{effect_scene}-{kling_task_id}.mp4`; see the docs.
+    :param watermark: save the version with a watermark, too.
+    :param sidecar: save the result as JSON beside each video.
     :param max_concurrency: the most tasks of this manifest at Kling at once. Default: as many as the account has slots.
     :param max_failures: so many rows without a video, or such a part of them (`0.05`, `"5%"`), leave the task green; more
         fail it, after the results are written. Default: any number. Templated.
@@ -72,6 +76,9 @@ class KlingEffectBatchOperator(BatchLineage, KlingOperator):
         manifest: Place | Later,
         results: Place | Later,
         save_to: Place | Later | None = VIDEOS,
+        file_name: str | None = None,
+        watermark: bool = False,
+        sidecar: bool = False,
         max_concurrency: int | None = None,
         max_failures: int | float | str | Later | None = None,
         kling_conn_id: str | Sequence[str] | Later = "kling_default",
@@ -89,6 +96,7 @@ class KlingEffectBatchOperator(BatchLineage, KlingOperator):
         self.manifest: Any = manifest
         self.results: Any = results
         self.save_to: Any = save_to
+        self.file_name, self.watermark, self.sidecar = file_name, watermark, sidecar
         self.max_concurrency = max_concurrency
         self.max_failures = max_failures
         self.kling_conn_id: Any = kling_conn_id
@@ -159,22 +167,11 @@ class KlingEffectBatchOperator(BatchLineage, KlingOperator):
             poll_interval=seconds(self.poll_interval, "poll_interval"),
             max_concurrency=self.max_concurrency,
             tries=max(1, ti.try_number),
+            file_name=self.file_name,
+            watermark=self.watermark,
+            sidecar=self.sidecar,
+            date=run_fields(context)["date"],
         )
-
-    def _check(self, job: BatchJob, manifest: ManifestFile) -> int:
-        """Read the whole manifest before anything is spent, and log what is wrong with it. Returns the number of rows."""
-        from airflow_provider_kling.batch import in_shard
-        from airflow_provider_kling.manifests import BadRow
-
-        name, count, bad = manifest.name, 0, 0
-        for row in in_shard(manifest.rows(lambda text: self.log.warning("%s: %s", name, text)), job.shard):
-            count += 1
-            if isinstance(row, BadRow):
-                bad += 1
-                if bad <= MAX_LOGGED:
-                    self.log.warning("%s: %s", name, row.text)
-        self.log.info("%s: %s rows, %s of them bad.", name, f"{count:,}", f"{bad:,}")
-        return count
 
     # --- Here or in the triggerer
 
@@ -187,7 +184,7 @@ class KlingEffectBatchOperator(BatchLineage, KlingOperator):
         from airflow_provider_kling.results import BATCH
 
         with ManifestFile(job.manifest, format=job.format, strict=job.strict) as manifest, Spool() as outcomes:
-            count = self._check(job, manifest)
+            count = check_manifest(job, manifest, log=self.log)
             if not save_timeout:  # not for what the triggerer has made already
                 _check_places(job)
             limit = limit_of(self.max_failures, count)

@@ -7,6 +7,7 @@ from typing import Any
 from airflow_provider_kling.arguments import IMAGES, check_images, check_rendered_value, check_text, is_known
 from airflow_provider_kling.client import seconds
 from airflow_provider_kling.errors import KlingInputError
+from airflow_provider_kling.saving import check_saving
 
 SAVE_TO = "a folder or URI"
 TEXTS = {
@@ -59,6 +60,7 @@ def _check_settings(operator: Any) -> None:
             "save_to is given, but this operator only creates the task, so that there is no video to save: set "
             "wait_for_completion=True, or give save_to to the KlingTaskSensor that waits for the task."
         )
+    check_saving(vars(operator), columns=() if operator.row is None else None)
 
 
 def check_batch(values: dict[str, Any], *, rendered: frozenset[str] = frozenset()) -> None:
@@ -70,6 +72,7 @@ def check_batch(values: dict[str, Any], *, rendered: frozenset[str] = frozenset(
         if is_known(values[name]) and not (name == "save_to" and values[name] is None and name not in rendered):
             check_text(name, values[name], wanted=wanted[name], operator=BATCH, rendered=name in rendered)
     _check_optional(values, rendered)
+    check_saving(values, columns=None)
     _check_count("downloads", values["downloads"])
     if values["max_concurrency"] is not None:
         _check_count("max_concurrency", values["max_concurrency"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import conf
@@ -15,13 +15,15 @@ from airflow_provider_kling.client import seconds
 from airflow_provider_kling.lineage import TaskLineage
 from airflow_provider_kling.links import KlingVideoLink
 from airflow_provider_kling.metrics import CREATE_SPAN, WAIT_SPAN
+from airflow_provider_kling.naming import SaveAs
 from airflow_provider_kling.operator_base import DEFAULT_TIMEOUT, ROW_KEYS, KlingOperator
 from airflow_provider_kling.operators.checks import check_rendered, check_written
 from airflow_provider_kling.operators.inline_images import InlineImages
 from airflow_provider_kling.operators.reschedule import create_or_reschedule, log_level
-from airflow_provider_kling.operators.submissions import account_for, adoptable_task, submission_of
-from airflow_provider_kling.outcomes import FailureRecord, finish, first_start, push_task_ids, recording_failures, task_of
+from airflow_provider_kling.operators.submissions import account_for, adoptable_task, deadline_of, submission_of
+from airflow_provider_kling.outcomes import FailureRecord, finish, push_task_ids, recording_failures, task_of
 from airflow_provider_kling.row_metrics import was_cleared
+from airflow_provider_kling.saving import save_as_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -48,6 +50,9 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
         connections, or a text with commas. Templated.
     :param wait_for_completion: wait until the task is done.
     :param save_to: with `wait_for_completion`: a folder or URI for the videos. Templated.
+    :param file_name: how videos are named, like `{date}/{row_id}-{effect_scene}-{kling_task_id}.mp4`; see the docs.
+    :param watermark: save the version with a watermark, too.
+    :param sidecar: save the result as JSON beside each video.
     :param poll_interval: seconds between two polls of a task.
     :param timeout: seconds, or a timedelta, for the whole wait: for a slot, and until the task is done. Default: 24 hours.
     :param row_id: the id of the manifest row. It replaces the map index in the external id. Templated.
@@ -93,6 +98,9 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
         kling_conn_id: str | Sequence[str] | Later = "kling_default",
         wait_for_completion: bool = False,
         save_to: Place | Later | None = None,
+        file_name: str | None = None,
+        watermark: bool = False,
+        sidecar: bool = False,
         poll_interval: float | timedelta = 10.0,
         timeout: float | timedelta = DEFAULT_TIMEOUT,
         row_id: str | Later | None = None,
@@ -112,6 +120,8 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
         self.kling_conn_id: Any = kling_conn_id
         self.wait_for_completion = wait_for_completion
         self.save_to: Any = save_to
+        self.file_name, self.watermark, self.sidecar = file_name, watermark, sidecar
+        self.save_as = SaveAs()
         self.poll_interval = poll_interval
         self.timeout = timeout
         self.row_id: Any = row_id
@@ -146,7 +156,8 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
             contextlib.ExitStack() as opened,
         ):
             submission = self._submission(context)
-            deadline = Deadline.of(self._deadline(context, now))
+            self.save_as = save_as_of(vars(self), context)
+            deadline = Deadline.of(deadline_of(context, self.timeout, now))
             level = log_level(context)
             hook = opened.enter_context(account_for(context, submission, self.kling_conn_id, log=self.log, level=level))
             self.log.log(level, "External id %s: asking Kling for %s", submission.external_id, self._description())
@@ -173,6 +184,7 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
             push_task_ids(context, task, row_id=self.row_id, effect_scene=record.effect_scene)
             if not self.wait_for_completion:
                 return task.kling_task_id
+            self.save_as = save_as_of(vars(self), context)
             with hook_of(task.kling_task_id, self.kling_conn_id, event) as hook:
                 return self._finish(context, hook, task, record)
 
@@ -219,29 +231,20 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
         if isinstance(self.images, list | tuple):
             self.images = [self._inline.hide(image) for image in self.images]
 
-    def _deadline(self, context: Context, now: float) -> float:
-        start = first_start(context, datetime.fromtimestamp(now, timezone.utc))
-        return start.timestamp() + seconds(self.timeout, "timeout")
-
     # --- Three ways to create
 
     def _create(self, hook: KlingHook, submission: Submission, deadline: Deadline, level: int) -> Task:
         """The task: created on this worker, or adopted. Deferred, the triggerer or a later start of a worker creates it."""
         from airflow_provider_kling.client import flows, last_answer_by
+        from airflow_provider_kling.manifests import is_portable
 
         if not self.deferrable:
             flow = flows.create_when_free(hook.product, submission, deadline=deadline.monotonic)
             return hook.run(flow, last_answer_by(deadline.monotonic), span=CREATE_SPAN)
-        if not self._portable():
+        if not all(map(is_portable, self._sources())):
             return create_or_reschedule(hook, submission, deadline, log=self.log, level=level)
         # All creates of the triggerer wait in one queue for the slots. A create from here would jump the queue.
         return adoptable_task(hook, submission, log=self.log) or self._defer_create(hook, submission, deadline.unix)
-
-    def _portable(self) -> bool:
-        """Whether the triggerer, which may be another machine, can read the images."""
-        from airflow_provider_kling.manifests import is_portable
-
-        return all(map(is_portable, self._sources()))
 
     def _defer_create(self, hook: KlingHook, submission: Submission, deadline: float) -> NoReturn:
         """Release the worker: the triggerer creates the task as soon as there is a slot."""
@@ -294,7 +297,8 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
         )
 
     def _finish(self, context: Context, hook: KlingHook, task: Task, record: FailureRecord) -> dict[str, Any]:
-        result = finish(hook, task, save_to=self.save_to, effect_scene=record.effect_scene, row_id=self.row_id, record=record)
+        saving: dict[str, Any] = {"save_to": self.save_to, "save_as": self.save_as, "row_id": self.row_id}
+        result = finish(hook, task, **saving, effect_scene=record.effect_scene, record=record)
         self.video_url = result["videos"][0]["url"]
         add_result(context, result)
         self.show_links(True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_kling.client import seconds
 from airflow_provider_kling.metrics import ADOPTED
-from airflow_provider_kling.outcomes import earlier_attempt
+from airflow_provider_kling.outcomes import earlier_attempt, first_start
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -42,6 +44,12 @@ def submission_of(
         scene=getattr(request, "effect_scene", None),
         max_attempts=max(1, ti.try_number),  # what has failed in this try is not asked for again in it
     )
+
+
+def deadline_of(context: Context, timeout: float | timedelta, now: float) -> float:
+    """When the wait of this try ends, in Unix seconds: so long after its first start."""
+    start = first_start(context, datetime.fromtimestamp(now, timezone.utc))
+    return start.timestamp() + seconds(timeout, "timeout")
 
 
 def account_for(context: Context, submission: Submission, kling_conn_id: str | Sequence[str], *, log: Any, level: int) -> KlingHook:

@@ -117,6 +117,7 @@ _VIDEO: Mapping[str, Callable[[Any], bool]] = {
     "duration": _is_duration,
     "expires_at": _is_text,
     "path": _is_text,
+    "watermark_path": _is_text,
 }
 
 

@@ -17,10 +17,17 @@ from airflow_provider_kling.results.statuses import ERROR
 Paths = Mapping[Any, str] | Sequence[str | None]
 
 
-def result_of(task: Task, *, effect_scene: str | None = None, paths: Paths = ()) -> dict[str, Any]:
+def result_of(
+    task: Task,
+    *,
+    effect_scene: str | None = None,
+    paths: Paths = (),
+    watermark_paths: Sequence[str | None] | None = None,
+) -> dict[str, Any]:
     """The result of a task that has succeeded, as plain JSON.
 
-    `paths` are the locations of its saved videos: in the order of the videos, or by index (from 0) or id.
+    `paths` are the locations of its saved videos: in the order of the videos, or by index (from 0) or id. `watermark_paths`
+    are those of the versions with a watermark: with them, each video has a `watermark_path`, too.
     Keys: `kling_task_id, external_task_id, effect_scene, status, message, videos: [{id, url, watermark_url, duration,
     expires_at, path}], units, created_at, updated_at`; times are ISO 8601 in UTC, `duration` is in seconds, `units` a decimal text.
     Raises KlingTaskFailed for a task that failed, KlingAnswerError for one that is not done, or succeeded without a video.
@@ -35,7 +42,10 @@ def result_of(task: Task, *, effect_scene: str | None = None, paths: Paths = ())
         )
     if not task.videos:
         raise KlingAnswerError(f"Kling task {task.kling_task_id} has succeeded, but its answer holds no video.")
-    return _facts(task, effect_scene, paths)
+    result = _facts(task, effect_scene, paths)
+    for video, path in zip(result["videos"], watermark_paths or (), strict=False):
+        video["watermark_path"] = path
+    return result
 
 
 def error_result(

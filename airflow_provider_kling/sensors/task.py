@@ -20,6 +20,7 @@ from airflow_provider_kling.asset_events import add_result
 from airflow_provider_kling.client import seconds
 from airflow_provider_kling.lineage import TaskLineage
 from airflow_provider_kling.links import KlingVideoLink
+from airflow_provider_kling.naming import SaveAs
 from airflow_provider_kling.operator_base import DEFAULT_TIMEOUT, KlingOperator
 from airflow_provider_kling.outcomes import (
     FailureRecord,
@@ -30,6 +31,7 @@ from airflow_provider_kling.outcomes import (
     task_of,
 )
 from airflow_provider_kling.row_metrics import was_cleared
+from airflow_provider_kling.saving import check_saving, save_as_of
 from airflow_provider_kling.sensors.inputs import AwaitedId, check_written, read_input, row_id_of
 from airflow_provider_kling.sensors.skipping import skipping
 
@@ -47,6 +49,9 @@ class KlingTaskSensor(TaskLineage, KlingOperator, BaseSensorOperator):
     :param kling_task_id: the Kling task id, the external id, or what an operator left: its result, or its XCom `kling_task`.
         For several tasks, map the sensor: `expand(kling_task_id=…)`. Templated.
     :param save_to: a folder or URI for the videos. An existing file is not downloaded again. Templated.
+    :param file_name: how videos are named, like `{date}/{row_id}-{effect_scene}-{kling_task_id}.mp4`; see the docs.
+    :param watermark: save the version with a watermark, too.
+    :param sidecar: save the result as JSON beside each video.
     :param kling_conn_id: the connection of the account that has the task. If that may be one of several accounts: a list of
         their connections, or a text with commas. Templated.
     :param row_id: the id of the manifest row; the result contains it as `row_id`. Templated.
@@ -74,6 +79,9 @@ class KlingTaskSensor(TaskLineage, KlingOperator, BaseSensorOperator):
         *,
         kling_task_id: str | Mapping[str, Any] | Later,
         save_to: Place | Later | None = None,
+        file_name: str | None = None,
+        watermark: bool = False,
+        sidecar: bool = False,
         kling_conn_id: str | Sequence[str] | Later = "kling_default",
         row_id: str | Later | None = None,
         row: Mapping[str, Any] | Later | None = None,
@@ -86,6 +94,8 @@ class KlingTaskSensor(TaskLineage, KlingOperator, BaseSensorOperator):
         super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
         self.kling_task_id: Any = kling_task_id
         self.save_to: Any = save_to
+        self.file_name, self.watermark, self.sidecar = file_name, watermark, sidecar
+        self.save_as = SaveAs()
         self.kling_conn_id: Any = kling_conn_id
         self.row_id: Any = row_id
         self.deferrable = deferrable
@@ -97,6 +107,7 @@ class KlingTaskSensor(TaskLineage, KlingOperator, BaseSensorOperator):
         self._first_poke = True
         if not self.is_unmapped:  # then the values are checked when the sensor runs
             check_written(kling_task_id)
+            check_saving(vars(self), columns=() if row is None else None)
             seconds(self.poke_interval, "poke_interval")
 
     def execute(self, context: Context) -> Any:
@@ -122,7 +133,7 @@ class KlingTaskSensor(TaskLineage, KlingOperator, BaseSensorOperator):
             recording_failures(context, row_id=self.row_id, sensor=True, account=self.kling_conn_id) as record,
             contextlib.ExitStack() as opened,
         ):
-            awaited = self._read_input(record)
+            awaited = self._read_input(record, context)
             try:
                 hook = opened.enter_context(self._hook(awaited))
                 task = hook.run(flows.look_up(hook.product, awaited.kling_task_id))
@@ -150,6 +161,7 @@ class KlingTaskSensor(TaskLineage, KlingOperator, BaseSensorOperator):
         with skipping(self), recording_failures(context, row_id=self.row_id, sensor=True, account=self.kling_conn_id) as record:
             record.effect_scene = event.get("effect_scene") if isinstance(event, dict) else None
             record.task = task = task_of(event)
+            self.save_as = save_as_of(vars(self), context, effect_scene=record.effect_scene)
             with hook_of(task.kling_task_id, self.kling_conn_id, event) as hook:
                 return self._finish(context, hook, task, record)
 
@@ -160,7 +172,7 @@ class KlingTaskSensor(TaskLineage, KlingOperator, BaseSensorOperator):
         from airflow_provider_kling.triggers import KlingTaskTrigger, defer
 
         with recording_failures(context, row_id=self.row_id, sensor=True, account=self.kling_conn_id) as record:
-            awaited = self._read_input(record)
+            awaited = self._read_input(record, context)
             with self._hook(awaited) as hook:
                 defer(
                     self,
@@ -173,19 +185,21 @@ class KlingTaskSensor(TaskLineage, KlingOperator, BaseSensorOperator):
                 )
 
     def _finish(self, context: Context, hook: KlingHook, task: Task, record: FailureRecord) -> dict[str, Any]:
-        result = finish(hook, task, save_to=self.save_to, effect_scene=record.effect_scene, row_id=self.row_id, record=record)
+        saving: dict[str, Any] = {"save_to": self.save_to, "save_as": self.save_as, "row_id": self.row_id}
+        result = finish(hook, task, **saving, effect_scene=record.effect_scene, record=record)
         self.video_url = result["videos"][0]["url"]
         add_result(context, result)
         self.show_links(True)
         return result
 
-    def _read_input(self, record: FailureRecord) -> AwaitedId:
+    def _read_input(self, record: FailureRecord, context: Context) -> AwaitedId:
         """The id of the task, and what else the input tells. Raises KlingInputError if there is no id, or an argument is lost."""
         for name in {"kling_conn_id", "row_id"} & self._unknown:
             check_rendered_value(name, getattr(self, name))
         awaited = read_input(self.kling_task_id)
         record.effect_scene = awaited.effect_scene
         self._check_save_to()
+        self.save_as = save_as_of(vars(self), context, effect_scene=awaited.effect_scene)
         return awaited
 
     def _check_save_to(self) -> None:

@@ -14,6 +14,7 @@ from airflow_provider_kling.client import flows
 from airflow_provider_kling.dispatch import conn_ids
 from airflow_provider_kling.hooks import KlingHook
 from airflow_provider_kling.manifests import is_portable
+from airflow_provider_kling.naming import SaveAs
 from airflow_provider_kling.redaction import show_place
 from airflow_provider_kling.triggers.base import HOLD_BACK, VERSION
 from airflow_provider_kling.triggers.waiting import TaskWaitTrigger
@@ -44,6 +45,7 @@ class Deferrable(CanDefer, Protocol):
 
     row_id: str | None
     save_to: str | None
+    save_as: SaveAs
     end_from_trigger: bool
     end_if_possible: bool
     do_xcom_push: bool
@@ -70,6 +72,7 @@ def defer(operator: Deferrable, trigger: type[TaskWaitTrigger], *, hook: KlingHo
             version=VERSION,
             row_id=operator.row_id,
             save_to=operator.save_to,
+            save_as=operator.save_as.to_json() if operator.save_to else None,
             end_from_trigger=_may_end(operator),
             **kwargs,
         ),

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.sdk.execution_time.xcom import XCom
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_kling.client import LevelLog, flows
+from airflow_provider_kling.naming import SaveAs
 from airflow_provider_kling.triggers.base import CLASS_PATHS, OneEventTrigger, Outcome
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ class AwaitedTask(NamedTuple):
 class TaskWaitTrigger(OneEventTrigger):
     """Waits with the account's dispatcher. `deadline` and `not_before` are Unix times in seconds.
 
-    With `end_from_trigger`, the trigger saves the videos of a succeeded task under `save_to`.
+    With `end_from_trigger`, the trigger saves the videos of a succeeded task under `save_to`, as `save_as` says: what
+    `naming.SaveAs.to_json` returned.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class TaskWaitTrigger(OneEventTrigger):
         row_id: str | None = None,
         save_to: str | None = None,
         end_from_trigger: bool = False,
+        save_as: Mapping[str, Any] | None = None,
         **newer: Any,
     ) -> None:
         super().__init__(not_before=not_before, version=version, newer=newer)
@@ -68,6 +71,7 @@ class TaskWaitTrigger(OneEventTrigger):
         self.end_from_trigger = end_from_trigger
         self._task: Task | None = None
         self._scene: str | None = None
+        self.save_as = None if save_as is None else dict(save_as)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return f"{CLASS_PATHS}.{type(self).__name__}", {
@@ -79,6 +83,7 @@ class TaskWaitTrigger(OneEventTrigger):
             "row_id": self.row_id,
             "save_to": self.save_to,
             "end_from_trigger": self.end_from_trigger,
+            "save_as": self.save_as,
             **self._row,
         }
 
@@ -118,18 +123,21 @@ class TaskWaitTrigger(OneEventTrigger):
 
     async def return_value_of(self, awaited: AwaitedTask, account: Dispatcher) -> Any:
         """Save the videos, and return the return value of the Airflow task; None if a worker is to do both."""
-        from airflow_provider_kling.results import result_of
+        from airflow_provider_kling.outcomes import saved_result
+        from airflow_provider_kling.results import write_sidecars
 
-        task = awaited.task
+        task, save_as = awaited.task, SaveAs.from_json(self.save_as or {"fields": {"row_id": self.row_id}})
         if not (task.succeeded and task.videos):
             return None
         try:
-            paths = await account.save(task, self.save_to, log=self.log.info) if self.save_to else []
+            files = await account.save(task, self.save_to, log=LevelLog(self.log), save_as=save_as) if self.save_to else None
+            result = saved_result(task, files, effect_scene=awaited.effect_scene, row_id=self.row_id)
+            if files and save_as.sidecar:
+                await asyncio.to_thread(write_sidecars, result)
         except Exception as error:  # noqa: BLE001 - a worker tries again, and reports the error
             self.log.warning("The video is not saved yet, a worker will save it: %s", error)
             return None
-        result = result_of(task, effect_scene=awaited.effect_scene, paths=paths)
-        return result if self.row_id is None else {**result, "row_id": self.row_id}
+        return result
 
     async def _write_xcoms(self, return_value: Any) -> bool:
         """Write the XComs of a worker: the return value and the extra link. Returns whether that worked."""

@@ -398,7 +398,7 @@ def test_a_task_whose_videos_are_gone_is_reported():
 
 def test_each_of_several_videos_has_its_own_name():
     videos = tuple(Video(id=str(number), url=f"https://a/{number}.mp4") for number in range(3))
-    assert flows.file_names(task("succeed", videos=videos)) == ["7.mp4", "7_2.mp4", "7_3.mp4"]
+    assert flows.file_names(task("succeed", videos=videos)) == ["7-1.mp4", "7-2.mp4", "7-3.mp4"]
 
 
 def test_a_fault_of_the_capacity_check_does_not_make_a_create_uncertain():

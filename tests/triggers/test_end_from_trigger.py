@@ -91,7 +91,7 @@ def test_a_success_ends_in_the_triggerer_with_the_xcoms_of_a_worker(airflow, kli
     assert not event.xcoms  # Airflow would store them as texts
     (paid,) = kling.ledger
     result = supervisor.xcoms["return_value"]
-    assert (tmp_path / f"{paid['kling_task_id']}.mp4").stat().st_size > 0
+    assert (tmp_path / f"anna-{paid['kling_task_id']}.mp4").stat().st_size > 0
     assert supervisor.xcoms["_link_KlingVideoLink"].endswith("/plugin/kling-task-videos")
     assert supervisor.xcoms["kling_task"]["kling_task_id"] == paid["kling_task_id"]
 

@@ -16,7 +16,7 @@ from airflow_provider_kling.client.flows.create_when_free import SLOT_PAUSE, cre
 from airflow_provider_kling.client.flows.describe import describe, describe_adopted, describe_refusal
 from airflow_provider_kling.client.flows.lookup import find, look_up
 from airflow_provider_kling.client.flows.pauses import LONGEST_RETRY_AFTER, LONGEST_TROUBLE_PAUSE, asked_pause, format_seconds
-from airflow_provider_kling.client.flows.save import file_names, save
+from airflow_provider_kling.client.flows.save import SavedFiles, file_names, save, save_files, video_name
 from airflow_provider_kling.client.flows.steps import CheckCapacity, Count, Flow, LoadRequest, Log, Saved, SaveVideo, Sleep, Step
 from airflow_provider_kling.client.flows.submission import Submission, external_id_of
 from airflow_provider_kling.client.flows.wait import Watch, wait
@@ -34,6 +34,7 @@ __all__ = [
     "Log",
     "SaveVideo",
     "Saved",
+    "SavedFiles",
     "Sleep",
     "Step",
     "Submission",
@@ -51,5 +52,7 @@ __all__ = [
     "format_seconds",
     "look_up",
     "save",
+    "save_files",
+    "video_name",
     "wait",
 ]

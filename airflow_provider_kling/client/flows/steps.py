@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from airflow_provider_kling.api import Call, Product, TaskRequest
 from airflow_provider_kling.metrics import Metric
+from airflow_provider_kling.naming import VideoName
 
 T = TypeVar("T")
 
@@ -41,19 +42,28 @@ class LoadRequest:
 
 @dataclass(frozen=True)
 class SaveVideo:
-    """Store the video of this link as `name` in the folder or URI `destination`, unless it is saved already. Brings `Saved`."""
+    """Store the video of this link as `name` in the folder or URI `destination`, unless it is saved already. Brings `Saved`.
+
+    `video` says what other names the video may have. Without it, `name` alone is enough to tell whose video a file is.
+    """
 
     url: str
     destination: str
     name: str
+    video: VideoName | None = None
+
+    @property
+    def names(self) -> VideoName:
+        return self.video or VideoName(self.name)
 
 
 @dataclass(frozen=True)
 class Saved:
-    """Where a video is, and whether this step has stored it."""
+    """Where a video is, whether this step has stored it, and what there is to say about its name."""
 
     path: str
     new: bool
+    note: str = ""
 
 
 @dataclass(frozen=True)

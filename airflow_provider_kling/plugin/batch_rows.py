@@ -18,6 +18,7 @@ from airflow_provider_kling.redaction import show_place
 from airflow_provider_kling.results import BATCH, ERROR, FAILED_RESULT, SUMMARY, decimal_of
 
 _OVER = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+CONN_ID = "kling_conn_id"
 _LATER = timedelta(minutes=1)  # after its end: who has written then was another task
 
 log = logging.getLogger(__name__)
@@ -62,13 +63,14 @@ def _maker(instance: Instance, batch: Mapping[str, Any]) -> Callable[[Mapping[st
 
     def make(line: Mapping[str, Any]) -> RunRow:
         images = Row(line=1, number=1, id="", columns={}, effect_scene="", images=images_of(line))
-        line = {name: value for name, value in line.items() if name not in IMAGE_COLUMNS}
+        own_conn_id = text_of(line.get(CONN_ID))  # of several accounts; only the batch's own file tells
+        line = {name: value for name, value in line.items() if name not in (CONN_ID, *IMAGE_COLUMNS)}
         return row_of_line(
             {**line, "images": list(resolve_images(images, folder).images)},
             task_id=task_id,
             map_index=map_index,
             task_state=instance.state,
-            conn_ids=text_of(line.get("kling_conn_id")) or text_of(batch.get("kling_conn_id")) or "",
+            conn_ids=own_conn_id or text_of(batch.get(CONN_ID)) or "",
             scope=task_id,
         )
 

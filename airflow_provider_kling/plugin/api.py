@@ -20,7 +20,7 @@ from airflow_provider_kling.plugin.streaming import disposition, file_response
 from airflow_provider_kling.plugin.views import RunView
 
 NO_RUN = "There is no such run."
-NO_ROW = "This run has no such row."
+NO_ROW = "This run has no such row, or the row no such file."
 READ = ["GET", "HEAD"]
 
 router = APIRouter(prefix="/api")
@@ -39,24 +39,24 @@ def rows(dag_id: str, run_id: str, task_id: str | None = None, map_index: str | 
 
 @of_dag.api_route("/video", methods=READ)
 def video(request: Request, dag_id: str, run_id: str, key: str, index: int = 0) -> Response:
-    _, row = _row(dag_id, run_id, key)
-    path = row.videos[index].get("path") if 0 <= index < len(row.videos) else None
-    return _file(request, path, files.open_video)
+    def path(row: RunRow) -> Any:
+        return row.videos[index].get("path") if 0 <= index < len(row.videos) else None
+
+    _, row = _row(dag_id, run_id, key, lambda row: isinstance(path(row), str))
+    return _file(request, path(row), files.open_video)
 
 
 @of_dag.api_route("/image", methods=READ)
 def image(request: Request, dag_id: str, run_id: str, key: str, index: int = 0) -> Response:
-    view, row = _row(dag_id, run_id, key)
-    source = row.images[index] if 0 <= index < len(row.images) else None
-    address = answers.image_url(view, row, index) if source else None
-    return _file(request, None if address is None or address == source else source, files.open_image)
+    view, row = _row(dag_id, run_id, key, lambda row: 0 <= index < len(row.images))
+    source = row.images[index]
+    address = answers.image_url(view, row, index)
+    return _file(request, None if address in (None, source) else source, files.open_image)
 
 
 @of_dag.get("/link")
 def link(dag_id: str, run_id: str, key: str, index: int = 0) -> Response:
-    _, row = _row(dag_id, run_id, key)
-    if not 0 <= index < len(row.videos):
-        raise HTTPException(404, "This row has no such video.")
+    _, row = _row(dag_id, run_id, key, lambda row: 0 <= index < len(row.videos))
     try:
         return RedirectResponse(link_of(row, index), status_code=302, headers={"Cache-Control": "no-store"})
     except NoLinkError as error:
@@ -97,8 +97,8 @@ def _view(dag_id: str, run_id: str) -> RunView:
     return view
 
 
-def _row(dag_id: str, run_id: str, key: str) -> tuple[RunView, RunRow]:
-    found = views.row_of(dag_id, run_id, key)
+def _row(dag_id: str, run_id: str, key: str, has: Callable[[RunRow], bool]) -> tuple[RunView, RunRow]:
+    found = views.row_of(dag_id, run_id, key, has)
     if found is None:
         raise HTTPException(404, NO_ROW)
     return found

@@ -32,6 +32,7 @@ MOST_RUNS = 200  # of an answer
 MOST_RUNNING = 100  # runs under way whose slots are counted
 MOST_INSTANCES = 12_000  # of a run that is counted row by row
 BUDGET = 2.0  # seconds in which a request counts runs
+FRESH = 10.0  # seconds for which a run that goes on is not counted anew
 _CHUNK = 200  # serialized DAGs that are searched at once
 
 _uses_kling: dict[str, bool] = {}  # hash of a serialized DAG → whether it has a task of this package
@@ -200,7 +201,10 @@ def _count(run: Run, states: Counter[str], end: float) -> Counts:
         return known
     if not states or sum(states.values()) > MOST_INSTANCES or time.monotonic() > end:
         return Counts(by_state=_by_state(states))
-    view = views.build(run.dag_id, run.run_id, count_only=True)
+    if run.over:
+        view = views.build(run.dag_id, run.run_id, count_only=True)
+    else:
+        view = views.view_of(run.dag_id, run.run_id, max_age=FRESH)
     if view is None:  # it has been deleted meanwhile
         return Counts(by_state=_by_state(states))
     counts = Counts(

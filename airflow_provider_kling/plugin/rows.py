@@ -43,18 +43,21 @@ def with_lines(rows: Iterable[RunRow], lines: Iterable[Mapping[str, Any]]) -> li
 
     Rows without a line follow.
     """
-    known = {row.row_id: row for row in rows if row.row_id is not None}
-    others = [row for row in rows if row.row_id is None]
+    known: dict[str, list[RunRow]] = {}
+    others: list[RunRow] = []
+    for row in rows:
+        (others if row.row_id is None else known.setdefault(row.row_id, [])).append(row)
     found = []
     for line in lines:
         fresh = row_of_line(line, task_id="", map_index=-1, task_state=None, conn_ids="", scope="")
-        old = known.pop(fresh.row_id, None) if fresh.row_id is not None else None
+        same = known.get(fresh.row_id or "", [])
+        old = same.pop(0) if same else None
         if old is None and (
             old := next((one for one in others if one.kling_task_id and one.kling_task_id == fresh.kling_task_id), None)
         ):
             others.remove(old)
         found.append(fresh if old is None else _joined(old, fresh))
-    return with_own_keys([*found, *known.values(), *others])
+    return with_own_keys([*found, *(row for left in known.values() for row in left), *others])
 
 
 def _joined(old: RunRow, fresh: RunRow) -> RunRow:
@@ -77,7 +80,7 @@ def _joined(old: RunRow, fresh: RunRow) -> RunRow:
 
 def _groups(instances: list[Instance], rows_of: Mapping[str, list[Any]]) -> list[list[Instance]]:
     groups: list[list[Instance]] = []
-    by_key: dict[tuple[str, Any], int] = {}
+    by_key: dict[tuple[str, Any], list[int]] = {}
     ids: list[str | None] = []  # the row id of each group
     waiting_sensors = []
     for instance in sorted(instances, key=lambda one: (one.task.kind == "wait", one.task.task_id, one.map_index)):
@@ -87,7 +90,7 @@ def _groups(instances: list[Instance], rows_of: Mapping[str, list[Any]]) -> list
         if not keys and instance.task.kind == "wait" and instance.task.waits_for:
             waiting_sensors.append(instance)
             continue
-        matches = (by_key[key] for key in keys if key in by_key)
+        matches = (place for key in keys for place in by_key.get(key, ()) if _fits(instance, groups[place]))
         place = next((place for place in matches if row_id is None or ids[place] in (None, row_id)), len(groups))
         if place == len(groups):
             groups.append([])
@@ -95,9 +98,17 @@ def _groups(instances: list[Instance], rows_of: Mapping[str, list[Any]]) -> list
         groups[place].append(instance)
         ids[place] = ids[place] or row_id
         for key in keys:
-            by_key.setdefault(key, place)
+            by_key.setdefault(key, []).append(place)
     _attach(waiting_sensors, groups)
     return groups
+
+
+def _fits(instance: Instance, group: list[Instance]) -> bool:
+    """Whether a task instance may be of the row of these: a row is created once and awaited once, and each by its own task."""
+    if any(one.task.kind == instance.task.kind for one in group):
+        return False
+    waits_for = instance.task.waits_for
+    return waits_for is None or all(one.task.task_id == waits_for for one in group)
 
 
 def _identity(instance: Instance, rows_of: Mapping[str, list[Any]]) -> tuple[str | None, list[tuple[str, Any]]]:
@@ -106,10 +117,9 @@ def _identity(instance: Instance, rows_of: Mapping[str, list[Any]]) -> tuple[str
     row_id = next((text_of(one["row_id"]) for one in outcomes if one.get("row_id") is not None), None)
     row_id = row_id or text_of(instance.rendered.get("row_id")) or text_of(_planned(instance, rows_of).get("row_id"))
     row_id = None if row_id in ("", "None") else row_id
-    keys: list[tuple[str, Any]] = []
+    keys: list[tuple[str, Any]] = [("task", str(one["kling_task_id"])) for one in outcomes if one.get("kling_task_id")]
     if row_id is not None:
         keys.append(("row", row_id))
-    keys += [("task", str(one["kling_task_id"])) for one in outcomes if one.get("kling_task_id")]
     if instance.task.rows_from and instance.map_index >= 0:
         keys.append(("place", (instance.task.rows_from, instance.map_index)))
     return row_id, keys

@@ -9,10 +9,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from airflow_provider_kling.plugin import stores
@@ -22,11 +23,13 @@ from airflow_provider_kling.plugin.rows import rows_of_instances, with_lines
 from airflow_provider_kling.plugin.run_row import RUNNING, WAITING, RunRow
 from airflow_provider_kling.plugin.selection import Selection
 from airflow_provider_kling.plugin.xcoms import decode
+from airflow_provider_kling.redaction import show_place
 
 FRESH = 1.5  # seconds for which a view of a run that goes on is handed out again
 FRESH_FINAL = 10.0  # … of a run that is over; it may be cleared at any time
 KEPT = 120.0  # seconds for which files and links are found in a view
 MOST_VIEWS = 8
+MOST_LINES = 20_000  # of results that are joined with task instances
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,11 +78,14 @@ def view_of(dag_id: str, run_id: str, *, max_age: float | None = None) -> RunVie
             _building.pop(key, None)
 
 
-def row_of(dag_id: str, run_id: str, key: str) -> tuple[RunView, RunRow] | None:
-    """A row by its key, and its view; None where the run has no such row."""
+def row_of(dag_id: str, run_id: str, key: str, has: Callable[[RunRow], bool]) -> tuple[RunView, RunRow] | None:
+    """A row by its key, and its view; None where the run has no such row, or the row not what is looked for.
+
+    The run is read anew before that is said: another process of the API server may have told of it.
+    """
     for max_age in (KEPT, FRESH):
         view = view_of(dag_id, run_id, max_age=max_age)
-        if view and (row := view.row(key)):
+        if view and (row := view.row(key)) and has(row):
             return view, row
     return None
 
@@ -157,10 +163,12 @@ def _with_results(rows: list[RunRow], records: Records, notes: list[str]) -> tup
     for summary in records.summaries.values():
         location = str(summary["results"])
         try:
-            lines = list(_lines_of_this_run(location))
+            lines = list(islice(_lines_of_this_run(location), MOST_LINES))
         except stores.UnreadableError as error:
             notes.append(str(error))
             continue
+        if len(lines) == MOST_LINES:
+            notes.append(f"Shown are the first {MOST_LINES:,} rows of {show_place(location)}.")
         if lines and known <= {str(line.get("id")) for line in lines}:
             return with_lines(rows, lines), [location]
     return rows, []

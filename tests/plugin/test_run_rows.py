@@ -140,3 +140,23 @@ def test_what_an_author_writes_is_made_harmless():
     assert "abcdefghijkl" not in row.error
     assert "sig=1" not in row.error
     assert (row.videos, row.units) == ((), None)
+
+
+def test_two_tasks_over_the_same_rows_are_two_rows_each_with_its_own_sensor():
+    """Another scene for each row of a manifest, in the same DAG."""
+    other = KlingTask(task_id="create2", kind="create", rows_from="read")
+    waits = KlingTask(task_id="wait2", kind="wait", rows_from="read", waits_for="create2")
+    found = rows(
+        instance(CREATE, 0, return_value="1", kling_task=ids("1", "a")),
+        instance(other, 0, return_value="2", kling_task=ids("2", "a")),
+        instance(WAIT, 0, state="deferred"),
+        instance(waits, 0, return_value=done("2", "a")),
+        rows_of=ROWS,
+    )
+    assert [(row.row_id, row.kling_task_id, row.state, row.task_id) for row in found] == [
+        ("a", "1", "running", "wait"),
+        ("a", "2", "succeed", "wait2"),
+    ]
+    assert len({row.key for row in found}) == 2
+    joined = with_lines(found, [{"id": "a", **done("2")}])
+    assert len(joined) == 2

@@ -1,6 +1,7 @@
 """Takes the pictures of the plugin's pages again: `make pictures`, or `python docs/pictures/take.py [NAME …]`.
 
-A real Airflow runs the sample DAGs against the emulator, and Debian's Chromium looks at it. All it makes lies in build/pictures.
+A real Airflow runs the sample DAGs against the emulator, and Debian's Chromium looks at it. All it makes lies in the folder
+`kling` of the system's folder of temporary files: a short path, since some pictures show it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import contextlib
 import json
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,9 @@ from playwright.sync_api import Page, sync_playwright
 
 from airflow_provider_kling.emulator import KlingEmulator
 
-BUILD = ROOT / "build" / "pictures"
+BUILD = Path(tempfile.gettempdir()) / "kling"
 PICTURES = ROOT / "docs" / "pictures"
-PHOTOS = ROOT / "demo" / "images"
+PHOTOS = BUILD / "images"
 SCENES = ["squish", "expansion", "bloombloom", "jelly_press", "fuzzyfuzzy", "dollar_rain", "rocketrocket"]
 LARGEST = 300_000  # bytes of a picture
 
@@ -91,7 +93,7 @@ class Pictures:
 def take(pictures: Pictures) -> None:
     run = pictures.airflow.run
     pictures.shoot("kling-page-empty", "/plugin/kling", height=600)
-    demo = {"manifest": str(ROOT / "demo" / "manifest.csv"), "output": str(BUILD / "16")}
+    demo = {"manifest": str(BUILD / "manifest.csv"), "output": str(BUILD / "16")}
     sixteen = run("kling_effects_mapped", demo)
     pictures.shoot("videos-tab", sixteen.tab)
     pictures.shoot("videos-tab-dark", sixteen.tab, dark=True)
@@ -122,7 +124,7 @@ def take_details(pictures: Pictures, run: DagRun) -> None:
         with pictures.page(run.page, width=1280, height=800) as page:
             page.locator(".others .thumb").first.click()
             page.wait_for_timeout(1500)
-            page.locator("video").evaluate("(video) => video.pause()")
+            page.locator("video").evaluate("(video) => { video.pause(); video.controls = false; }")
             pictures.save(page, "videos-details")
     if pictures.needs("videos-failures"):
         with pictures.page(run.page, width=1280, height=800) as page:
@@ -153,6 +155,7 @@ def take_running(pictures: Pictures) -> None:
 
 def main(wanted: list[str]) -> None:
     shutil.rmtree(BUILD, ignore_errors=True)
+    shutil.copytree(ROOT / "demo", BUILD)
     dags = BUILD / "dags"
     shutil.copytree(ROOT / "dags", dags)
     (dags / "picture_without_kling.py").write_text(WITHOUT_KLING)

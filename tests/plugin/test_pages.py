@@ -49,15 +49,17 @@ def demo() -> list[dict[str, Any]]:
         row(n, videos=[VIDEO], columns={"title": f"Picture {n}"}, effect_scene="squish" if n else "jelly_press") for n in range(5)
     ]
     risky = [row(n, state="failed", error=f"Task {9007199254740993000 + n}: risk control", units=None) for n in range(5, 8)]
-    return [*good, *risky, row(8, state="invalid", error="found one image", kling_task_id=None, row_id="<b>marked</b>")]
+    invalid = {"state": "invalid", "kling_task_id": None, "units": None}
+    alone = [row(n, error=f"line {n + 1}, id 'row-{n}': found one image", **invalid) for n in (8, 9)]
+    return [*good, *risky, *alone, row(10, error="scene: it has ended", **{**invalid, "row_id": "<b>marked</b>"})]
 
 
 def test_rows_are_filtered_searched_sorted_and_grouped(runs, page):
     runs.show(demo())
     page.goto(ADDRESS)
-    group = page.locator("details.group")
-    assert texts(group.locator("summary > *")) == ["Failed", "Task …: risk control", "× 3"]
-    assert group.locator(".card").count() == 3
+    groups = page.locator("details.group")
+    assert texts(groups.locator("summary > *")) == ["Failed", "Task …: risk control", "× 3", "Invalid", "found one image", "× 2"]
+    assert groups.locator(".card").count() == 5
     page.get_by_role("button", name="Succeeded").click()
     assert texts(page.locator(".row-id")) == ["row-0", "row-1", "row-2", "row-3", "row-4"]
     page.get_by_label("Scene", exact=True).select_option("jelly_press")
@@ -73,11 +75,11 @@ def test_rows_are_filtered_searched_sorted_and_grouped(runs, page):
     assert texts(page.locator(".row-id")) == ["row-3"]
     page.keyboard.type(" nowhere")
     page.get_by_role("button", name="Show all rows").click()
-    assert page.locator(".card").count() == 9
+    assert page.locator(".card").count() == 11
     page.get_by_label("Order", exact=True).select_option("row")
     assert texts(page.locator(".row-id"))[:2] == ["<b>marked</b>", "row-0"]
     page.get_by_role("button", name="Table").click()
-    assert page.get_by_role("row").count() == 10
+    assert page.get_by_role("row").count() == 12
     assert page.get_by_role("columnheader").first.inner_text() == "State"
 
 

@@ -78,11 +78,11 @@ function groupsOf(rows) {
 /** What a failed row says. */
 export const textOf = (row) => row.error || row.message || "No reason is known.";
 
-/** The same without what is the row's own (ids, names of files): rows that failed for one reason have one such text. */
+/** The same without what is the row's own (its line, ids, names of files): rows that failed for one reason have one such text. */
 export function reasonOf(row) {
-  const own = [row.kling_task_id, row.external_task_id, row.row_id, ...row.images.map((image) => image.name)];
-  let text = textOf(row);
-  for (const value of own.filter((value) => value && value.length > 2)) {
+  const names = row.images.flatMap(({ name }) => (name ? [name, name.split("/").pop()] : []));
+  let text = textOf(row).replace(/^line \d+, (id '[^']*'|id "[^"]*"|row \d+): /, "");
+  for (const value of [row.kling_task_id, row.external_task_id, row.row_id, ...names].filter((value) => value?.length > 2)) {
     const literal = value.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
     text = text.replace(new RegExp(`(?<![\\p{L}\\p{N}_-])${literal}(?![\\p{L}\\p{N}_-])`, "gu"), "…");
   }

@@ -43,9 +43,13 @@ def add_summary(context: Context, summary: Mapping[str, Any]) -> None:
 
     The videos are read from the results that the summary names.
     """
-    if context.get("outlets"):
-        _add_extra(context, dict(summary))
+    if not context.get("outlets"):
+        return
+    _add_extra(context, dict(summary))
+    try:
         _add_videos(context, _lines(str(summary["results"])))
+    except Exception as error:  # noqa: BLE001 - each store has errors of its own
+        log.warning("Not all videos have asset events: %s", show_reason(error, str(summary["results"])))
 
 
 def _lines(results: str) -> Iterator[Mapping[str, Any]]:

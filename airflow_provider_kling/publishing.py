@@ -19,7 +19,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_kling.errors import KlingError, KlingInputError, KlingStorageError
+from airflow_provider_kling.errors import KlingError, KlingStorageError
 from airflow_provider_kling.redaction import show_error, show_place, show_reason
 
 if TYPE_CHECKING:
@@ -266,13 +266,15 @@ def _opened(path: ObjectStoragePath) -> Iterator[Callable[[int], bytes]]:
 def check_folder(folder: Place | None, *, named: str) -> str:
     """The folder or URI to publish to, as text, before anything is paid. `named` says where its name comes from.
 
-    Raises KlingInputError where there is none, KlingStorageError where it cannot be written.
+    Raises AirflowFailException where there is none, which no retry mends, and KlingStorageError where it cannot be written.
     """
+    from airflow.providers.common.compat.sdk import AirflowFailException
+
     from airflow_provider_kling.arguments import place_text
     from airflow_provider_kling.writable import check_writable
 
     text = place_text(folder)
     if not isinstance(text, str) or not text.strip():
-        raise KlingInputError(f"There is no folder to publish to: set {named}.")
+        raise AirflowFailException(f"There is no folder to publish to: set {named}.")
     check_writable(text, "folder")
     return text

@@ -7,6 +7,7 @@ import uuid
 from types import SimpleNamespace
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import ObjectStoragePath
 from airflow.sdk.io import attach
 from fsspec.implementations.memory import MemoryFileSystem
@@ -151,7 +152,7 @@ def test_events_name_whole_results_or_one_video_each(tmp_path, caplog):
 def test_a_folder_is_checked_before_anything_is_made(tmp_path):
     assert check_folder(tmp_path / "new", named="the Variable x") == str(tmp_path / "new")
     for nothing in (None, "", " "):
-        with pytest.raises(KlingInputError, match=r"There is no folder to publish to: set the Variable x\."):
+        with pytest.raises(AirflowFailException, match=r"There is no folder to publish to: set the Variable x\."):
             check_folder(nothing, named="the Variable x")
     (tmp_path / "file").write_text("")
     with pytest.raises(KlingStorageError, match="folder: nothing can be written to"):

@@ -32,6 +32,7 @@ dispatch
 hooks
 row_metrics
 batch outcomes asset_events
+task_end
 triggers
 lineage
 operators sensors batch_trigger

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_kling.asset_events import add_result
 from airflow_provider_kling.client import seconds
 from airflow_provider_kling.lineage import TaskLineage
 from airflow_provider_kling.links import KlingVideoLink
@@ -21,9 +20,10 @@ from airflow_provider_kling.operators.checks import check_rendered, check_writte
 from airflow_provider_kling.operators.inline_images import InlineImages
 from airflow_provider_kling.operators.reschedule import create_or_reschedule, log_level
 from airflow_provider_kling.operators.submissions import account_for, adoptable_task, deadline_of, submission_of
-from airflow_provider_kling.outcomes import FailureRecord, finish, push_task_ids, recording_failures, task_of
+from airflow_provider_kling.outcomes import push_task_ids, recording_failures, task_of
 from airflow_provider_kling.row_metrics import was_cleared
 from airflow_provider_kling.saving import save_as_of
+from airflow_provider_kling.task_end import end
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -171,7 +171,7 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
                 return task.kling_task_id
             if not task.done:
                 record.task = task = self._wait(hook, task, deadline, record.effect_scene)
-            return self._finish(context, hook, task, record)
+            return end(self, context, hook, task, record)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Called after a trigger has fired: the task exists, and is done if the operator waits for its completion."""
@@ -186,7 +186,7 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
                 return task.kling_task_id
             self.save_as = save_as_of(vars(self), context)
             with hook_of(task.kling_task_id, self.kling_conn_id, event) as hook:
-                return self._finish(context, hook, task, record)
+                return end(self, context, hook, task, record)
 
     def on_kill(self) -> None:
         self.log.info(
@@ -295,11 +295,3 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
             kling_task_id=task.kling_task_id,
             effect_scene=effect_scene,
         )
-
-    def _finish(self, context: Context, hook: KlingHook, task: Task, record: FailureRecord) -> dict[str, Any]:
-        saving: dict[str, Any] = {"save_to": self.save_to, "save_as": self.save_as, "row_id": self.row_id}
-        result = finish(hook, task, **saving, effect_scene=record.effect_scene, record=record)
-        self.video_url = result["videos"][0]["url"]
-        add_result(context, result)
-        self.show_links(True)
-        return result

@@ -3,7 +3,6 @@ from .decision import (
     APPROVE as APPROVE,
     REJECT as REJECT,
     decision_of as decision_of,
-    is_rejected as is_rejected,
     rows_with_video as rows_with_video,
     write_rejected as write_rejected,
 )

@@ -95,11 +95,6 @@ def _check_rows(rejected: list[str], results: Place) -> None:
         raise KlingInputError(f"There is no video of {count_of(len(wrong), 'row')} that the review rejects: {named}. {_AGAIN}")
 
 
-def is_rejected(decision: Mapping[str, Any], row_id: str) -> bool:
-    """Whether a person has rejected the video of this row: by its id, or all of them."""
-    return bool(decision["answered"]) and (not decision["approved"] or row_id in decision["rejected"])
-
-
 def write_rejected(manifest: Place, results: Place, decision: Mapping[str, Any], folder: str) -> str | None:
     """Write the rejected rows of a manifest as a manifest of their own into `folder`, if they are to be asked for again.
 
@@ -111,7 +106,10 @@ def write_rejected(manifest: Place, results: Place, decision: Mapping[str, Any],
     from airflow_provider_kling.results import to_jsonl
     from airflow_provider_kling.storage import write_text
 
-    wanted = {row_id for row_id in rows_with_video(results) if decision["ask_again"] and is_rejected(decision, row_id)}
+    if not decision["ask_again"]:
+        return None
+    rejected = frozenset(decision["rejected"])
+    wanted = {row_id for row_id in rows_with_video(results) if not decision["approved"] or row_id in rejected}
     if not wanted:
         return None
     left = set(wanted)

@@ -72,7 +72,7 @@ def tab_of(context: Context) -> str:
     from airflow.providers.common.compat.sdk import conf
 
     run: Any = context["dag_run"]
-    base = conf.get("api", "base_url", fallback="").rstrip("/")
+    base = (conf.get("api", "base_url", fallback="") or "").rstrip("/")
     return f"{base}/dags/{quote(run.dag_id, safe='')}/runs/{quote(run.run_id, safe='')}/plugin/kling-videos"
 
 

@@ -16,7 +16,6 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_kling.arguments import check_rendered_value, check_text
-from airflow_provider_kling.asset_events import add_result
 from airflow_provider_kling.client import seconds
 from airflow_provider_kling.lineage import TaskLineage
 from airflow_provider_kling.links import KlingVideoLink
@@ -26,7 +25,6 @@ from airflow_provider_kling.outcomes import (
     FailureRecord,
     count_timeout,
     earlier_attempt,
-    finish,
     recording_failures,
     task_of,
 )
@@ -34,11 +32,11 @@ from airflow_provider_kling.row_metrics import was_cleared
 from airflow_provider_kling.saving import check_saving, save_as_of
 from airflow_provider_kling.sensors.inputs import AwaitedId, check_written, read_input, row_id_of
 from airflow_provider_kling.sensors.skipping import skipping
+from airflow_provider_kling.task_end import end
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_kling.api import Task
     from airflow_provider_kling.arguments import Later, Place
     from airflow_provider_kling.hooks import KlingHook
 
@@ -150,7 +148,7 @@ class KlingTaskSensor(TaskLineage, KlingOperator, BaseSensorOperator):
             self._first_poke = False
             if not task.done:
                 return False
-            return PokeReturnValue(is_done=True, xcom_value=self._finish(context, hook, task, record))
+            return PokeReturnValue(is_done=True, xcom_value=end(self, context, hook, task, record))
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Called after the trigger has fired."""
@@ -163,7 +161,7 @@ class KlingTaskSensor(TaskLineage, KlingOperator, BaseSensorOperator):
             record.task = task = task_of(event)
             self.save_as = save_as_of(vars(self), context, effect_scene=record.effect_scene)
             with hook_of(task.kling_task_id, self.kling_conn_id, event) as hook:
-                return self._finish(context, hook, task, record)
+                return end(self, context, hook, task, record)
 
     def on_kill(self) -> None:
         self.log.info("Stopped waiting. Kling has no cancel: task %s goes on there and will be charged.", self._shown_id())
@@ -183,14 +181,6 @@ class KlingTaskSensor(TaskLineage, KlingOperator, BaseSensorOperator):
                     kling_task_id=awaited.kling_task_id,
                     effect_scene=awaited.effect_scene,
                 )
-
-    def _finish(self, context: Context, hook: KlingHook, task: Task, record: FailureRecord) -> dict[str, Any]:
-        saving: dict[str, Any] = {"save_to": self.save_to, "save_as": self.save_as, "row_id": self.row_id}
-        result = finish(hook, task, **saving, effect_scene=record.effect_scene, record=record)
-        self.video_url = result["videos"][0]["url"]
-        add_result(context, result)
-        self.show_links(True)
-        return result
 
     def _read_input(self, record: FailureRecord, context: Context) -> AwaitedId:
         """The id of the task, and what else the input tells. Raises KlingInputError if there is no id, or an argument is lost."""

@@ -73,7 +73,8 @@ def risky(number: int) -> dict[str, Any]:
 def visible(page: Page) -> list[str]:
     """The ids of the rows on the screen, in their order."""
     return page.evaluate(
-        "[...document.querySelectorAll('.row')].filter((row) => row.checkVisibility()).map((row) => row.cells[2].textContent.trim())"
+        "[...document.querySelectorAll('.row')].filter((row) => row.checkVisibility())"
+        ".map((row) => row.cells[2].textContent.trim())"
     )
 
 

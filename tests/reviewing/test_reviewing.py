@@ -17,7 +17,6 @@ from airflow_provider_kling.reviewing import (
     Review,
     ask,
     decision_of,
-    is_rejected,
     publish_reviewed,
     question,
     reviewed,
@@ -131,7 +130,7 @@ def test_an_answer_decides(tmp_path, response, approved, rejected, ask_again):
 def test_nobodys_answer_approves_and_rejects_nothing(tmp_path, response):
     decision = decision_of(response, results(tmp_path, ROWS))
     assert (decision["approved"], decision["answered"], decision["ask_again"], decision["by"]) == (False, False, False, None)
-    assert not is_rejected(decision, "a")
+    assert write_rejected(manifest(tmp_path), str(tmp_path), decision, str(tmp_path / "again")) is None
 
 
 @pytest.mark.parametrize(

@@ -198,7 +198,7 @@ def test_the_results_of_all_runs_are_grouped_by_run_with_a_link_to_each() -> Non
     page = Page(*lines, by_run=True, output="/data/out")
     assert page.groups == [
         "2026-11-21 2 rows: 1 succeeded, 1 failed; 2 units, 0 videos 1 failed Report of this run",
-        "2026-11-20 1 row: 1 succeed; 2 units, 0 videos Report of this run",
+        "2026-11-20 1 row: 1 succeeded; 2 units, 0 videos Report of this run",
     ]
     assert [row["id"] for row in page.rows] == ["b", "c", "a"]
     links = [link for link in page.links() if "report.html" in link]

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 LOCK := requirements.lock
 
-.PHONY: help demo test stack bench env compose-test month lint types format lock clean
+.PHONY: help demo pictures test stack bench env compose-test month lint types format lock clean
 help:
 	@echo "make demo   make videos from a manifest of photographs, with an emulated Kling account"
 	@echo "make test   run the tests, with branch coverage"
@@ -13,6 +13,7 @@ help:
 	@echo "make bench  measure costs and slot use in ten minutes; ARGS=full for all measurements"
 	@echo "make env    write .env with new passwords for docker compose up"
 	@echo "make compose-test  test docker-compose.yaml without Docker (needs root, postgresql and redis-server)"
+	@echo "make pictures  take the screenshots of the docs again (needs chromium)"
 	@echo "make month  the same with a backfill of 30 dates: kill parts of it, then clear half of it"
 	@echo "make lint   check style and errors with ruff   make format  fix what ruff can fix"
 	@echo "make types  check types with mypy --strict"
@@ -30,6 +31,10 @@ $(VENV)/installed: $(LOCK) pyproject.toml
 
 demo: $(VENV)/installed
 	$(BIN)/python demo/run.py
+
+# Needs Debian's package chromium.
+pictures: $(VENV)/installed
+	$(BIN)/python docs/pictures/take.py $(ARGS)
 
 test: $(VENV)/installed
 	./tests/run.sh $(BIN)/python

@@ -25,6 +25,8 @@ for name in (
     "py.typed",
     "results/report.html.j2",
     "emulator/videos/clip.mp4",
+    "plugin/static/videos.html",
+    "plugin/static/videos.js",
     "example_dags/kling_effects_mapped.py",
 ):
     assert (package / name).is_file(), name

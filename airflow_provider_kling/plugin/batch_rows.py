@@ -144,10 +144,16 @@ def _all_lines(batch: Mapping[str, Any], started: dict[str | None, Any], *, whol
     try:
         for line in stores.manifest_lines(batch, most=MOST_ROWS) if whole else ():
             known = left.pop(line["id"], None)
-            yield {**line, **known} if known else line
+            yield _joined(line, known) if known else line
     except stores.UnreadableError as error:
         log.info("%s", error)
     yield from left.values()
+
+
+def _joined(line: Mapping[str, Any], known: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A row of the manifest with what the progress knows; its images are named once, by whichever of both names them."""
+    columns = line if not known.get("images") else {name: value for name, value in line.items() if name not in IMAGE_COLUMNS}
+    return {**columns, **known}
 
 
 def _left(row: RunRow) -> RunRow:

@@ -1,0 +1,78 @@
+"""Tabs of a Chromium that notice what a page must not do: errors in its console, breaches of its policy, requests elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+CHROMIUM = shutil.which("chromium")
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (on Debian: apt-get install chromium)")
+
+
+# For `evaluate` of a <video>; `wait_for_function` evaluates texts as scripts, which the pages' policy forbids.
+UNTIL_IT_PLAYS = "(video) => new Promise((resolve) => video.addEventListener('timeupdate', () => video.paused || resolve()))"
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Any]:
+    """Debian's Chromium; Playwright's own download is not needed."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Tab:
+    """A tab of a user. `page` is Playwright's; `complaints` are what went wrong in it, `elsewhere` requests to other servers."""
+
+    def __init__(self, browser: Any, url: str, token: str | None = None, **options: Any) -> None:
+        self.url = url
+        self.context = browser.new_context(base_url=url, **{"viewport": {"width": 1280, "height": 900}, **options})
+        self.context.set_default_timeout(60_000)
+        if token:
+            self.context.add_cookies([{"name": "_token", "value": token, "url": url}])
+        self.page = self.context.new_page()
+        self.complaints: list[str] = []
+        self.elsewhere: list[str] = []
+        self.page.on("console", self._said)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", self._asked)
+
+    def _said(self, message: Any) -> None:
+        # Chromium says this of each iframe that Airflow makes for a plugin.
+        if message.type in ("error", "warning") and "can escape its sandboxing" not in message.text:
+            self.complaints.append(f"{message.text} ({message.location['url']})")
+
+    def _asked(self, request: Any) -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme in ("http", "https") and parts.netloc != urlsplit(self.url).netloc:
+            self.elsewhere.append(request.url)
+
+
+@contextlib.contextmanager
+def flawless_tabs() -> Iterator[Callable[[Tab], Any]]:
+    """A function that takes a new tab and returns its page; at the end, none of the tabs may have complained or asked elsewhere."""
+    opened: list[Tab] = []
+
+    def page_of(tab: Tab) -> Any:
+        opened.append(tab)
+        return tab.page
+
+    yield page_of
+    for tab in opened:
+        tab.context.close()
+    assert [(tab.complaints, tab.elsewhere) for tab in opened] == [([], [])] * len(opened)
+
+
+def texts(elements: Any) -> list[str]:
+    """What the elements show."""
+    return [text.strip() for text in elements.all_inner_texts()]

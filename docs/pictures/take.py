@@ -27,6 +27,16 @@ PHOTOS = BUILD / "images"
 SCENES = ["squish", "expansion", "bloombloom", "jelly_press", "fuzzyfuzzy", "dollar_rain", "rocketrocket"]
 LARGEST = 300_000  # bytes of a picture
 
+UNTIL_ALL_PICTURES_ARE_THERE = """async () => {
+    const seen = (element) => {
+        const box = element.getBoundingClientRect();
+        return box.height > 0 && box.top < innerHeight && box.bottom > 0;
+    };
+    const missing = () => [...document.querySelectorAll('.poster, .thumb')].some((one) => seen(one) && !one.querySelector('img'))
+        || [...document.images].some((image) => seen(image) && !image.complete);
+    for (let turn = 0; turn < 200 && missing(); turn += 1) await new Promise((resolve) => setTimeout(resolve, 100));
+}"""
+
 
 def many(rows: int) -> str:
     """A manifest in which every tenth row fails: in Kling's risk control, with a scene that has ended, or for lack of an image."""
@@ -64,8 +74,10 @@ class Pictures:
         context.add_cookies([{"name": "_token", "value": self.airflow.token(), "url": self.airflow.url}])
         page = context.new_page()
         page.goto(address)
-        page.wait_for_load_state("networkidle")
-        page.wait_for_timeout(2500)  # first frames
+        frame = page.main_frame if address.startswith("/kling/") else page.locator("iframe").element_handle().content_frame()
+        frame.locator(".card:not(.skeleton), .lines tbody tr, .message").first.wait_for()
+        frame.evaluate(UNTIL_ALL_PICTURES_ARE_THERE)
+        page.wait_for_timeout(500)
         yield page
         context.close()
 

@@ -36,6 +36,7 @@ class Page {
     this.rest = h("div", { class: "runs" });
     this.head = h("header", { class: "head", hidden: true }, h("div", { class: "head-line" }, h("h1", {}, "Kling"), this.slots.element, this.updated), h("div", { class: "head-line", role: "search", "aria-label": "Runs" }, this.dag, this.state));
     main.append(this.head, this.trouble, this.rest);
+    setTimeout(() => this.data === null && !this.rest.hasChildNodes() && fill(this.rest, skeleton()), 250);
     this.again = poll((signal) => this.once(signal), (error) => this.failed(error));
   }
 
@@ -115,6 +116,9 @@ class Page {
     return message("No run has used Kling yet", h("span", {}, "Runs appear here as soon as a DAG uses ", h("code", {}, "KlingEffectOperator"), " or ", h("code", {}, "KlingEffectBatchOperator"), ". To start: add a connection of the type Kling AI under Admin, Connections, and trigger the sample DAG ", h("code", {}, "kling_effect"), "."));
   }
 }
+
+/** Grey lines until the first answer is there. */
+const skeleton = () => h("div", { class: "skeleton", role: "img", "aria-label": "Loading" }, Array.from({ length: 6 }, () => h("div")));
 
 function options(select, choices, chosen) {
   const shown = JSON.stringify(choices);

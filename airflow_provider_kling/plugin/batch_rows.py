@@ -61,7 +61,9 @@ def _maker(instance: Instance, batch: Mapping[str, Any]) -> Callable[[Mapping[st
     folder = _folder_of(text_of(batch.get("manifest")) or "")
 
     def make(line: Mapping[str, Any]) -> RunRow:
-        images = Row(line=1, number=1, id="", columns={}, effect_scene="", images=images_of(line))
+        # Rows of a manifest have their images a second time, in the columns that these came from.
+        sources = images_of({"images": line["images"]} if line.get("images") else line)
+        images = Row(line=1, number=1, id="", columns={}, effect_scene="", images=sources)
         line = {name: value for name, value in line.items() if name not in IMAGE_COLUMNS}
         return row_of_line(
             {**line, "images": list(resolve_images(images, folder).images)},
@@ -142,16 +144,10 @@ def _all_lines(batch: Mapping[str, Any], started: dict[str | None, Any], *, whol
     try:
         for line in stores.manifest_lines(batch, most=MOST_ROWS) if whole else ():
             known = left.pop(line["id"], None)
-            yield _joined(line, known) if known else line
+            yield {**line, **known} if known else line
     except stores.UnreadableError as error:
         log.info("%s", error)
     yield from left.values()
-
-
-def _joined(line: Mapping[str, Any], known: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A row of the manifest with what the progress knows; its images are named once, by whichever of both names them."""
-    columns = line if not known.get("images") else {name: value for name, value in line.items() if name not in IMAGE_COLUMNS}
-    return {**columns, **known}
 
 
 def _left(row: RunRow) -> RunRow:

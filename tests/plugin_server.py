@@ -54,9 +54,10 @@ def write_run(dag_id: str, run_id: str, instances: Iterable[Instance], *, state:
     from airflow.models.taskinstance import TaskInstance
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
-    from sqlalchemy import insert, select
+    from sqlalchemy import String, insert, select
 
     found = list(instances)
+    ids_are_texts = isinstance(TaskInstance.__table__.c.id.type, String)  # before Airflow 3.2
     ids = {"dag_id": dag_id, "run_id": run_id}
     ended = START if state in ("success", "failed") else None
     with create_session() as session:
@@ -74,7 +75,7 @@ def write_run(dag_id: str, run_id: str, instances: Iterable[Instance], *, state:
                 [
                     {
                         **place,
-                        "id": uuid.uuid4(),
+                        "id": str(uuid.uuid4()) if ids_are_texts else uuid.uuid4(),
                         "state": one.state,
                         "pool": "default_pool",
                         "pool_slots": 1,

@@ -18,6 +18,7 @@ from airflow_provider_kling.redaction import show_place
 from airflow_provider_kling.results import BATCH, ERROR, FAILED_RESULT, SUMMARY, decimal_of
 
 _OVER = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+CONN_ID = "kling_conn_id"
 _LATER = timedelta(minutes=1)  # after its end: who has written then was another task
 
 log = logging.getLogger(__name__)
@@ -64,13 +65,14 @@ def _maker(instance: Instance, batch: Mapping[str, Any]) -> Callable[[Mapping[st
         # Rows of a manifest have their images a second time, in the columns that these came from.
         sources = images_of({"images": line["images"]} if line.get("images") else line)
         images = Row(line=1, number=1, id="", columns={}, effect_scene="", images=sources)
-        line = {name: value for name, value in line.items() if name not in IMAGE_COLUMNS}
+        own_conn_id = text_of(line.get(CONN_ID))  # of several accounts; only the batch's own file tells
+        line = {name: value for name, value in line.items() if name not in (CONN_ID, *IMAGE_COLUMNS)}
         return row_of_line(
             {**line, "images": list(resolve_images(images, folder).images)},
             task_id=task_id,
             map_index=map_index,
             task_state=instance.state,
-            conn_ids=text_of(line.get("kling_conn_id")) or text_of(batch.get("kling_conn_id")) or "",
+            conn_ids=own_conn_id or text_of(batch.get(CONN_ID)) or "",
             scope=task_id,
         )
 
@@ -144,10 +146,16 @@ def _all_lines(batch: Mapping[str, Any], started: dict[str | None, Any], *, whol
     try:
         for line in stores.manifest_lines(batch, most=MOST_ROWS) if whole else ():
             known = left.pop(line["id"], None)
-            yield {**line, **known} if known else line
+            yield _joined(line, known) if known else line
     except stores.UnreadableError as error:
         log.info("%s", error)
     yield from left.values()
+
+
+def _joined(line: Mapping[str, Any], known: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A row of the manifest with what the progress knows; its images are named once, by whichever of both names them."""
+    columns = line if not known.get("images") else {name: value for name, value in line.items() if name not in IMAGE_COLUMNS}
+    return {**columns, **known}
 
 
 def _left(row: RunRow) -> RunRow:

@@ -344,3 +344,18 @@ def test_results_are_a_download_of_lines_of_results(server, stored_dags, tmp_pat
     assert "root" not in server.get(address("kling_batch_dag", "results"), params={"run_id": run_id}).text
     (tmp_path / "results.jsonl").unlink()
     assert server.get(address("kling_batch_dag", "results"), params={"run_id": run_id}).status_code == 502
+
+
+def test_what_airflow_itself_writes_becomes_one_row(server, stored_dags, account, monkeypatch):
+    """The other runs of this module are written by hand."""
+    from airflow_provider_kling.testing import run_dag
+
+    monkeypatch.setenv("AIRFLOW_CONN_KLING_DEFAULT", account.connection())
+    run = run_dag(stored_dags["kling_pair"])
+    answer = server.rows("kling_pair", run.run_id)
+    (row,) = answer["rows"]
+    assert (row["state"], row["task_id"], row["effect_scene"], row["units"]) == ("succeed", "wait", "squish", "2.5")
+    assert row["kling_task_id"] in [task["kling_task_id"] for task in account.ledger]
+    assert row["images"] == [{"name": "https://example.com/a.jpg", "src": "https://example.com/a.jpg"}]
+    assert answer["final"]
+    assert server.rows("kling_pair", run.run_id, task_id="create", map_index=-1)["rows"] == [row]

@@ -62,7 +62,9 @@ def _maker(instance: Instance, batch: Mapping[str, Any]) -> Callable[[Mapping[st
     folder = _folder_of(text_of(batch.get("manifest")) or "")
 
     def make(line: Mapping[str, Any]) -> RunRow:
-        images = Row(line=1, number=1, id="", columns={}, effect_scene="", images=images_of(line))
+        # Rows of a manifest have their images a second time, in the columns that these came from.
+        sources = images_of({"images": line["images"]} if line.get("images") else line)
+        images = Row(line=1, number=1, id="", columns={}, effect_scene="", images=sources)
         own_conn_id = text_of(line.get(CONN_ID))  # of several accounts; only the batch's own file tells
         line = {name: value for name, value in line.items() if name not in (CONN_ID, *IMAGE_COLUMNS)}
         return row_of_line(

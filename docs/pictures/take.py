@@ -102,33 +102,38 @@ class Pictures:
         return not self.wanted or any(name in self.wanted for name in names)
 
 
+SIXTEEN = ("videos-tab", "videos-tab-dark", "videos-16-rows", "videos-phone")
+OF_500 = ("videos-500-rows", "videos-details", "videos-failures", "videos-table-phone")
+ALL_RUNS = ("kling-page", "kling-page-dark", "kling-page-phone")  # taken while a run goes on
+
+
 def take(pictures: Pictures) -> None:
     run = pictures.airflow.run
     pictures.shoot("kling-page-empty", "/plugin/kling", height=600)
-    demo = {"manifest": str(BUILD / "manifest.csv"), "output": str(BUILD / "16")}
-    sixteen = run("kling_effects_mapped", demo)
-    pictures.shoot("videos-tab", sixteen.tab)
-    pictures.shoot("videos-tab-dark", sixteen.tab, dark=True)
-    pictures.shoot("videos-16-rows", sixteen.page, width=1280, height=1500)
-    pictures.shoot("videos-phone", sixteen.page, width=390, height=844)
+    if pictures.needs(*SIXTEEN):
+        demo = {"manifest": str(BUILD / "manifest.csv"), "output": str(BUILD / "16")}
+        sixteen = run("kling_effects_mapped", demo)
+        pictures.shoot("videos-tab", sixteen.tab)
+        pictures.shoot("videos-tab-dark", sixteen.tab, dark=True)
+        pictures.shoot("videos-16-rows", sixteen.page, width=1280, height=1500)
+        pictures.shoot("videos-phone", sixteen.page, width=390, height=844)
     if pictures.needs("videos-empty"):
         pictures.shoot("videos-empty", run("picture_without_kling", {}).tab, height=700)
-    take_many(pictures)
-    take_running(pictures)
-    pictures.shoot("kling-page", "/plugin/kling", height=600)
-    pictures.shoot("kling-page-dark", "/plugin/kling", height=600, dark=True)
-    pictures.shoot("kling-page-phone", "/kling/runs", width=390, height=844)
+    if pictures.needs(*OF_500):
+        take_details(pictures, take_many(pictures, 500))
+    if pictures.needs("videos-2000-rows"):
+        take_many(pictures, 2000)
+    if pictures.needs("videos-running", *ALL_RUNS):
+        take_running(pictures)
 
 
-def take_many(pictures: Pictures) -> None:
+def take_many(pictures: Pictures, rows: int) -> DagRun:
     pictures.kling.configure(slots=50, duration=0.5, jitter=0)
-    for number in (500, 2000):
-        manifest = BUILD / f"{number}.jsonl"
-        manifest.write_text(many(number))
-        done = pictures.airflow.run("kling_effects_batch", {"manifest": str(manifest), "output": str(BUILD / str(number))})
-        pictures.shoot(f"videos-{number}-rows", done.page, width=1280, height=900)
-        if number == 500:
-            take_details(pictures, done)
+    manifest = BUILD / f"{rows}.jsonl"
+    manifest.write_text(many(rows))
+    done = pictures.airflow.run("kling_effects_batch", {"manifest": str(manifest), "output": str(BUILD / str(rows))})
+    pictures.shoot(f"videos-{rows}-rows", done.page, width=1280, height=900)
+    return done
 
 
 def take_details(pictures: Pictures, run: DagRun) -> None:
@@ -147,8 +152,6 @@ def take_details(pictures: Pictures, run: DagRun) -> None:
 
 
 def take_running(pictures: Pictures) -> None:
-    if not pictures.needs("videos-running", "kling-page", "kling-page-dark", "kling-page-phone"):
-        return
     pictures.kling.configure(slots=5, duration=3, jitter=0.5)
     manifest = BUILD / "running.jsonl"
     rows = [{"id": f"photo-{n:02}", "effect_scene": SCENES[n % 7], "image": str(photo(n))} for n in range(24)]

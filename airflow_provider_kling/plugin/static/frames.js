@@ -46,9 +46,11 @@ function grab(address) {
     const timer = setTimeout(() => reject(new Error("The first frame takes too long.")), PATIENCE);
     video.muted = true;
     video.preload = "auto";
-    video.addEventListener("loadeddata", () => resolve(drawn(video)));
+    // A frame that is loaded may not be decoded yet, and would be black. One that was sought is there.
+    video.addEventListener("loadeddata", () => (video.currentTime = 0.001));
+    video.addEventListener("seeked", () => resolve(drawn(video)));
     video.addEventListener("error", () => reject(new Error("The video cannot be loaded.")));
-    video.addEventListener("loadeddata", () => clearTimeout(timer));
+    video.addEventListener("seeked", () => clearTimeout(timer));
     video.addEventListener("error", () => clearTimeout(timer));
     video.src = address;
   }).finally(() => {

@@ -58,19 +58,8 @@ def render_report(
     template: Any = _template().module
     try:
         _render_rows(lines, groups, template, link_of=link_of, by_run=by_run)
-        head = template.head(
-            title=title,
-            about=[(name, value) for name, value in about if value],
-            created_at=created_at,
-            summary=summary,
-            states=[(state, summary.counts[state]) for state in STATES if summary.counts.get(state)],
-            shown=groups.shown,
-            by_run=by_run,
-            results_link=results_link,
-            as_table=groups.shown > MOST_CARDS,
-            **_assets(),
-        )
-        yield without_surrogates(head)
+        facts = {"title": title, "created_at": created_at, "by_run": by_run, "results_link": results_link}
+        yield without_surrogates(template.head(**facts, **_totals(summary, groups), **_assets(), about=[a for a in about if a[1]]))
         for group in groups.in_order:
             yield without_surrogates(template.group_head(group=group, **_facts_of(group, by_run=by_run)))
             yield from groups.html_of(group)
@@ -107,6 +96,12 @@ def _unique(anchor: str, taken: set[str]) -> str:
         found = f"{anchor}.{number}"
     taken.add(found)
     return found
+
+
+def _totals(summary: Summary, groups: Groups) -> dict[str, Any]:
+    """What the head of the page shows of all rows, and how it shows them at first."""
+    states = [(state, summary.counts[state]) for state in STATES if summary.counts.get(state)]
+    return {"summary": summary, "states": states, "shown": groups.shown, "as_table": groups.shown > MOST_CARDS}
 
 
 def _facts_of(group: Group, *, by_run: bool) -> dict[str, Any]:

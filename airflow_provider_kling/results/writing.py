@@ -59,10 +59,9 @@ def write_lines(
         summary=summary,
         created_at=now,
         output=location_of(folder),
-        image_folder=folder_of(as_stored(storage_path(manifest))) if manifest else "",
-        about=[*([] if by_run else _this_run()), ("manifest", show_place(place_text(manifest)) if manifest else "")],
         by_run=by_run,
         results_link=RESULTS,
+        **_origin(manifest, of_one_run=not by_run),
     )
     write_text(report, page)
     log.info("%s. Results: %s, report: %s", summary.text, shown(results), shown(report))
@@ -84,6 +83,15 @@ def report_title(manifest: str) -> str:
     folder, _, name = (place if is_inline(manifest) else re.split(r"[?#]", place)[0].rstrip("/")).rpartition("/")
     parent = folder.rpartition("/")[2]
     return f"{parent}/{name}" if parent and name.partition(".")[0] == "manifest" and parent != "…" else name or place
+
+
+def _origin(manifest: Place | None, *, of_one_run: bool) -> dict[str, Any]:
+    """Where the rows of a report come from: what it says of that, and the folder that relative paths of images count from."""
+    about = _this_run() if of_one_run else []
+    if not manifest:
+        return {"about": about}
+    folder = folder_of(as_stored(storage_path(manifest)))
+    return {"about": [*about, ("manifest", show_place(place_text(manifest)))], "image_folder": folder}
 
 
 def _this_run() -> list[tuple[str, str]]:

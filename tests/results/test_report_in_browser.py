@@ -72,10 +72,8 @@ def risky(number: int) -> dict[str, Any]:
 
 def visible(page: Page) -> list[str]:
     """The ids of the rows on the screen, in their order."""
-    return page.evaluate(
-        "[...document.querySelectorAll('.row')].filter((row) => row.checkVisibility())"
-        ".map((row) => row.cells[2].textContent.trim())"
-    )
+    rows = "[...document.querySelectorAll('.row')].filter((row) => row.checkVisibility())"
+    return page.evaluate(f"{rows}.map((row) => row.cells[2].textContent.trim())")
 
 
 def test_before_and_after_of_a_few_rows_as_cards(show, tmp_path):

@@ -32,7 +32,7 @@ from airflow_provider_kling.outcomes import (
     recording_failures,
     task_of,
 )
-from airflow_provider_kling.row_metrics import was_cleared
+from airflow_provider_kling.row_metrics import row_scene_of, was_cleared
 from airflow_provider_kling.sensors.inputs import AwaitedId, check_written, read_input, row_id_of
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ class KlingTaskSensor(TaskLineage, KlingOperator, BaseSensorOperator):
         try:
             yield
         except AirflowSensorTimeout as error:
-            count_timeout(self.kling_conn_id, read_input(self.kling_task_id).effect_scene)
+            count_timeout(self.kling_conn_id, read_input(self.kling_task_id).effect_scene or row_scene_of(self))
             raise AirflowSensorTimeout(f"{error} {note}") from error
 
     @contextlib.contextmanager

@@ -24,7 +24,7 @@ from airflow_provider_kling.errors import (
 )
 from airflow_provider_kling.naming import SaveAs
 from airflow_provider_kling.results import CREATED_TASK, FAILED_RESULT
-from airflow_provider_kling.row_metrics import account_tag, count_end, is_last_try
+from airflow_provider_kling.row_metrics import account_tag, count_end, is_last_try, row_scene_of
 
 try:  # since Airflow 3.2
     from airflow.sdk.exceptions import AirflowRescheduleException
@@ -83,7 +83,8 @@ def finish(
     if record is not None:
         record.result = result
     if record is not None and not record.counted:
-        count_end(AirflowSink(), status=result["status"], conn_id=hook.kling_conn_id, scene=effect_scene, task=task)
+        scene = effect_scene or record.row_scene
+        count_end(AirflowSink(), status=result["status"], conn_id=hook.kling_conn_id, scene=scene, task=task)
     return result
 
 
@@ -180,7 +181,7 @@ class FailureRecord:
 
     `result` is there once the task is done. `account` is its connection, or the connections that share the load while it is
     not known which; `counted` tells whether an earlier run has counted its end in the metrics. Without an `account` nothing
-    is counted.
+    is counted. `row_scene` is the scene of its row in a manifest: enough for a tag, not for a result.
     """
 
     task: Task | None = None
@@ -188,6 +189,7 @@ class FailureRecord:
     account: Any = None
     counted: bool = False
     result: dict[str, Any] | None = None
+    row_scene: str | None = None
 
     def count(self, context: Context, error: KlingError, *, final: bool) -> None:
         """Count the end in the metrics, where this error is the end: no other try follows, or the task has failed."""
@@ -196,8 +198,8 @@ class FailureRecord:
         failed = isinstance(error, KlingTaskFailed)
         if self.account is None or self.counted or not (final or failed or is_last_try(context)):
             return
-        conn_id = account_tag(self.account)
-        count_end(AirflowSink(), status=error.row_status, conn_id=conn_id, scene=self.effect_scene, task=self.task)
+        conn_id, scene = account_tag(self.account), self.effect_scene or self.row_scene
+        count_end(AirflowSink(), status=error.row_status, conn_id=conn_id, scene=scene, task=self.task)
 
 
 @contextlib.contextmanager
@@ -214,6 +216,7 @@ def recording_failures(
     operator: Any = context.get("task")
     if operator is not None:
         operator.row_record = record  # for `lineage`, which is asked after the end
+        record.row_scene = row_scene_of(operator)
     try:
         yield record
     except KlingError as error:

@@ -7,6 +7,7 @@ May import `hooks` and everything below it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_kling.metrics import DONE, FAILED, SECONDS_AT_KLING, UNITS, Sink
@@ -55,3 +56,10 @@ def is_last_try(context: Context) -> bool:
     """Whether Airflow does not try this task again if it fails now."""
     ti = context["ti"]
     return bool(ti.try_number > (ti.max_tries or 0))
+
+
+def row_scene_of(operator: Any) -> str | None:
+    """The scene of the manifest's row that an operator or sensor works on, if it has one."""
+    row = getattr(operator, "row", None)
+    scene = row.get("effect_scene") if isinstance(row, Mapping) else None
+    return scene if isinstance(scene, str) else None

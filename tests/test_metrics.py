@@ -131,6 +131,13 @@ def test_an_operator_that_does_not_wait_leaves_the_end_to_the_sensor(statsd, mod
     assert statsd.tags("done") == {(("conn_id", "kling_default"), ("scene", "pet_lion_pro"))}
 
 
+def test_a_sensor_that_is_given_an_id_takes_the_scene_of_its_row(statsd):
+    airflow = FakeAirflow()
+    airflow.finish(operator())
+    FakeAirflow().finish(sensor(airflow.result, row={"row_id": "r1", "effect_scene": "squish", "image": URL, "images": None}))
+    assert statsd.tags("done") == {(("conn_id", "kling_default"), ("scene", "squish"))}
+
+
 def test_a_trigger_that_starts_again_adopts_and_a_worker_counts_once(statsd):
     task, airflow = video(deferrable=True, end_from_trigger=False), FakeAirflow()
     run = airflow.run(task)

@@ -28,7 +28,7 @@ from airflow_provider_kling.outcomes import (
     recording_failures,
     task_of,
 )
-from airflow_provider_kling.row_metrics import was_cleared
+from airflow_provider_kling.row_metrics import row_scene_of, was_cleared
 from airflow_provider_kling.saving import check_saving, save_as_of
 from airflow_provider_kling.sensors.inputs import AwaitedId, check_written, read_input, row_id_of
 from airflow_provider_kling.sensors.skipping import skipping
@@ -224,5 +224,5 @@ class KlingTaskSensor(TaskLineage, KlingOperator, BaseSensorOperator):
         try:
             yield
         except AirflowSensorTimeout as error:
-            count_timeout(self.kling_conn_id, read_input(self.kling_task_id).effect_scene)
+            count_timeout(self.kling_conn_id, read_input(self.kling_task_id).effect_scene or row_scene_of(self))
             raise AirflowSensorTimeout(f"{error} {note}") from error

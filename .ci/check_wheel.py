@@ -39,6 +39,9 @@ providers = json.loads(listed[listed.index("[{") :])
 assert any(provider["package_name"] == "airflow-provider-kling" for provider in providers)
 assert [point.value for point in entry_points(group="pytest11") if "kling" in point.name]
 
+scenes = [sys.executable, "-m", "airflow_provider_kling", "scenes", "lion"]
+assert "pet_lion_pro" in subprocess.run(scenes, capture_output=True, text=True, check=True).stdout
+
 # Without the extra `emulator`, the emulator gives its small clip.
 try:
     import av  # noqa: F401

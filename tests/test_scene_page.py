@@ -14,7 +14,9 @@ import sys
 from collections import Counter
 
 import pytest
+from airflow.sdk import Param
 from places import ROOT
+from task_runs import FakeAirflow
 
 from airflow_provider_kling.api import STATES, Scene, scene_names, scenes
 
@@ -114,10 +116,25 @@ def test_the_sample_dags_suggest_the_scenes_that_they_can_make(dag_id, images):
     assert {scenes()[name].state for name in param.schema["examples"]} == {"current"}
 
 
+@pytest.mark.kling_emulator(duration=0, videos="clip")
+def test_the_sample_dag_for_two_images_makes_its_video(kling, tmp_path):
+    dag = runpy.run_path(str(ROOT / "dags" / "kling_effect_dual.py"))["kling_effect_dual"]()
+    video = dag.get_task("video")
+    for params in (dag.params, video.params):
+        params["save_to"] = Param(str(tmp_path))
+    run = FakeAirflow().finish(video)
+    assert run.state == "success", run.error
+    [made] = kling.ledger
+    assert len(list(tmp_path.glob("*.mp4"))) == 1
+    assert made["effect_scene"] == "hug_pro"
+
+
 def test_a_dag_file_pays_little_for_the_names():
-    """No module but the lists' own is loaded for them, of this package or of another."""
-    code = "import airflow.sdk, sys; from airflow_provider_kling.api import scene_names; before = set(sys.modules); scene_names();"
+    """No module but the lists' own is loaded for them, beside Python's: nothing of this package, and no other package."""
+    code = "import airflow.sdk, sys, airflow_provider_kling.api; before = set(sys.modules);"
+    code += "from airflow_provider_kling.api import scene_names; scene_names(images=1);"
     code += "own = [name for name in sys.modules if name.startswith('airflow_provider_kling.api.')];"
-    code += "print(*own, *(set(sys.modules) - before - set(own)))"
+    code += "others = {name for name in sys.modules if name.split('.')[0] not in sys.stdlib_module_names} - before;"
+    code += "print(*own, *(others - set(own)))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert loaded.splitlines()[-1].split() == ["airflow_provider_kling.api.known_scenes"]

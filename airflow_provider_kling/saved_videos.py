@@ -64,7 +64,10 @@ def place_of(destination: str, video: VideoName) -> Place:
     Raises KlingStorageError if that cannot be read, or if files of something else have all its names.
     """
     folder = storage_path(destination)
-    found = {name: content_of(folder / name, video, proves=proves) for name, proves in _names_of(video)}
+    found: dict[str, str] = {}
+    for name, proves in _names_of(video):
+        if name != video.with_id or not video.proves or found[video.name] == OTHER:  # each look takes a request to a store
+            found[name] = content_of(folder / name, video, proves=proves)
     if own := next((name for name, content in found.items() if content == OWN), None):
         return Place(video, folder, folder / own, saved=True)
     wanted = folder / video.name

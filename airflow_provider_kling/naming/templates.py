@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_kling.errors import KlingInputError
-from airflow_provider_kling.naming.safe_names import FORBIDDEN
+from airflow_provider_kling.naming.safe_names import FORBIDDEN, safe_text
 
 ROW_FIELDS = ("row_id", "effect_scene", "kling_task_id", "external_task_id", "index")
 RUN_FIELDS = ("dag_id", "run_id", "task_id", "map_index", "date")
@@ -18,6 +18,7 @@ SUFFIX = ".mp4"
 MOST_FIELDS = 6  # of one name or folder, so that each has room for some letters of its own
 MOST_LITERAL = 60  # bytes of one name or folder that are no field
 MOST_LISTED = 30  # columns that an error lists
+MOST_SHOWN = 60  # characters of each
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{[^{}]*\}|[{}]|[^{}]+")
 # What would be a literal brace here, and is meant for Jinja: `{{ ds }}`, `{{params.x}}`, `{% if … %}`.
@@ -75,7 +76,7 @@ def check_fields(file_name: Any, *, columns: Collection[str] | None = ()) -> Non
     if columns is None:
         return
     if unknown := sorted(columns_of(file_name) - set(columns)):
-        further = [name for name in columns if name not in FIELDS][:MOST_LISTED]
+        further = [safe_text(name)[:MOST_SHOWN] for name in columns if name not in FIELDS][:MOST_LISTED]
         raise KlingInputError(
             f"file_name {template.text!r} has the unknown field {{{unknown[0]}}}; known are {', '.join(FIELDS)}"
             + (f", and the columns {', '.join(further)}." if further else ", and the further columns of a manifest.")

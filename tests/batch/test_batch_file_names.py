@@ -9,6 +9,7 @@ from batch_runs import lines, operator, row, statuses, write
 from task_runs import FakeAirflow
 
 from airflow_provider_kling.errors import KlingInputError
+from airflow_provider_kling.storage import storage_path
 
 NAME = "{date}/{row_id}-{title}-{kling_task_id}.mp4"
 
@@ -42,6 +43,18 @@ def test_a_batch_names_its_videos_and_finds_them_again(kling, tmp_path, monkeypa
         assert video["watermark_path"] == str(tmp_path / "out" / "videos" / f"{stem}-watermark.mp4")
         sidecar = json.loads((tmp_path / "out" / "videos" / f"{stem}.mp4.json").read_text())
         assert (sidecar["row_id"], sidecar["videos"]) == (line["id"], line["videos"])
+
+
+def test_in_a_store_the_names_and_files_are_the_same(kling, tmp_path, store):
+    manifest = write(tmp_path, rows("one"))
+    asked = {"save_to": f"{store}/videos", "file_name": NAME, "watermark": True, "sidecar": True}
+    for number in (1, 2):
+        assert FakeAirflow(try_number=number).finish(operator(manifest, tmp_path / "out", **asked)).state == "success"
+    (line,) = lines(tmp_path / "out")
+    stem = f"r0-one-{line['kling_task_id']}"
+    saved = (storage_path(store) / "videos" / "2026-01-01").iterdir()
+    assert sorted(path.name for path in saved) == [f"{stem}-watermark.mp4", f"{stem}.mp4", f"{stem}.mp4.json"]
+    assert len(kling.requests("video")) == 2
 
 
 def test_what_is_missing_beside_a_video_is_written_again(kling, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from types import SimpleNamespace
 
@@ -99,6 +100,22 @@ def test_a_success_ends_in_the_triggerer_with_the_xcoms_of_a_worker(airflow, kli
         by_worker = KlingTaskSensor(task_id="w", kling_task_id=paid["kling_task_id"], save_to=str(tmp_path), row_id="anna")
     airflow.finish(by_worker)
     assert result == {**airflow.result, "effect_scene": "squish"}  # which Kling's responses do not contain
+
+
+def test_the_triggerer_saves_under_the_names_that_the_worker_asked_for(kling, supervisor, tmp_path):
+    asked = {
+        "file_name": "{date}/{title}.mp4",
+        "fields": {"date": "2026-01-01", "title": "a/b"},
+        "watermark": True,
+        "sidecar": True,
+    }
+    assert isinstance(fire(effect_trigger(save_to=str(tmp_path), save_as=asked)), TaskSuccessEvent)
+    result = supervisor.xcoms["return_value"]
+    folder = tmp_path / "2026-01-01"
+    assert sorted(path.name for path in folder.iterdir()) == ["a_b-watermark.mp4", "a_b.mp4", "a_b.mp4.json"]
+    (video,) = result["videos"]
+    assert (video["path"], video["watermark_path"]) == (str(folder / "a_b.mp4"), str(folder / "a_b-watermark.mp4"))
+    assert json.loads((folder / "a_b.mp4.json").read_text()) == result
 
 
 def test_an_operator_that_only_creates_ends_in_the_triggerer_after_the_create(kling, supervisor):

@@ -51,9 +51,6 @@ CONN_FIELDS: dict[str, Any] = {
 }
 
 
-_TRIGGERS = ("triggers", "batch_trigger", "sensors.balance_trigger")
-
-
 def get_provider_info() -> dict[str, Any]:
     """The metadata in the form of Airflow's provider_info.schema.json."""
     from airflow_provider_kling import __version__
@@ -74,7 +71,7 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": [{"integration-name": "Kling AI", "python-modules": [f"{package}.hooks"]}],
         "operators": [{"integration-name": "Kling AI", "python-modules": [f"{package}.operators"]}],
         "sensors": [{"integration-name": "Kling AI", "python-modules": [f"{package}.sensors"]}],
-        "triggers": [{"integration-name": "Kling AI", "python-modules": [f"{package}.{name}" for name in _TRIGGERS]}],
+        "triggers": [{"integration-name": "Kling AI", "python-modules": [f"{package}.triggers", f"{package}.batch_trigger"]}],
         "config": {
             "kling": {
                 "description": "The Kling AI provider.",

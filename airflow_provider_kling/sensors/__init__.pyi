@@ -1,4 +1,3 @@
 # The public names of this folder; `__init__.py` loads each when it is first used.
 from .balance import KlingBalanceSensor as KlingBalanceSensor
-from .balance_trigger import KlingBalanceTrigger as KlingBalanceTrigger
 from .task import KlingTaskSensor as KlingTaskSensor

@@ -119,8 +119,15 @@ class KlingBalanceSensor(KlingOperator, BaseSensorOperator):
             raise KlingAnswerError("The trigger ended with the event of another trigger.")
 
     def _defer(self) -> NoReturn:
-        from airflow_provider_kling.sensors.balance_trigger import KlingBalanceTrigger, waiting_for
-        from airflow_provider_kling.triggers import HOLD_BACK, bounded, check_connections
+        from airflow_provider_kling.triggers import (
+            HOLD_BACK,
+            VERSION,
+            KlingBalanceTrigger,
+            bounded,
+            check_connections,
+            defer_with,
+            waiting_for,
+        )
 
         with _failing():
             wanted = self._check()
@@ -135,9 +142,9 @@ class KlingBalanceSensor(KlingOperator, BaseSensorOperator):
                 deadline=deadline,
                 poll_interval=seconds(self.poke_interval, "poke_interval"),
                 not_before=time.time() + HOLD_BACK,
+                version=VERSION,
             )
-        self.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=remaining + DEFER_GRACE))
-        raise AssertionError("unreachable")
+        defer_with(self, trigger, deadline=deadline)
 
     def _check(self) -> Decimal:
         """The units that are wanted. Raises KlingInputError for an argument that cannot work."""

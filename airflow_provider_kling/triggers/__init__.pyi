@@ -1,4 +1,5 @@
 # The public names of this folder; `__init__.py` loads each when it is first used.
+from .balance import KlingBalanceTrigger as KlingBalanceTrigger, too_late as too_late, waiting_for as waiting_for
 from .base import HOLD_BACK as HOLD_BACK, VERSION as VERSION
 from .batch import KlingBatchTrigger as KlingBatchTrigger
 from .deferral import (

@@ -16,11 +16,11 @@ from airflow_provider_kling.hooks import KlingHook
 from airflow_provider_kling.manifests import is_portable
 from airflow_provider_kling.naming import SaveAs
 from airflow_provider_kling.redaction import show_place
-from airflow_provider_kling.triggers.base import HOLD_BACK, VERSION
+from airflow_provider_kling.triggers.base import HOLD_BACK, VERSION, OneEventTrigger
 from airflow_provider_kling.triggers.waiting import TaskWaitTrigger
 
 if TYPE_CHECKING:
-    from airflow_provider_kling.triggers.batch import KlingBatchTrigger
+    pass
 
 DEFER_GRACE = 300.0  # seconds past the deadline, after which Airflow fails the task if no triggerer runs
 
@@ -80,7 +80,7 @@ def defer(operator: Deferrable, trigger: type[TaskWaitTrigger], *, hook: KlingHo
     )
 
 
-def defer_with(operator: CanDefer, trigger: TaskWaitTrigger | KlingBatchTrigger, *, deadline: float) -> NoReturn:
+def defer_with(operator: CanDefer, trigger: OneEventTrigger, *, deadline: float) -> NoReturn:
     """Defer with this trigger. Airflow itself fails the task some time after `deadline` (Unix seconds)."""
     remaining = max(0.0, deadline - time.time())
     operator.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=remaining + DEFER_GRACE))

@@ -17,7 +17,8 @@ from task_runs import FakeAirflow, fire
 from airflow_provider_kling import errors
 from airflow_provider_kling.api import Balance
 from airflow_provider_kling.hooks import KlingHook, balance, turns
-from airflow_provider_kling.sensors import KlingBalanceSensor, KlingBalanceTrigger
+from airflow_provider_kling.sensors import KlingBalanceSensor
+from airflow_provider_kling.triggers import VERSION, KlingBalanceTrigger
 
 MODES = {"poke": {"mode": "poke"}, "reschedule": {"mode": "reschedule"}, "deferrable": {"deferrable": True}}
 
@@ -187,20 +188,20 @@ ROW = {
     "poll_interval": 600.0,
     "not_before": 1764120000.0,
     "pack_name": None,
-    "form": 1,
+    "version": 5,
 }
 
 
 def test_a_stored_row_still_runs(kling):
     waiting = KlingBalanceTrigger(**ROW)
-    assert waiting.serialize() == ("airflow_provider_kling.sensors.KlingBalanceTrigger", ROW)
+    assert waiting.serialize() == ("airflow_provider_kling.triggers.KlingBalanceTrigger", ROW)
     waiting.deadline = time.time() + 60
     assert asyncio.run(event_of(waiting))["balance"]["units"] == "1000000.0"
 
 
 def test_a_row_of_a_newer_version_is_kept_and_does_nothing(kling):
-    newer = KlingBalanceTrigger(**{**ROW, "form": 2, "currency": "USD"})
-    assert newer.serialize()[1] == {**ROW, "form": 2, "currency": "USD"}
+    newer = KlingBalanceTrigger(**{**ROW, "version": VERSION + 1, "currency": "USD"})
+    assert newer.serialize()[1] == {**ROW, "version": VERSION + 1, "currency": "USD"}
     event = asyncio.run(event_of(newer))
     assert event["retryable"]
     assert "an older version" in event["error"]

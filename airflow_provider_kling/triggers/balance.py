@@ -1,32 +1,25 @@
 """The trigger that waits until the resource packs of an account hold enough units.
 
-It fires exactly one event: `{"balance": …}`, `{"timeout": …}` or an error as `outcomes.error_event` writes it. Its row in
-Airflow's database names the class by `CLASS_PATH`, which stays importable for ever.
+Its event is `{"balance": …}`, `{"timeout": …}` or an error as `outcomes.error_event` writes it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
 
-from airflow.triggers.base import BaseTrigger, TriggerEvent
-
 from airflow_provider_kling.client import format_seconds, monotonic_deadline, monotonic_now
 from airflow_provider_kling.errors import KlingError, KlingTimeoutError
-from airflow_provider_kling.outcomes import error_event
-from airflow_provider_kling.triggers import HOLD_BACK
+from airflow_provider_kling.triggers.base import CLASS_PATHS, OneEventTrigger, Outcome
 
-CLASS_PATH = "airflow_provider_kling.sensors.KlingBalanceTrigger"
-FORM = 1  # of the row; it increases when an older triggerer cannot do what a row asks for
 LAST_LOOK = 3.0  # seconds past the deadline for the answer to the last request, which may have to wait for its turn
 LONGEST_AGE = 60.0  # seconds of an answer that another sensor has just had: the number is hours old anyway
 TROUBLE_PAUSE = 15.0  # seconds after the first error that may pass; doubling from there, up to the poll interval
 
 
-class KlingBalanceTrigger(BaseTrigger):
+class KlingBalanceTrigger(OneEventTrigger):
     """Waits until the packs of a connection hold `units`. `deadline` and `not_before` are Unix times in seconds.
 
     All that wait for the same connection in a triggerer share one reader, which sends at most one request a second.
@@ -41,44 +34,28 @@ class KlingBalanceTrigger(BaseTrigger):
         poll_interval: float,
         not_before: float = 0.0,
         pack_name: str | None = None,
-        form: int = FORM,
+        version: int = 1,
         **newer: Any,
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        if newer and form <= FORM:
-            raise TypeError(f"unknown arguments: {', '.join(newer)}")
+        super().__init__(not_before=not_before, version=version, newer=newer)
         self.kling_conn_id = kling_conn_id
         self.units = units
         self.deadline = deadline
         self.poll_interval = poll_interval
-        self.not_before = not_before
         self.pack_name = pack_name
-        self.form = form
-        self._newer = newer
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        names = ("kling_conn_id", "units", "deadline", "poll_interval", "not_before", "pack_name", "form")
-        return CLASS_PATH, {**{name: getattr(self, name) for name in names}, **self._newer}
+        names = ("kling_conn_id", "units", "deadline", "poll_interval", "not_before", "pack_name")
+        return f"{CLASS_PATHS}.{type(self).__name__}", {**{name: getattr(self, name) for name in names}, **self._row}
 
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        # `dag.test()` runs triggers without a triggerer, where an early event does no harm.
-        not_before = self.not_before if self.task_instance is not None else 0.0
-        held_until = min(monotonic_deadline(not_before), monotonic_now() + HOLD_BACK)
-        try:
-            event = await self._wait()
-        except KlingTimeoutError as error:
-            event = {"timeout": str(error)}
-        except KlingError as error:
-            event = error_event(error)
-        await asyncio.sleep(held_until - monotonic_now())
-        yield TriggerEvent(event)
+    async def outcome(self) -> Outcome:
+        return Outcome(await self._wait())
 
     async def _wait(self) -> dict[str, Any]:
         """Read the balance until it suffices. Raises the error of an account or of credentials at once."""
         from airflow_provider_kling.api import Balance
         from airflow_provider_kling.hooks import KlingHook, shared_balance
 
-        self._check_form()
         wanted, deadline = Decimal(self.units), monotonic_deadline(self.deadline)
         last, faults = "", 0
         async with KlingHook(self.kling_conn_id) as hook, shared_balance(hook) as reader:
@@ -108,15 +85,6 @@ class KlingBalanceTrigger(BaseTrigger):
         """Seconds until the next look, a little different for each waiter."""
         seconds = min(self.poll_interval, TROUBLE_PAUSE * 2.0 ** min(faults - 1, 10)) if faults else self.poll_interval
         return seconds * random.uniform(0.9, 1.1)  # noqa: S311 - not for secrets
-
-    def _check_form(self) -> None:
-        if self.form > FORM:
-            error = KlingError(
-                f"This triggerer runs an older version of airflow-provider-kling than the worker that deferred (form {self.form} "
-                f"of a trigger's row, known here: {FORM}). Nothing was done. Install the same version there and restart it."
-            )
-            error.retryable = True
-            raise error
 
     async def on_kill(self) -> None:
         """Called by Airflow 3.3 and later when the deferred task instance is cleared or marked."""

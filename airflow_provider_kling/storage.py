@@ -119,7 +119,7 @@ def _only_new(store: Any) -> dict[str, Any]:
 
     Those of S3, Google and Azure let the server decide. fsspec's own asks first and writes then, so two writers could meet.
     """
-    from fsspec.spec import AbstractFileSystem  # type: ignore[import-untyped]
+    from fsspec.spec import AbstractFileSystem
 
     for method in (getattr(type(store), name, None) for name in ("_put_file", "put_file")):
         if method is not None and method is not AbstractFileSystem.put_file:

@@ -16,6 +16,7 @@ from airflow_provider_kling.hooks import KlingHook
 from airflow_provider_kling.manifests import is_portable
 from airflow_provider_kling.naming import SaveAs
 from airflow_provider_kling.redaction import show_place
+from airflow_provider_kling.row_metrics import row_scene_of
 from airflow_provider_kling.triggers.base import HOLD_BACK, VERSION, OneEventTrigger
 from airflow_provider_kling.triggers.waiting import TaskWaitTrigger
 
@@ -71,6 +72,7 @@ def defer(operator: Deferrable, trigger: type[TaskWaitTrigger], *, hook: KlingHo
             not_before=time.time() + HOLD_BACK,
             version=VERSION,
             row_id=operator.row_id,
+            row_scene=row_scene_of(operator),
             save_to=operator.save_to,
             save_as=operator.save_as.to_json() if operator.save_to else None,
             end_from_trigger=_may_end(operator),

@@ -43,7 +43,7 @@ class TaskWaitTrigger(OneEventTrigger):
     """Waits with the account's dispatcher. `deadline` and `not_before` are Unix times in seconds.
 
     With `end_from_trigger`, the trigger saves the videos of a succeeded task under `save_to`, as `save_as` says: what
-    `naming.SaveAs.to_json` returned.
+    `naming.SaveAs.to_json` returned. `row_scene` is the scene of the manifest's row: enough for a tag of metrics.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class TaskWaitTrigger(OneEventTrigger):
         version: int = 1,
         effect_scene: str | None = None,
         row_id: str | None = None,
+        row_scene: str | None = None,
         save_to: str | None = None,
         end_from_trigger: bool = False,
         save_as: Mapping[str, Any] | None = None,
@@ -67,6 +68,7 @@ class TaskWaitTrigger(OneEventTrigger):
         self.poll_interval = poll_interval
         self.effect_scene = effect_scene
         self.row_id = row_id
+        self.row_scene = row_scene
         self.save_to = save_to
         self.end_from_trigger = end_from_trigger
         self._task: Task | None = None
@@ -81,6 +83,7 @@ class TaskWaitTrigger(OneEventTrigger):
             "not_before": self.not_before,
             "effect_scene": self.effect_scene,
             "row_id": self.row_id,
+            "row_scene": self.row_scene,
             "save_to": self.save_to,
             "end_from_trigger": self.end_from_trigger,
             "save_as": self.save_as,
@@ -119,7 +122,7 @@ class TaskWaitTrigger(OneEventTrigger):
         from airflow_provider_kling.hooks import AirflowSink
         from airflow_provider_kling.row_metrics import count_end
 
-        count_end(AirflowSink(), status=SUCCEED, conn_id=self.kling_conn_id, scene=self._scene, task=self._task)
+        count_end(AirflowSink(), status=SUCCEED, conn_id=self.kling_conn_id, scene=self._scene or self.row_scene, task=self._task)
 
     async def return_value_of(self, awaited: AwaitedTask, account: Dispatcher) -> Any:
         """Save the videos, and return the return value of the Airflow task; None if a worker is to do both."""

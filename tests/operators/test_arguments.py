@@ -242,7 +242,7 @@ def test_a_folder_that_does_not_exist_yet_is_no_fault_and_is_not_made(tmp_path):
 
 
 def test_a_bucket_that_does_not_exist_is_refused():
-    store = MemoryFileSystem()
+    store = MemoryFileSystem(skip_instance_cache=True)
     store.pseudo_dirs, store.store = ["", "/there"], {}
     attach("s3", conn_id="c", fs=store)
     check_writable("s3://c@there/videos", "save_to")

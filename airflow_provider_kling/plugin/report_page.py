@@ -9,6 +9,7 @@ from typing import Any
 from airflow_provider_kling import results
 from airflow_provider_kling.plugin import answers
 from airflow_provider_kling.plugin.run_row import RunRow
+from airflow_provider_kling.plugin.selection import Selection
 from airflow_provider_kling.plugin.views import RunView
 from airflow_provider_kling.redaction import is_link
 
@@ -28,7 +29,7 @@ def policy() -> str:
 def report(view: RunView, rows: list[RunRow]) -> Iterator[str]:
     """The page piece by piece. Links in it are relative to its own address."""
     by_key = {row.key: row for row in rows}
-    summary = results.Summary(counts=dict(view.counts), units=view.units, videos=view.videos)
+    summary = _summary(view, rows)
     options: dict[str, Any] = {
         "title": view.run.dag_id,
         "summary": summary,
@@ -39,6 +40,16 @@ def report(view: RunView, rows: list[RunRow]) -> Iterator[str]:
     }
     known = inspect.signature(results.render_report).parameters
     return results.render_report(map(_line, rows), **{name: value for name, value in options.items() if name in known})
+
+
+def _summary(view: RunView, rows: list[RunRow]) -> results.Summary:
+    """The counts of the run, or of those of its rows that are on the page."""
+    if rows is view.rows:
+        return results.Summary(counts=dict(view.counts), units=view.units, videos=view.videos)
+    part = Selection()
+    for row in rows:
+        part.add(row)
+    return results.Summary(counts=part.count_by(), units=part.units, videos=part.videos)
 
 
 class _Line(dict[str, Any]):

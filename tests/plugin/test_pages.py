@@ -13,6 +13,7 @@ from made_up_runs import ADDRESS, STATES, VIDEO, MadeUpRuns, row
 pytest.importorskip("playwright", reason="Playwright is not installed")
 from playwright.sync_api import expect
 
+expect.set_options(timeout=60_000)  # how fast a machine is at the moment, no test asks
 pytestmark = needs_chromium
 
 SCRIPT = "<script>document.title = 'taken'</script><img src=x onerror=\"document.title = 'taken'\">"

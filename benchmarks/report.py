@@ -36,6 +36,7 @@ SINGLE = ("squish", "expansion", "dollar_rain", "jelly_press", "bloombloom", "fu
 DUAL = ("hug_pro", "heart_gesture_pro")
 SIZES = (16, 500, 2000)
 SCREEN = 1080  # pixels
+MOST_BYTES = 300_000  # of a picture; a larger one gets a palette
 RISK = "Failure to pass the risk control system."
 A4 = {"width": 794, "height": 1123}  # pixels of CSS
 START = datetime(2026, 11, 26, 6, 0, tzinfo=timezone.utc)
@@ -219,7 +220,9 @@ def take_pictures() -> Iterator[str]:
             page.wait_for_timeout(6000)
             path = PICTURES / f"{name}.png"
             page.screenshot(path=path)
-            Image.open(path).convert("RGB").quantize(256).save(path, optimize=True)
+            Image.open(path).convert("RGB").save(path, optimize=True)
+            if path.stat().st_size > MOST_BYTES:
+                Image.open(path).quantize(256).save(path, optimize=True)
             page.close()
             yield path.name
 

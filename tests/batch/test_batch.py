@@ -27,7 +27,9 @@ def test_a_manifest_becomes_videos_results_and_a_report(airflow, kling, tmp_path
         "rows": 20, "succeed": 20, "failed": 0, "invalid": 0, "error": 0, "units": "50.0", "videos": 20,
         "results": str(tmp_path / "out" / "results.jsonl"), "report": str(tmp_path / "out" / "report.html"),
     }  # fmt: skip
-    assert (tmp_path / "out" / "report.html").read_text().count('<tr class="row succeed"') == 20
+    report = (tmp_path / "out" / "report.html").read_text()
+    assert report.count('<tr class="row succeed"') == 20
+    assert f"<span>DAG <b>d</b></span>\n<span>run <b>{airflow.run_id}</b></span>\n<span>manifest <b>{manifest}</b></span>" in report
     for line in lines(tmp_path / "out"):
         (video,) = line["videos"]
         assert Path(video["path"]).parent == tmp_path / "out" / "videos"

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import pytest
 from report_pages import Page, failed, line, video
 
-from airflow_provider_kling.results import render_report, report, report_policy
+from airflow_provider_kling.results import render_report, report, report_policy, report_title
 from airflow_provider_kling.results.summary import Summary
 
 
@@ -61,6 +61,19 @@ def test_everything_in_a_row_is_shown_as_text(text: str, by_run: bool) -> None:
     like = Page({**plain, "image": "a", "videos": [video("/elsewhere/a", url="none")]}, by_run=by_run, about=[("a", "b")])
     assert [tag for tag, _ in page.tags] == [tag for tag, _ in like.tags]
     assert page.text.count(text) >= 10
+
+
+@pytest.mark.parametrize(
+    ("manifest", "title"),
+    [
+        ("s3://conn@bucket/in/2026-11-22.csv", "2026-11-22.csv"),
+        ("/data/2026-11-22/manifest.csv", "2026-11-22/manifest.csv"),
+        ("manifest.csv", "manifest.csv"),
+        ("https://example.com/in/m.csv?X-Amz-Signature=f00", "m.csv"),
+    ],
+)
+def test_the_title_is_the_name_of_the_manifest(manifest: str, title: str) -> None:
+    assert report_title(manifest) == title
 
 
 # --- Links -----------------------------------------------------------------------------------------------------

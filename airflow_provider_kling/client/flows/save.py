@@ -87,8 +87,9 @@ def _load(product: Product, task: Task, index: int, step: SaveVideo, *, watermar
 
 
 def _link(task: Task, index: int, *, watermark: bool) -> str:
-    link = task.videos[index].watermark_url if watermark else task.videos[index].url
-    if not link:
+    if not watermark:
+        return task.videos[index].url
+    if not (link := task.videos[index].watermark_url):
         raise KlingAnswerError(f"Kling task {task.kling_task_id} no longer names video {index + 1} with its watermark.")
     return link
 

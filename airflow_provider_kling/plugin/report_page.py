@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,33 +12,25 @@ from airflow_provider_kling.plugin.selection import Selection
 from airflow_provider_kling.plugin.views import RunView
 from airflow_provider_kling.redaction import is_link
 
-# Where the report itself does not say what it needs: styles, pictures and videos, and no script.
-_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' http: https: data:; media-src 'self' http: https:; "
-    "base-uri 'none'; form-action 'none'"
-)
-
 
 def policy() -> str:
-    """The Content-Security-Policy of the page."""
-    own = getattr(results, "report_policy", None)
-    return f"{own() if own else _POLICY}; frame-ancestors 'self'"
+    """The Content-Security-Policy of the page: the report's own, in Airflow's frame alone."""
+    return f"{results.report_policy()}; frame-ancestors 'self'"
 
 
 def report(view: RunView, rows: list[RunRow]) -> Iterator[str]:
     """The page piece by piece. Links in it are relative to its own address."""
     by_key = {row.key: row for row in rows}
     summary = _summary(view, rows)
-    options: dict[str, Any] = {
-        "title": view.run.dag_id,
-        "summary": summary,
-        "created_at": view.as_of,
-        "about": [("run", view.run.run_id)],
-        "results_link": _relative(answers.api_url(view, "results")) if view.results else None,
-        "link_of": lambda kind, line, index: _link(view, by_key[_key_of(line)], kind, index),
-    }
-    known = inspect.signature(results.render_report).parameters
-    return results.render_report(map(_line, rows), **{name: value for name, value in options.items() if name in known})
+    return results.render_report(
+        map(_line, rows),
+        title=view.run.dag_id,
+        summary=summary,
+        created_at=view.as_of,
+        about=[("run", view.run.run_id)],
+        results_link=_relative(answers.api_url(view, "results")) if view.results else "",
+        link_of=lambda kind, line, index: _link(view, by_key[_key_of(line)], kind, index),
+    )
 
 
 def _summary(view: RunView, rows: list[RunRow]) -> results.Summary:

@@ -51,7 +51,8 @@ def with_report_links(collected: XComArg) -> XComArg:
 
     All `@task` functions share one operator, whose class says which links it has; so each task gets its own here.
     """
-    collected.operator.operator_extra_links = (KlingReportLink(), KlingResultsLink())
+    for operator, _ in collected.iter_references():
+        operator.operator_extra_links = (KlingReportLink(), KlingResultsLink())
     return collected
 
 

@@ -98,6 +98,6 @@ def test_a_task_that_collects_results_gets_the_links_in_the_dag_file():
     with DAG("d", schedule=None):
         collected, plain = with_report_links(collect()), other()
     airflow = FakeAirflow()
-    assert airflow.finish(collected.operator).state == "success"
+    assert airflow.finish(next(collected.iter_references())[0]).state == "success"
     assert links_in(airflow) == {"_link_KlingReportLink", "_link_KlingResultsLink"}
-    assert not plain.operator.operator_extra_links
+    assert not next(plain.iter_references())[0].operator_extra_links

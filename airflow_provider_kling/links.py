@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from airflow.sdk import BaseOperatorLink
 
 if TYPE_CHECKING:
-    from airflow.sdk import BaseOperator
+    from airflow.sdk import BaseOperator, XComArg
 
 URL_PREFIX = "/kling"  # of the plugin's own pages
 RUNS_VIEW, VIDEOS_VIEW, TASK_VIEW = "kling", "kling-videos", "kling-task-videos"  # the parts of Airflow's own addresses
@@ -44,6 +44,16 @@ class KlingResultsLink(BaseOperatorLink):
 
     def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
         return f"{base_path()}{URL_PREFIX}/{api_path(ti_key.dag_id, ti_key.run_id, 'results')}"
+
+
+def with_report_links(collected: XComArg) -> XComArg:
+    """What a `@task` returned in a DAG file, after its task got the links "Report" and "Results": for one that writes results.
+
+    All `@task` functions share one operator, whose class says which links it has; so each task gets its own here.
+    """
+    for operator, _ in collected.iter_references():
+        operator.operator_extra_links = (KlingReportLink(), KlingResultsLink())
+    return collected
 
 
 OWN_LINKS = (KlingVideoLink, KlingReportLink, KlingResultsLink)

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from airflow.sdk import Param, dag, get_current_context, task, task_group
 
+from airflow_provider_kling.links import with_report_links
 from airflow_provider_kling.mapping import outcomes_of, read_manifest, write_results
 from airflow_provider_kling.operators import KlingEffectOperator
 from airflow_provider_kling.sensors import KlingTaskSensor
@@ -55,7 +56,7 @@ def kling_effects_mapped():
         return write_results(manifest, output, outcomes_of(get_current_context()["ti"], "video.create", "video.wait"))
 
     rows = read("{{ params.manifest }}")
-    video.expand(row=rows) >> collect("{{ params.manifest }}", "{{ params.output }}")
+    video.expand(row=rows) >> with_report_links(collect("{{ params.manifest }}", "{{ params.output }}"))
 
 
 kling_effects_mapped()

@@ -11,6 +11,7 @@ from datetime import timedelta
 from airflow.sdk import Param, dag, task
 
 from airflow_provider_kling.by_date import join_shards
+from airflow_provider_kling.links import with_report_links
 from airflow_provider_kling.operators import KlingEffectBatchOperator
 
 
@@ -46,7 +47,7 @@ def kling_effects_sharded():
         kling_conn_id="{{ params.kling_conn_id }}",
         deferrable=True,
     ).expand(shard=shared)
-    batch >> collect(shared, "{{ params.manifest }}", "{{ params.output }}")
+    batch >> with_report_links(collect(shared, "{{ params.manifest }}", "{{ params.output }}"))
 
 
 kling_effects_sharded()

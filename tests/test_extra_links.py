@@ -6,10 +6,10 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from airflow.sdk import DAG
+from airflow.sdk import DAG, task
 from task_runs import FakeAirflow, fire, operator
 
-from airflow_provider_kling.links import KlingReportLink, KlingResultsLink, KlingVideoLink
+from airflow_provider_kling.links import KlingReportLink, KlingResultsLink, KlingVideoLink, with_report_links
 from airflow_provider_kling.operators import KlingEffectBatchOperator
 from airflow_provider_kling.sensors import KlingTaskSensor
 
@@ -84,3 +84,20 @@ def test_a_serialized_dag_has_all_links(tmp_path):
     tasks = {task["__var"]["task_id"]: task["__var"] for task in testing._serialize(dag)["dag"]["tasks"]}
     assert set(tasks["b"]["_operator_extra_links"]) == {"Report", "Results"}
     assert set(tasks["wait"]["_operator_extra_links"]) == {"Video"}
+
+
+def test_a_task_that_collects_results_gets_the_links_in_the_dag_file():
+    @task(multiple_outputs=False)
+    def collect() -> dict[str, int]:
+        return {"rows": 0}
+
+    @task(multiple_outputs=False)
+    def other() -> dict[str, int]:
+        return {}
+
+    with DAG("d", schedule=None):
+        collected, plain = with_report_links(collect()), other()
+    airflow = FakeAirflow()
+    assert airflow.finish(next(collected.iter_references())[0]).state == "success"
+    assert links_in(airflow) == {"_link_KlingReportLink", "_link_KlingResultsLink"}
+    assert not next(plain.iter_references())[0].operator_extra_links

@@ -13,7 +13,11 @@ ERROR = KlingError.row_status  # anything else that went wrong, and rows of whic
 STATUSES = (SUCCEED, FAILED, INVALID, ERROR)  # the best first
 
 
+def word_of(status: str) -> str:
+    """A status in a text for people: `succeeded` for Kling's `succeed`, the others as they are."""
+    return "succeeded" if status == SUCCEED else status
+
+
 def describe_counts(counts: Mapping[str, int]) -> str:
-    """Numbers of rows by status in a text for people: `14 succeeded, 1 invalid`. The status itself is Kling's `succeed`."""
-    words = {SUCCEED: "succeeded"}
-    return ", ".join(f"{count:,} {words.get(status, status)}" for status, count in counts.items() if count) or "none"
+    """Numbers of rows by status in a text for people: `14 succeeded, 1 invalid`."""
+    return ", ".join(f"{count:,} {word_of(status)}" for status, count in counts.items() if count) or "none"

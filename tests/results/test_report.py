@@ -184,7 +184,7 @@ def test_failures_come_first_and_equal_ones_are_one_group() -> None:
     assert page.groups == [
         "failed 20 rows Kling task … failed: risk control.",
         "invalid 1 row line 7, id 'x': Scene 'hug_pro' takes two images.",
-        "succeed 2 rows",
+        "succeeded 2 rows",
     ]
     assert [row["id"] for row in page.rows] == [*(f"r{n}" for n in range(20)), "x", "good", "better"]
 
@@ -245,7 +245,7 @@ def test_of_very_many_rows_those_without_a_video_are_shown_first(monkeypatch) ->
     lines = [failed("Gone.", id=str(number)) if number % 10 == 9 else line(id=str(number)) for number in range(40)]
     page = Page(*lines)
     assert [row["id"] for row in page.rows] == ["9", "19", "29", "39", "0", "1", "2", "3", "4", "5"]
-    assert page.groups == ["failed 4 rows Gone.", "succeed 36 rows (6 shown)"]
+    assert page.groups == ["failed 4 rows Gone.", "succeeded 36 rows (6 shown)"]
     assert "Shown are 10 of 40 rows" in page.text
 
 
@@ -253,7 +253,7 @@ def test_of_very_many_failures_each_reason_is_shown(monkeypatch) -> None:
     monkeypatch.setattr(report, "MAX_ROWS", 10)
     lines = [failed("Gone.", id=str(number)) for number in range(40)] + [failed("Rare.", id="r"), line(id="good")]
     page = Page(*lines)
-    assert page.groups == ["failed 40 rows Gone. (9 shown)", "failed 1 row Rare.", "succeed 1 row (0 shown)"]
+    assert page.groups == ["failed 40 rows Gone. (9 shown)", "failed 1 row Rare.", "succeeded 1 row (0 shown)"]
     assert len(page.rows) == 10
 
 

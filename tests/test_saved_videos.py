@@ -47,8 +47,9 @@ def folder(request, tmp_path, monkeypatch):
     if "store" not in request.param:
         yield str(tmp_path)
         return
-    attach("memory", fs=MemoryFileSystem() if request.param == "plain store" else Store())
-    yield f"memory://{uuid.uuid4().hex}"
+    name = uuid.uuid4().hex  # of its own: Airflow keeps the first file system of a name
+    attach("memory", conn_id=name, fs=(MemoryFileSystem if request.param == "plain store" else Store)(skip_instance_cache=True))
+    yield f"memory://{name}@{name}"
     MemoryFileSystem.store.clear()
 
 

@@ -24,8 +24,8 @@ class Store(MemoryFileSystem):
 @pytest.fixture
 def bucket():
     name = f"bucket-{uuid.uuid4().hex}"
-    attach("memory", fs=Store())
-    return f"memory://{name}"
+    attach("s3", conn_id=name, fs=Store(skip_instance_cache=True))  # of its own: Airflow keeps the first one of a name
+    return f"s3://{name}@{name}"
 
 
 def put(uri, content):

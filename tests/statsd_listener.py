@@ -105,7 +105,7 @@ def _set_up() -> None:
         metaclass = type(stats.Stats)
         if "factory" in vars(metaclass):
             del metaclass.factory
-        metaclass.instance = None
+        stats.Stats.instance = None  # what the class has hides what its metaclass has
         type(stats.Stats).__init__(stats.Stats)
         return
     try:

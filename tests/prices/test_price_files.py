@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pendulum
 import pytest
+from airflow.providers.common.compat.sdk import conf
 from airflow.sdk import ObjectStoragePath
-from airflow.sdk.configuration import conf
 from airflow.sdk.io import attach
 from fsspec.implementations.memory import MemoryFileSystem
 

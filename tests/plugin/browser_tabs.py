@@ -14,6 +14,8 @@ CHROMIUM = shutil.which("chromium")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (on Debian: apt-get install chromium)")
 
 
+WAIT = 30_000  # milliseconds, which a busy machine may need
+
 # For `evaluate` of a <video>; `wait_for_function` evaluates texts as scripts, which the pages' policy forbids.
 UNTIL_IT_PLAYS = "(video) => new Promise((resolve) => video.addEventListener('timeupdate', () => video.paused || resolve()))"
 
@@ -73,6 +75,12 @@ def flawless_tabs() -> Iterator[Callable[[Tab], Any]]:
     assert [(tab.complaints, tab.elsewhere) for tab in opened] == [([], [])] * len(opened)
 
 
-def texts(elements: Any) -> list[str]:
-    """What the elements show."""
-    return [text.strip() for text in elements.all_inner_texts()]
+def shows(elements: Any, wanted: list[str], *, start: int = 0, whole: bool = True) -> None:
+    """Wait until the elements show these texts: all of them, or, unless `whole`, so many from number `start` on."""
+    from playwright.sync_api import expect
+
+    if whole:
+        expect(elements).to_have_text(wanted, use_inner_text=True, timeout=WAIT)
+        return
+    for index, text in enumerate(wanted, start):
+        expect(elements.nth(index)).to_have_text(text, use_inner_text=True, timeout=WAIT)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from browser_tabs import UNTIL_IT_PLAYS, Tab, chromium, flawless_tabs, needs_chromium, texts
+from browser_tabs import UNTIL_IT_PLAYS, Tab, chromium, flawless_tabs, needs_chromium, shows
 from made_up_runs import ADDRESS, STATES, VIDEO, MadeUpRuns, row
 
 pytest.importorskip("playwright", reason="Playwright is not installed")
@@ -59,26 +59,26 @@ def test_rows_are_filtered_searched_sorted_and_grouped(runs, page):
     runs.show(demo())
     page.goto(ADDRESS)
     groups = page.locator("details.group")
-    assert texts(groups.locator("summary > *")) == ["Failed", "Task …: risk control", "× 3", "Invalid", "found one image", "× 2"]
+    shows(groups.locator("summary > *"), ["Failed", "Task …: risk control", "× 3", "Invalid", "found one image", "× 2"])
     assert groups.locator(".card").count() == 5
     page.get_by_role("button", name="Succeeded").click()
-    assert texts(page.locator(".row-id")) == ["row-0", "row-1", "row-2", "row-3", "row-4"]
+    shows(page.locator(".row-id"), ["row-0", "row-1", "row-2", "row-3", "row-4"])
     page.get_by_label("Scene", exact=True).select_option("jelly_press")
-    assert texts(page.locator(".row-id")) == ["row-0"]
+    shows(page.locator(".row-id"), ["row-0"])
     page.reload()
     page.locator(".card").wait_for()
-    assert texts(page.locator(".row-id")) == ["row-0"]
+    shows(page.locator(".row-id"), ["row-0"])
     page.get_by_role("button", name="All").click()
     page.get_by_label("Scene", exact=True).select_option("")
     page.locator("body").press("/")
     page.keyboard.type("picture 3")
     expect(page.locator(".card")).to_have_count(1)
-    assert texts(page.locator(".row-id")) == ["row-3"]
+    shows(page.locator(".row-id"), ["row-3"])
     page.keyboard.type(" nowhere")
     page.get_by_role("button", name="Show all rows").click()
     assert page.locator(".card").count() == 11
     page.get_by_label("Order", exact=True).select_option("row")
-    assert texts(page.locator(".row-id"))[:2] == ["<b>marked</b>", "row-0"]
+    shows(page.locator(".row-id"), ["<b>marked</b>", "row-0"], whole=False)
     page.get_by_role("button", name="Table").click()
     assert page.get_by_role("row").count() == 12
     assert page.get_by_role("columnheader").first.inner_text() == "State"
@@ -119,7 +119,7 @@ def test_two_thousand_rows_are_a_table_with_exact_ids(runs, page):
     failed = {"state": "failed", "error": "Image 4711 is too small"}
     runs.show(row(n, **(failed if n % 100 == 0 else {})) for n in range(2000))
     page.goto(ADDRESS)
-    assert texts(page.locator("summary .number")) == ["× 20"]
+    shows(page.locator("summary .number"), ["× 20"])
     expect(page.locator(".others tbody tr")).to_have_count(1980)
     assert page.locator("details.group tbody tr").count() == 0  # until it is opened
     page.locator("summary").click()
@@ -174,7 +174,7 @@ def test_a_playing_video_an_open_group_and_the_focus_outlive_an_answer(runs, pag
     assert page.locator("video").evaluate("(video) => video === window.before && !video.paused")
     assert page.locator("details.group").get_attribute("open") is not None
     assert page.evaluate("document.activeElement.type") == "search"
-    assert texts(page.locator(".others .row-id")) == ["row-0", "row-1"]
+    shows(page.locator(".others .row-id"), ["row-0", "row-1"])
 
 
 def test_a_lost_connection_is_said_and_what_was_there_stays(runs, complaining):

@@ -54,11 +54,10 @@ def add_summary(context: Context, summary: Mapping[str, Any]) -> None:
 
 def _lines(results: str) -> Iterator[Mapping[str, Any]]:
     from airflow_provider_kling.object_paths import storage_path
-    from airflow_provider_kling.results import read_results
+    from airflow_provider_kling.results import intact_lines
 
-    for _, line, problem in read_results(storage_path(results)):
-        if line is not None and not problem:
-            yield {**line, "row_id": line["id"]}
+    for line in intact_lines(storage_path(results)):
+        yield {**line, "row_id": line["id"]}
 
 
 def _add_extra(context: Context, extra: dict[str, Any]) -> None:

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_kling.api import Task
-    from airflow_provider_kling.client.flows import SavedFiles
     from airflow_provider_kling.hooks import KlingHook
 
 __all__ = [
@@ -48,7 +47,6 @@ __all__ = [
     "first_start",
     "push_task_ids",
     "recording_failures",
-    "saved_result",
     "task_ids",
     "task_of",
 ]
@@ -69,7 +67,7 @@ def finish(
     With the `record` of the row, the metrics count its end.
     """
     from airflow_provider_kling.hooks import AirflowSink, save_files
-    from airflow_provider_kling.results import write_sidecars
+    from airflow_provider_kling.results import saved_result, write_sidecars
 
     if record is not None:
         record.account = hook.kling_conn_id
@@ -86,21 +84,6 @@ def finish(
         scene = effect_scene or record.row_scene
         count_end(AirflowSink(), status=result["status"], conn_id=hook.kling_conn_id, scene=scene, task=task)
     return result
-
-
-def saved_result(
-    task: Task, files: SavedFiles | None, *, effect_scene: str | None = None, row_id: str | None = None
-) -> dict[str, Any]:
-    """The result of a done task, with what is saved of it (None: nothing), and with the id of its row, if it has one."""
-    from airflow_provider_kling.results import result_of
-
-    result = result_of(
-        task,
-        effect_scene=effect_scene,
-        paths=files.paths if files else (),
-        watermark_paths=files.watermarked if files else None,
-    )
-    return result if row_id is None else {**result, "row_id": row_id}
 
 
 def task_of(event: Any) -> Task:

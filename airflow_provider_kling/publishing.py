@@ -110,12 +110,10 @@ def read_lines(results: Place) -> Iterator[Mapping[str, Any]]:
     Raises KlingInputError where there is none that can be read.
     """
     from airflow_provider_kling.object_paths import storage_path
-    from airflow_provider_kling.results import RESULTS, read_results
+    from airflow_provider_kling.results import RESULTS, intact_lines
 
     path = storage_path(results)
-    for _, line, problem in read_results(path if path.name.endswith(".jsonl") else path / RESULTS):
-        if line is not None and not problem:
-            yield line
+    yield from intact_lines(path if path.name.endswith(".jsonl") else path / RESULTS)
 
 
 def lines_of_events(events: Mapping[Any, Iterable[Any]]) -> Iterator[Mapping[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 os.environ.update(
     AIRFLOW_HOME=tempfile.mkdtemp(prefix="airflow-home-"),
@@ -17,6 +18,7 @@ for name in [name for name in os.environ if name.startswith(("AIRFLOW_CONN_", "K
     del os.environ[name]
 
 import pytest  # noqa: E402
+from browser import chromium  # noqa: E402
 from hostile import HostileKling  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 from places import PHOTOS  # noqa: E402
@@ -52,3 +54,10 @@ def hostile(monkeypatch: pytest.MonkeyPatch) -> Iterator[HostileKling]:
     with HostileKling(order="random") as account:
         monkeypatch.setenv("AIRFLOW_CONN_KLING_DEFAULT", account.connection(timeout=10))
         yield account
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A running Chromium, for modules with the mark `needs_chromium`."""
+    with chromium() as started:
+        yield started

@@ -29,14 +29,20 @@ def envelope(data: Any = None, *, request_id: str, code: int = 0, message: str =
     return {**head, "data": data} if code == 0 else head
 
 
-def read_create(product: Product, body: bytes) -> CreateBody:
-    """Read the body of a create of this product. Raises Refusal 1200 or 1201 with the name of the wrong parameter."""
+def read_document(body: bytes) -> dict[str, Any]:
+    """The object in the body of a request. Raises Refusal 1200 for anything else."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
         raise Refusal(1200, "Request body is not valid JSON") from None
     if not isinstance(document, dict):
         raise Refusal(1200, "Request body must be an object")
+    return document
+
+
+def read_create(product: Product, body: bytes) -> CreateBody:
+    """Read the body of a create of this product. Raises Refusal 1200 or 1201 with the name of the wrong parameter."""
+    document = read_document(body)
     request = product.read_body(document)
     optional = {}
     for name in ("external_task_id", "callback_url"):

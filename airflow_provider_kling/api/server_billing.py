@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from airflow_provider_kling.api.charges import FILTERS, PaidWith
 from airflow_provider_kling.api.codes import Refusal
 from airflow_provider_kling.api.paths import MAX_CHARGES
+from airflow_provider_kling.api.server import read_document
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,12 +25,7 @@ class ReceivedChargeQuery:
 
 def read_charge_query(paid_with: PaidWith, body: bytes) -> ReceivedChargeQuery:
     """Read the body of a billing query. Raises Refusal 1200 or 1201 with the name of the wrong parameter."""
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        raise Refusal(1200, "Request body is not valid JSON") from None
-    if not isinstance(document, dict):
-        raise Refusal(1200, "Request body must be an object")
+    document = read_document(body)
     cursor = document.get("cursor")
     if cursor is not None and not isinstance(cursor, str):
         raise Refusal(1201, "cursor is invalid")

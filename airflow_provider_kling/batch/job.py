@@ -86,12 +86,12 @@ def shard_of(shard: Any) -> tuple[int, int] | None:
 def in_shard(rows: Iterable[Row | BadRow], shard: str | None) -> Iterator[Row | BadRow]:
     """The rows of a shard, in their order."""
     part = shard_of(shard)
-    return (row for row in rows if part is None or row.number % part[1] == part[0])
+    return (row for row in rows if is_in_shard(row, part))
 
 
-def is_in_shard(row: Row | BadRow, shard: str | None) -> bool:
-    """Whether a row belongs to a shard."""
-    return next(in_shard([row], shard), None) is not None
+def is_in_shard(row: Row | BadRow, shard: tuple[int, int] | None) -> bool:
+    """Whether a row belongs to a shard, as `shard_of` returns it."""
+    return shard is None or row.number % shard[1] == shard[0]
 
 
 def limit_of(max_failures: Any, rows: int) -> int | None:

@@ -20,7 +20,7 @@ from airflow_provider_kling.client import last_answer_by, monotonic_now
 from airflow_provider_kling.errors import KlingError
 from airflow_provider_kling.naming import SaveAs
 from airflow_provider_kling.object_paths import storage_path
-from airflow_provider_kling.results import INVALID, RESULTS, read_results, sidecars_are_written
+from airflow_provider_kling.results import INVALID, RESULTS, intact_lines, sidecars_are_written
 from airflow_provider_kling.saved_videos import is_saved
 from airflow_provider_kling.storage import exists
 
@@ -120,9 +120,7 @@ class PreviousResults:
         path = storage_path(results) / RESULTS
         if not exists(path):
             return
-        for _, line, problem in read_results(path):
-            if line is None or problem:
-                continue
+        for line in intact_lines(path):
             if line["status"] in (FAILED, INVALID):
                 self._failures.add(hash((line["id"], line["status"], line["kling_task_id"])))
             if line["status"] != SUCCEED:

@@ -22,7 +22,7 @@ from airflow_provider_kling.client import Downloads, LevelLog, flows, last_answe
 from airflow_provider_kling.errors import KlingTimeoutError
 from airflow_provider_kling.manifests import RESULT_COLUMNS
 from airflow_provider_kling.naming import SaveAs
-from airflow_provider_kling.results import result_of, write_sidecars
+from airflow_provider_kling.results import saved_result, write_sidecars
 
 LOOKUP_GRACE = 30.0  # seconds past the deadline in which rows are still looked up, to adopt the tasks that they have
 
@@ -166,9 +166,7 @@ class RowWorker:
         row, save_as, files = active.row, self._job.save_as(active.row), None
         if self._downloads and self._save_to and task.succeeded:
             files = await self._save_files(active, task, self._downloads, self._save_to, save_as)
-        paths, watermarked = files or ((), None)
-        result = result_of(task, effect_scene=row.effect_scene, paths=paths, watermark_paths=watermarked)
-        result["row_id"] = row.id
+        result = saved_result(task, files, effect_scene=row.effect_scene, row_id=row.id)
         if files and save_as.sidecar:
             await self._threads.run(lambda: write_sidecars(result))
         return result

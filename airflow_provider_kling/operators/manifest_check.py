@@ -17,16 +17,16 @@ def check_manifest(job: BatchJob, manifest: ManifestFile, *, log: Any) -> int:
     Raises KlingManifestError or KlingInputError if `file_name` names two rows alike, in whichever shards, or a column that is not
     there.
     """
-    from airflow_provider_kling.batch import is_in_shard
+    from airflow_provider_kling.batch import is_in_shard, shard_of
     from airflow_provider_kling.manifests import BadRow
     from airflow_provider_kling.naming import NameCheck
 
-    name, count, bad = manifest.name, 0, 0
+    name, count, bad, shard = manifest.name, 0, 0, shard_of(job.shard)
     names = NameCheck(job.save_as())
     for row in manifest.rows(lambda text: log.warning("%s: %s", name, text)):
         if not isinstance(row, BadRow):
             names.see(place=row.place, line=row.line, row_id=row.id, effect_scene=row.effect_scene, columns=row.columns)
-        if not is_in_shard(row, job.shard):
+        if not is_in_shard(row, shard):
             continue
         count += 1
         if isinstance(row, BadRow):

@@ -6,13 +6,13 @@ from .lines import (
     merge as merge,
     to_jsonl as to_jsonl,
 )
-from .reading import ReadLine as ReadLine, damaged_row as damaged_row, read_results as read_results
+from .reading import ReadLine as ReadLine, damaged_row as damaged_row, intact_lines as intact_lines, read_results as read_results
 from .report import render_report as render_report, report_policy as report_policy
 from .report_links import LinkOf as LinkOf, relative_links as relative_links
 from .sidecars import sidecars_are_written as sidecars_are_written, write_sidecars as write_sidecars
 from .statuses import ERROR as ERROR, INVALID as INVALID, STATUSES as STATUSES, describe_counts as describe_counts
 from .summary import Summary as Summary, decimal_of as decimal_of
-from .task_result import error_result as error_result, result_of as result_of
+from .task_result import error_result as error_result, result_of as result_of, saved_result as saved_result
 from .writing import RESULTS as RESULTS, report_title as report_title, write_lines as write_lines
 from .xcom_keys import (
     BATCH as BATCH,

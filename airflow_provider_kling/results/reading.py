@@ -50,6 +50,11 @@ def read_results(path: ObjectStoragePath) -> Iterator[ReadLine]:
         log.warning("%s: %d more lines are damaged and not used.", place, damaged - MAX_LOGGED)
 
 
+def intact_lines(path: ObjectStoragePath) -> Iterator[dict[str, Any]]:
+    """The lines of a `results.jsonl` with which nothing is wrong; like `read_results` otherwise."""
+    return (line.data for line in read_results(path) if line.data is not None and not line.problem)
+
+
 def damaged_row(data: Mapping[str, Any], error: str) -> dict[str, Any]:
     """The line of a row whose line is damaged: its id and columns, and an error in the place of what became of it."""
     facts = dict.fromkeys(RESULT_COLUMNS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pendulum
 
@@ -13,6 +13,9 @@ from airflow_provider_kling.errors import KlingAnswerError, KlingError
 from airflow_provider_kling.manifests import RESULT_COLUMNS
 from airflow_provider_kling.redaction import show_error, show_text
 from airflow_provider_kling.results.statuses import ERROR
+
+if TYPE_CHECKING:
+    from airflow_provider_kling.client.flows import SavedFiles
 
 Paths = Mapping[Any, str] | Sequence[str | None]
 
@@ -46,6 +49,19 @@ def result_of(
     for video, path in zip(result["videos"], watermark_paths or (), strict=False):
         video["watermark_path"] = path
     return result
+
+
+def saved_result(
+    task: Task, files: SavedFiles | None, *, effect_scene: str | None = None, row_id: str | None = None
+) -> dict[str, Any]:
+    """The result of a done task, with what is saved of it (None: nothing), and with the id of its row, if it has one."""
+    result = result_of(
+        task,
+        effect_scene=effect_scene,
+        paths=files.paths if files else (),
+        watermark_paths=files.watermarked if files else None,
+    )
+    return result if row_id is None else {**result, "row_id": row_id}
 
 
 def error_result(

@@ -126,8 +126,7 @@ class TaskWaitTrigger(OneEventTrigger):
 
     async def return_value_of(self, awaited: AwaitedTask, account: Dispatcher) -> Any:
         """Save the videos, and return the return value of the Airflow task; None if a worker is to do both."""
-        from airflow_provider_kling.outcomes import saved_result
-        from airflow_provider_kling.results import write_sidecars
+        from airflow_provider_kling.results import saved_result, write_sidecars
 
         task, save_as = awaited.task, SaveAs.from_json(self.save_as or {"fields": {"row_id": self.row_id}})
         if not (task.succeeded and task.videos):

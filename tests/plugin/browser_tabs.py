@@ -3,34 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
-
-import pytest
-
-CHROMIUM = shutil.which("chromium")
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (on Debian: apt-get install chromium)")
-
 
 WAIT = 30_000  # milliseconds, which a busy machine may need
 
 # For `evaluate` of a <video>; `wait_for_function` evaluates texts as scripts, which the pages' policy forbids.
 UNTIL_IT_PLAYS = "(video) => new Promise((resolve) => video.addEventListener('timeupdate', () => video.paused || resolve()))"
-
-
-@contextlib.contextmanager
-def chromium() -> Iterator[Any]:
-    """Debian's Chromium; Playwright's own download is not needed."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        try:
-            yield browser
-        finally:
-            browser.close()
 
 
 class Tab:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from browser_tabs import UNTIL_IT_PLAYS, Tab, chromium, flawless_tabs, needs_chromium, shows
+from browser import needs_chromium
+from browser_tabs import UNTIL_IT_PLAYS, Tab, flawless_tabs, shows
 from made_up_runs import ADDRESS, STATES, VIDEO, MadeUpRuns, row
 
 pytest.importorskip("playwright", reason="Playwright is not installed")
@@ -17,12 +18,6 @@ expect.set_options(timeout=60_000)  # how fast a machine is at the moment, no te
 pytestmark = needs_chromium
 
 SCRIPT = "<script>document.title = 'taken'</script><img src=x onerror=\"document.title = 'taken'\">"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from browser_tabs import Tab, chromium, flawless_tabs, needs_chromium, shows
+from browser import needs_chromium
+from browser_tabs import Tab, flawless_tabs, shows
 from places import PHOTOS
 from plugin_server import Instance, write_run
 
@@ -60,12 +61,6 @@ def run(server, clip, tmp_path_factory) -> str:
 
 def images() -> dict[str, Any]:
     return {"image": str(PHOTOS / "china.jpg")}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture

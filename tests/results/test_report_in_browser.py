@@ -11,26 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser import chromium, needs_chromium
+from browser import needs_chromium
 from places import PHOTOS
 from report_pages import failed, line, video
 
 from airflow_provider_kling.results import write_lines
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
 pytestmark = needs_chromium
 
 RISK = "Kling task 17956648966020{:04d} failed: Failure to pass the risk control system."
 LOST = "net::ERR_FILE_NOT_FOUND"  # what the browser says of a file that is not there
 Open = Callable[..., "Page"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from airflow_provider_kling.api import SUCCEED
 from airflow_provider_kling.client import format_seconds
-from airflow_provider_kling.results import STATUSES
+from airflow_provider_kling.results import STATUSES, units_of
 
 WAITING, RUNNING, SAVING = "waiting", "running", "saving"  # the stages of an active row
 WINDOW = 600.0  # seconds over which the rate is measured
@@ -71,8 +71,7 @@ class Progress:
         others |= {stage: self.active[stage] for stage in (RUNNING, SAVING, WAITING)}
         parts += [f"{count:,} {name}" for name, count in others.items() if count]
         started = ended + sum(self.active.values())
-        units = f"{self.units.normalize():,f} {'unit' if self.units == 1 else 'units'}"
-        return f"{started:,} of {self.rows:,} rows: {', '.join(parts)}; {units}"
+        return f"{started:,} of {self.rows:,} rows: {', '.join(parts)}; {units_of(self.units)}"
 
     def _rate(self) -> str:
         """Videos a minute and the time to go, measured over the last minutes; an empty text while no task has ended."""

@@ -7,9 +7,10 @@ from typing import Any
 
 from airflow_provider_kling import links
 from airflow_provider_kling.plugin.run_row import RunRow, shown_columns
-from airflow_provider_kling.plugin.selection import Selection, units_text
+from airflow_provider_kling.plugin.selection import Selection
 from airflow_provider_kling.plugin.views import RunView
 from airflow_provider_kling.redaction import is_inline, is_link, scheme_of, show_place
+from airflow_provider_kling.results import units_text
 
 
 def rows_answer(view: RunView, *, task_id: str | None = None, map_index: int | None = None) -> dict[str, Any]:

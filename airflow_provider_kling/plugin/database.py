@@ -5,13 +5,12 @@ A number of queries that does not depend on the rows of the run, each by an inde
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_kling.plugin.cache import Cache
 from airflow_provider_kling.plugin.dag_shape import KlingTask, kind_of_class, kling_tasks
 from airflow_provider_kling.results import BATCH, CREATED_TASK, FAILED_RESULT, SUMMARY
 
@@ -24,8 +23,7 @@ MOST_INSTANCES = 20_000  # task instances of one run that are looked at
 LARGEST_SUMMARY = 10_000  # characters of an XCom that may be the summary of a task like `collect`
 MOST_SHAPES = 128  # DAG versions that are remembered
 
-_shapes: OrderedDict[tuple[str, str], dict[str, KlingTask]] = OrderedDict()
-_shapes_lock = threading.Lock()
+_shapes: Cache[tuple[str, str], dict[str, KlingTask]] = Cache(MOST_SHAPES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,17 +158,10 @@ def shape_of(session: Session, number: Any, dag_hash: str) -> dict[str, KlingTas
     from airflow.models.serialized_dag import SerializedDagModel as Model
 
     key = (str(number), dag_hash)
-    with _shapes_lock:
-        if key in _shapes:
-            _shapes.move_to_end(key)
-            return _shapes[key]
+    if (known := _shapes.get(key)) is not None:
+        return known
     model = session.get(Model, number)
-    shape = kling_tasks(model.data) if model else {}
-    with _shapes_lock:
-        _shapes[key] = shape
-        while len(_shapes) > MOST_SHAPES:
-            _shapes.popitem(last=False)
-    return shape
+    return _shapes.put(key, kling_tasks(model.data) if model else {})
 
 
 def _xcoms(session: Session, run: Run, task_ids: Collection[str]) -> dict[tuple[str, int, str], Any]:

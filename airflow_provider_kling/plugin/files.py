@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import stat
-import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import IO, TYPE_CHECKING, Any
 
 from airflow_provider_kling.mp4 import why_not_mp4
+from airflow_provider_kling.plugin.cache import Cache
 from airflow_provider_kling.plugin.ranges import etag_of
 from airflow_provider_kling.plugin.stores import UnreadableError, time_of
 from airflow_provider_kling.redaction import scheme_of
@@ -28,8 +27,7 @@ MOST_CHECKED = 10_000  # files whose content is known to be what it should be
 _BLOCK = 256 * 1024  # bytes that an object store is asked for at least
 _NOT_THERE = "there is no such file"
 
-_checked: OrderedDict[tuple[str, str], str] = OrderedDict()  # place and version → media type
-_lock = threading.Lock()
+_checked: Cache[tuple[str, str], str] = Cache(MOST_CHECKED)  # place and version → media type
 
 
 class NoSuchFileError(UnreadableError):
@@ -102,15 +100,7 @@ def _open(place: str, type_of: Callable[[IO[bytes], int], str]) -> OpenFile:
 def _known_type(place: str, etag: str, look: Callable[[], str], kind: Any) -> str:
     """The media type. An object store is not asked for the boxes of a video again at each piece of it."""
     key = (f"{kind.__name__} {place}", etag)
-    with _lock:
-        known = _checked.get(key)
-    media_type = known or look()
-    with _lock:
-        _checked[key] = media_type
-        _checked.move_to_end(key)
-        while len(_checked) > MOST_CHECKED:
-            _checked.popitem(last=False)
-    return media_type
+    return _checked.get(key) or _checked.put(key, look())
 
 
 def _open_local(path: ObjectStoragePath) -> tuple[IO[bytes], int, datetime, object]:

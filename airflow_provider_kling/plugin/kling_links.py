@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import OrderedDict
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 from airflow_provider_kling.errors import KlingError
+from airflow_provider_kling.plugin.cache import Cache
 from airflow_provider_kling.plugin.run_row import RunRow, text_of
 from airflow_provider_kling.redaction import is_link, show_error
 
@@ -20,8 +19,7 @@ ANSWER_WITHIN = 20.0  # seconds for the answer of the API, while somebody waits 
 KEPT = 600.0  # seconds for which a link that was renewed is handed out again
 MOST_KEPT = 1000
 
-_renewed: OrderedDict[tuple[str, str, int], tuple[float, str]] = OrderedDict()
-_lock = threading.Lock()
+_renewed: Cache[tuple[str, str, int], tuple[float, str]] = Cache(MOST_KEPT)
 
 
 class NoLinkError(Exception):
@@ -55,8 +53,7 @@ def _ends_soon(expires_at: str | None) -> bool:
 
 def _renewed_link(conn_ids: str, kling_task_id: str, index: int) -> str:
     key, now = (conn_ids, kling_task_id, index), time.monotonic()
-    with _lock:
-        made, known = _renewed.get(key, (0.0, ""))
+    made, known = _renewed.get(key) or (0.0, "")
     if known and now - made < KEPT:
         return known
     try:
@@ -68,11 +65,7 @@ def _renewed_link(conn_ids: str, kling_task_id: str, index: int) -> str:
     url = task.videos[index].url if index < len(task.videos) else None
     if not is_link(url):
         raise NoLinkError(f"Kling task {kling_task_id} has no link to this video: its status is {task.status[:60]}.")
-    with _lock:
-        _renewed[key] = (now, str(url))
-        while len(_renewed) > MOST_KEPT:
-            _renewed.popitem(last=False)
-    return str(url)
+    return _renewed.put(key, (now, str(url)))[1]
 
 
 def _ask(conn_ids: str, kling_task_id: str) -> Task:

@@ -10,20 +10,19 @@ On a large database this stays cheap, because it never searches task instances:
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_kling.plugin import answers, views
+from airflow_provider_kling.plugin.cache import Cache
 from airflow_provider_kling.plugin.dag_shape import SIGN, KlingTask
 from airflow_provider_kling.plugin.database import Run, run_of, shape_of
 from airflow_provider_kling.plugin.run_row import RUNNING, STATES, WAITING
-from airflow_provider_kling.plugin.selection import units_text
-from airflow_provider_kling.results import ERROR
+from airflow_provider_kling.results import ERROR, units_text
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -36,9 +35,7 @@ FRESH = 10.0  # seconds for which a run that goes on is not counted anew
 _CHUNK = 200  # serialized DAGs that are searched at once
 
 _uses_kling: dict[str, bool] = {}  # hash of a serialized DAG → whether it has a task of this package
-_counted: OrderedDict[tuple[Any, ...], Counts] = OrderedDict()
-_MOST_COUNTED = 5000
-_lock = threading.Lock()
+_counted: Cache[tuple[Any, ...], Counts] = Cache(5000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,9 +192,7 @@ def _count_all(runs: Iterable[Run], sizes: dict[tuple[str, str], Counter[str]]) 
 
 def _count(run: Run, states: Counter[str], end: float) -> Counts:
     key = (run.id, run.state, run.ended_at, *sorted(states.items()))
-    with _lock:
-        known = _counted.get(key)
-    if known:
+    if known := _counted.get(key):
         return known
     if not states or sum(states.values()) > MOST_INSTANCES or time.monotonic() > end:
         return Counts(by_state=_by_state(states))
@@ -215,12 +210,7 @@ def _count(run: Run, states: Counter[str], end: float) -> Counts:
         running_in=dict(view.running_in),
         report=answers.api_url(view, "report") if sum(view.counts.values()) else None,
     )
-    if view.final:
-        with _lock:
-            _counted[key] = counts
-            while len(_counted) > _MOST_COUNTED:
-                _counted.popitem(last=False)
-    return counts
+    return _counted.put(key, counts) if view.final else counts
 
 
 def _by_state(states: Counter[str]) -> dict[str, int]:

@@ -66,11 +66,6 @@ class Selection:
         return {state: self.counts.get(state, 0) for state in STATES}
 
 
-def units_text(units: Decimal) -> str:
-    """`35`, not `35.0` or `3.5E+1`."""
-    return f"{units.normalize():f}"
-
-
 def count_summary(selection: Selection, summary: Mapping[str, Any]) -> None:
     """Count the rows of a summary that the results were written with."""
     for status in STATES:

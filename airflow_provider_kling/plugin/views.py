@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -18,6 +17,7 @@ from typing import Any
 
 from airflow_provider_kling.plugin import stores
 from airflow_provider_kling.plugin.batch_rows import add_batch, place_of, summary_of
+from airflow_provider_kling.plugin.cache import Cache
 from airflow_provider_kling.plugin.database import Records, Run, find_run, read_records
 from airflow_provider_kling.plugin.rows import rows_of_instances, with_lines
 from airflow_provider_kling.plugin.run_row import RUNNING, WAITING, RunRow
@@ -58,7 +58,7 @@ class RunView:
         return next((row for row in self.rows if row.key == key), None)
 
 
-_views: OrderedDict[tuple[str, str], tuple[float, RunView]] = OrderedDict()
+_views: Cache[tuple[str, str], tuple[float, RunView]] = Cache(MOST_VIEWS)
 _lock = threading.Lock()
 _building: dict[tuple[str, str], threading.Lock] = {}
 
@@ -91,8 +91,7 @@ def row_of(dag_id: str, run_id: str, key: str, has: Callable[[RunRow], bool]) ->
 
 
 def _known(key: tuple[str, str], max_age: float | None) -> RunView | None:
-    with _lock:
-        found = _views.get(key)
+    found = _views.get(key)
     if found is None:
         return None
     made, view = found
@@ -101,14 +100,7 @@ def _known(key: tuple[str, str], max_age: float | None) -> RunView | None:
 
 
 def _keep(key: tuple[str, str], view: RunView | None) -> RunView | None:
-    if view is None:
-        return None
-    with _lock:
-        _views[key] = (time.monotonic(), view)
-        _views.move_to_end(key)
-        while len(_views) > MOST_VIEWS:
-            _views.popitem(last=False)
-    return view
+    return None if view is None else _views.put(key, (time.monotonic(), view))[1]
 
 
 def build(dag_id: str, run_id: str, *, count_only: bool = False) -> RunView | None:

@@ -11,7 +11,13 @@ from .report import render_report as render_report, report_policy as report_poli
 from .report_links import LinkOf as LinkOf, relative_links as relative_links
 from .sidecars import sidecars_are_written as sidecars_are_written, write_sidecars as write_sidecars
 from .statuses import ERROR as ERROR, INVALID as INVALID, STATUSES as STATUSES, describe_counts as describe_counts
-from .summary import Summary as Summary, decimal_of as decimal_of
+from .summary import (
+    Summary as Summary,
+    count_of as count_of,
+    decimal_of as decimal_of,
+    units_of as units_of,
+    units_text as units_text,
+)
 from .task_result import error_result as error_result, result_of as result_of, saved_result as saved_result
 from .writing import RESULTS as RESULTS, report_title as report_title, write_lines as write_lines
 from .xcom_keys import (

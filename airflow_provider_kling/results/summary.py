@@ -28,8 +28,8 @@ class Summary:
     def text(self) -> str:
         """One line, like `15 rows: 14 succeeded, 1 invalid; 35 units, 14 videos`."""
         by_status = describe_counts({status: self.counts.get(status, 0) for status in STATUSES}) if self.rows else ""
-        head = _plural(self.rows, "row") + (f": {by_status}" if by_status else "")
-        return f"{head}; {_plain(self.units)} {'unit' if self.units == 1 else 'units'}, {_plural(self.videos, 'video')}"
+        head = count_of(self.rows, "row") + (f": {by_status}" if by_status else "")
+        return f"{head}; {units_of(self.units)}, {count_of(self.videos, 'video')}"
 
 
 def summarize(lines: Iterable[Mapping[str, Any]]) -> Summary:
@@ -77,10 +77,16 @@ def _number(text: str) -> Decimal | None:
     return number if number.is_finite() and abs(number.adjusted()) < 30 else None
 
 
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+def count_of(number: int, noun: str) -> str:
+    """A number of things in a text: `1 row`, `1,200 rows`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def _plain(number: Decimal) -> str:
-    """`35`, not `35.0` or `3.5E+1`; `35,000` with a comma, like other counts."""
-    return f"{number.normalize():,f}"
+def units_of(units: Decimal) -> str:
+    """A number of units in a text: `1 unit`, `35,000 units`; not `35.0` or `3.5E+1`."""
+    return f"{units.normalize():,f} {'unit' if units == 1 else 'units'}"
+
+
+def units_text(units: Decimal) -> str:
+    """A number of units as data: `35000`."""
+    return f"{units.normalize():f}"

@@ -87,6 +87,8 @@ def _row_ids(value: Any) -> list[str]:
 
 
 def _check_rows(rejected: list[str], results: Place) -> None:
+    from airflow_provider_kling.results import count_of
+
     wrong = set(rejected)
     if wrong:
         wrong.difference_update(rows_with_video(results))
@@ -103,7 +105,7 @@ def write_rejected(manifest: Place, results: Place, decision: Mapping[str, Any],
     """
     from airflow_provider_kling.manifests import IMAGE_COLUMNS, ManifestFile, Row
     from airflow_provider_kling.object_paths import location_of, storage_path
-    from airflow_provider_kling.results import to_jsonl
+    from airflow_provider_kling.results import count_of, to_jsonl
     from airflow_provider_kling.storage import write_text
 
     if not decision["ask_again"]:
@@ -133,8 +135,3 @@ def write_rejected(manifest: Place, results: Place, decision: Mapping[str, Any],
 
 def _images(images: tuple[str, ...]) -> dict[str, Any]:
     return {"image": images[0]} if len(images) == 1 else {"images": list(images)}
-
-
-def count_of(number: int, noun: str) -> str:
-    """A number of things: `1 row`, `1,200 rows`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -8,8 +8,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from airflow_provider_kling.links import VIDEOS_VIEW
 from airflow_provider_kling.redaction import harmless, show_place
-from airflow_provider_kling.reviewing.decision import APPROVE, REJECT, count_of, rows_with_video
+from airflow_provider_kling.reviewing.decision import APPROVE, REJECT, rows_with_video
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -55,8 +56,10 @@ def question(rows: list[str], *, may_ask_again: bool) -> dict[str, Any]:
 
 def text_of(summary: Mapping[str, Any], *, tab: str, may_ask_again: bool, wait: str) -> str:
     """The text of the question, in Markdown. Whatever comes from a manifest or a param stands in it as code."""
+    from airflow_provider_kling.results import count_of, units_text
+
     without = summary["rows"] - summary["succeed"]
-    made = f"**{count_of(summary['videos'], 'video')}** for {Decimal(summary['units']).normalize():f} units" + (
+    made = f"**{count_of(summary['videos'], 'video')}** for {units_text(Decimal(summary['units']))} units" + (
         f"; {count_of(without, 'row')} of {summary['rows']:,} without a video." if without else "."
     )
     again = " With **Ask again**, another video of each rejected row is made, at the same cost." if may_ask_again else ""
@@ -73,7 +76,7 @@ def tab_of(context: Context) -> str:
 
     run: Any = context["dag_run"]
     base = (conf.get("api", "base_url", fallback="") or "").rstrip("/")
-    return f"{base}/dags/{quote(run.dag_id, safe='')}/runs/{quote(run.run_id, safe='')}/plugin/kling-videos"
+    return f"{base}/dags/{quote(run.dag_id, safe='')}/runs/{quote(run.run_id, safe='')}/plugin/{VIDEOS_VIEW}"
 
 
 def _code(text: str) -> str:

@@ -72,7 +72,9 @@ class Stack(Airflow):
             **SHORT_INTERVALS,
             **(options or {}),
         }
-        self.api_server = self._component("api-server")
+        # A request of the UI holds one connection and asks for a second. With Airflow's 15, forty requests at once wait for
+        # each other without an end.
+        self.api_server = self._component("api-server", AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE="90")
         self.scheduler = self._component("scheduler", "--skip-serve-logs", preload=preload)
         self.dag_processor = self._component("dag-processor")
         self.triggerers = [self._triggerer(f"triggerer-{number}") for number in range(1, triggerers + 1)]

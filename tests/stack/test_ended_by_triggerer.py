@@ -30,10 +30,14 @@ def test_operator_and_sensor_both_end_in_the_triggerer(account, rows):
     account.check("operator and sensor ended from the triggerer")
 
 
-@in_parallel(duration=2)
+@in_parallel(duration=ENDLESS)
 def test_a_failed_task_is_retried_by_a_worker(account, rows):
-    account.kling.fail_next(times=rows)
     run = account.run_dag("ends_in_triggerer", rows, shared=True)
+    run.until("all tasks exist", lambda: len(account.kling.ledger) == rows)
+    for task in account.kling.ledger:
+        account.kling.fail(task["kling_task_id"], "Internal error")
+    run.until("each row has another task", lambda: len(account.kling.ledger) == 2 * rows)
+    account.kling.finish()
     assert run.until_done() == "success"
     assert {instance["try_number"] for instance in run.instances("video")} == {2}
     account.check("task failed at Kling, with end_from_trigger", failed_tasks=rows)

@@ -173,7 +173,7 @@ def _task_facet(record: FailureRecord) -> Any:
 
 
 def _batch_facet(summary: Mapping[str, Any]) -> Any:
-    counts = {name: summary.get(name, 0) for name in ("rows", "succeed", "failed", "invalid", "error")}
+    counts = {name: summary.get(name, 0) for name in ("rows", "succeed", "failed", "invalid", "capped", "error")}
     return _facet_classes().batch(**counts, units=str(summary.get("units", "0")), rowsNamed=min(MOST_ROWS, counts["rows"]))
 
 

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
 from airflow_provider_kling.errors import (
     KlingAnswerError,
     KlingApiError,
+    KlingCappedError,
     KlingError,
     KlingInputError,
     KlingManifestError,
@@ -191,7 +192,8 @@ def recording_failures(
 ) -> Iterator[FailureRecord]:
     """Record what became of the row (XCom `failed_result`) before a KlingError goes on as Airflow expects it.
 
-    An error that cannot pass by itself becomes AirflowFailException, so that no retry is spent on it. A sensor's time-out
+    An error that cannot pass by itself becomes AirflowFailException, so that no retry is spent on it; that of a cap skips the task,
+    unless its author wishes it to fail. A sensor's time-out
     becomes AirflowSensorTimeout. Both have the KlingError as their `__cause__`, which callbacks can read. Any other error
     stays as it is, and Airflow's retries apply.
     """
@@ -213,6 +215,8 @@ def recording_failures(
             raise AirflowSensorTimeout(str(error)) from error
         if _worth_a_retry(error, sensor=sensor):
             raise
+        if isinstance(error, KlingCappedError) and not getattr(operator, "fail_if_capped", False):
+            raise AirflowSkipException(str(error)) from error
         if isinstance(error, KlingInputError):  # where in this package it was noticed says nothing to the author of a DAG
             error.__traceback__ = None
         raise AirflowFailException(str(error)) from error

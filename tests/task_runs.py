@@ -57,6 +57,7 @@ class FakeAirflow:
     try_number: int = 1
     max_tries: int = 0
     reschedules: int = 0
+    instances: int = 1  # of the task in its run
     xcoms: dict[str, Any] = field(default_factory=dict)
     rendered: dict[str, Any] = field(default_factory=dict)
     _patch: dict[str, Any] = field(default_factory=dict)
@@ -122,6 +123,8 @@ class FakeAirflow:
             return httpx.Response(200, json={"inactive_assets": []})
         if path.startswith("/task-reschedules/"):
             return httpx.Response(200, json=START)
+        if path.endswith("/task-instances/count"):
+            return httpx.Response(200, json=self.instances)
         if path.startswith("/connections/"):
             return httpx.Response(404, json={"detail": {"reason": "not_found", "message": "no such connection"}})
         return httpx.Response(204)

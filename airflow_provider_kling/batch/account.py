@@ -11,6 +11,7 @@ from airflow_provider_kling.api import Product
 from airflow_provider_kling.batch.job import BatchJob
 from airflow_provider_kling.batch.lookup import TaskLookup
 from airflow_provider_kling.batch.previous import PreviousAttempts
+from airflow_provider_kling.client import flows
 from airflow_provider_kling.dispatch import Dispatcher
 from airflow_provider_kling.errors import KlingAccountError, KlingError
 from airflow_provider_kling.hooks import KlingHook
@@ -44,10 +45,14 @@ class Account:
 
 
 @contextlib.asynccontextmanager
-async def open_account(conn_id: str, job: BatchJob, product: Product, *, deadline: float) -> AsyncIterator[Account]:
-    """The account of a connection; `deadline` is monotonic. Raises KlingSettingsError for a connection that cannot work."""
+async def open_account(
+    conn_id: str, job: BatchJob, product: Product, *, deadline: float, made: flows.MadeInRun | None
+) -> AsyncIterator[Account]:
+    """The account of a connection; `deadline` is monotonic, `made` is the run's.
+
+    Raises KlingSettingsError for a connection that cannot work."""
     async with KlingHook.dispatched(conn_id, product) as dispatcher, KlingHook(conn_id, product=product) as hook:
         client = await hook.aget_conn()
-        with PreviousAttempts(client, product, deadline=deadline) as previous:
+        with PreviousAttempts(client, product, deadline=deadline, made=made) as previous:
             lookup = TaskLookup(client, product, previous=previous, tries=job.tries, deadline=deadline)
             yield Account(dispatcher, client, lookup)

@@ -60,6 +60,7 @@ def decide(
     line: Mapping[str, Any] | None = None,
     last: Attempt | None = None,
     tries: int,
+    capped: KlingError | None = None,
     stopped: KlingError | None,
     expired: bool,
 ) -> Decision:
@@ -68,6 +69,7 @@ def decide(
     - `line`: the row's line in the results of an earlier attempt, if that saved its videos.
     - `last`: the last attempt at the row's submission, if there was one.
     - `tries`: the number of the Airflow task's current try. Each try creates one more task for a row whose tasks failed.
+    - `capped`: the error of a row that the run's cap does not pay for.
     - `stopped`: the error after which nothing is created in the account any more.
     - `expired`: whether the deadline has passed.
 
@@ -77,6 +79,8 @@ def decide(
         return Reuse(line)
     if last is not None and (not last.repeatable or last.number >= tries):
         return Adopt(last.task)
+    if capped is not None:
+        return Fail(capped)
     if stopped is not None:
         return Fail(copy.copy(stopped))  # one error for each row: raising it changes its traceback
     if expired:

@@ -22,7 +22,7 @@ from airflow_provider_kling.batch.row_worker import RowWorker
 from airflow_provider_kling.batch.snapshot import Snapshot
 from airflow_provider_kling.batch.spool import Spool
 from airflow_provider_kling.batch.threads import Threads
-from airflow_provider_kling.client import Downloads
+from airflow_provider_kling.client import Downloads, flows
 from airflow_provider_kling.dispatch import shares_of, turn
 from airflow_provider_kling.manifests import BadRow, Row, is_portable
 from airflow_provider_kling.redaction import is_inline
@@ -45,6 +45,7 @@ class Batch:
         *,
         accounts: Sequence[Account],
         previous: PreviousResults | None,
+        made: flows.MadeInRun | None,
         threads: Threads,
         progress: Progress,
         snapshot: Snapshot,
@@ -70,6 +71,7 @@ class Batch:
             product,
             accounts=accounts,
             previous=previous,
+            made=made,
             threads=threads,
             limits=self._limits,
             downloads=downloads if outcomes is not None else None,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from airflow_provider_kling.caps import Allowance
 from airflow_provider_kling.errors import KlingError, KlingInputError
 from airflow_provider_kling.manifests import BadRow, Row
 from airflow_provider_kling.naming import SaveAs
@@ -24,6 +25,7 @@ class BatchJob:
     - `deadline`: Unix seconds. Nothing is created after it, and no task is awaited longer.
     - `shard`: text like `3/10`; None for all rows.
     - `file_name`, `watermark`, `sidecar`: how videos are saved, see `naming.SaveAs`; `date`: that of the run, for file names.
+    - `cap`: which rows may be paid for, as the JSON of a `caps.Allowance` whose places are the numbers of rows; None for all.
     - `tries`: the number of the Airflow task's current try. A row whose tasks fail gets at most so many of them.
     """
 
@@ -46,6 +48,12 @@ class BatchJob:
     watermark: bool = False
     sidecar: bool = False
     date: str | None = None
+    cap: Mapping[str, Any] | None = None
+
+    @property
+    def allowance(self) -> Allowance | None:
+        """Which rows may be paid for; None for all."""
+        return None if self.cap is None else Allowance.from_json(self.cap)
 
     def save_as(self, row: Row | None = None) -> SaveAs:
         """How the videos of a row are saved; without a row, as far as that is the same for all."""

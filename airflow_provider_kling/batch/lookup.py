@@ -70,6 +70,10 @@ class TaskLookup:
         """Read the start of the account's list, which answers for many rows."""
         await self._previous.read_on()
 
+    async def read_whole_list(self) -> None:
+        """Read the account's list to its end, as far as it is read at all."""
+        await self._previous.read_on(up_to=flows.MOST_PAGES)
+
     def is_listed(self, submission: flows.Submission) -> bool:
         """Whether the account's list has shown an attempt at this submission."""
         return self._previous.last_attempt(submission.external_id) is not None

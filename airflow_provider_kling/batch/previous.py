@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_kling.api import FAILED, MAX_PAGE_SIZE, SUCCEED, Page, Product, Task, page_call
 from airflow_provider_kling.batch.decision import Attempt
 from airflow_provider_kling.batch.spool import Spool
-from airflow_provider_kling.client import last_answer_by, monotonic_now
+from airflow_provider_kling.client import flows, last_answer_by, monotonic_now
 from airflow_provider_kling.errors import KlingError
 from airflow_provider_kling.naming import SaveAs
 from airflow_provider_kling.object_paths import storage_path
@@ -39,12 +39,13 @@ logger = logging.getLogger(__name__)
 class PreviousAttempts:
     """The tasks of earlier attempts in one account, by the external id of their submission. A context manager.
 
-    `deadline`, on the monotonic clock, bounds the reading of the list.
+    `deadline`, on the monotonic clock, bounds the reading of the list. `made` gets what it shows of this run.
     """
 
-    def __init__(self, client: AsyncClient, product: Product, *, deadline: float) -> None:
+    def __init__(self, client: AsyncClient, product: Product, *, deadline: float, made: flows.MadeInRun | None) -> None:
         self._client, self._product, self._deadline = client, product, deadline
         self._tasks = Spool()
+        self._made = made
         self._numbers: dict[str, int] = {}  # of submissions with several attempts: the number of the last one
         self._pages = 0
         self._has_more = True
@@ -55,13 +56,13 @@ class PreviousAttempts:
         data = self._tasks.get(external_id)
         return None if data is None else Attempt(self._numbers.get(external_id, 1), Task.from_json(data))
 
-    async def read_on(self) -> None:
-        """Read more pages of the list, each time twice as many. A list that cannot be read is given up."""
+    async def read_on(self, *, up_to: int = 0) -> None:
+        """Read more pages of the list, each time twice as many, or up to a page. A list that cannot be read is given up."""
         if self._reading.locked():
             async with self._reading:
                 return  # another row has read on
         async with self._reading:
-            last = min(MOST_PAGES, self._pages * 2 + 1)
+            last = min(MOST_PAGES, max(up_to, self._pages * 2 + 1))
             while self._has_more and self._pages < last:
                 await self._read_page()
 
@@ -96,6 +97,8 @@ class PreviousAttempts:
         return found
 
     def _keep_last(self, external_id: str, number: int, task: Task) -> None:
+        if self._made is not None:
+            self._made.see(task)
         if number >= self._numbers.get(external_id, 1):
             self._tasks.put(external_id, task.to_json())
             if number > 1:

@@ -19,7 +19,7 @@ from airflow_provider_kling.batch.previous import PreviousResults, videos_are_sa
 from airflow_provider_kling.batch.progress import RUNNING, SAVING
 from airflow_provider_kling.batch.threads import Threads
 from airflow_provider_kling.client import Downloads, LevelLog, flows, last_answer_by, monotonic_now
-from airflow_provider_kling.errors import KlingTimeoutError
+from airflow_provider_kling.errors import KlingError, KlingTimeoutError
 from airflow_provider_kling.manifests import RESULT_COLUMNS
 from airflow_provider_kling.naming import SaveAs
 from airflow_provider_kling.results import saved_result, write_sidecars
@@ -54,6 +54,7 @@ class RowWorker:
         *,
         accounts: Sequence[Account],
         previous: PreviousResults | None,
+        made: flows.MadeInRun | None,
         threads: Threads,
         limits: Limits,
         downloads: Downloads | None,
@@ -62,6 +63,7 @@ class RowWorker:
         save_timeout: float,
     ) -> None:
         self._job, self._product = job, product
+        self._allowance, self._made = job.allowance, made
         self._accounts, self._previous, self._threads, self._limits = accounts, previous, threads, limits
         self._metrics = metrics
         self._downloads, self._deadline, self._save_timeout = downloads, deadline, save_timeout
@@ -95,14 +97,33 @@ class RowWorker:
                 self._metrics.adopted(active)
                 return task
             case Create(attempt):
+                if self._made is not None:
+                    self._made.begin(submission)
                 return await self._create(active, replace(submission, first_attempt=attempt))
             case Fail(error):
                 raise error
 
-    def _decide(self, active: ActiveRow, *, line: Mapping[str, Any] | None = None, last: Attempt | None = None) -> Decision:
+    def _decide(
+        self,
+        active: ActiveRow,
+        *,
+        line: Mapping[str, Any] | None = None,
+        last: Attempt | None = None,
+        submission: flows.Submission | None = None,
+    ) -> Decision:
         """What happens to the row, as its account and the clock are now."""
         expired = monotonic_now() >= self._deadline
-        return decide(line=line, last=last, tries=self._job.tries, stopped=active.account.stopped, expired=expired)
+        capped = self._capped(active, submission)
+        return decide(line=line, last=last, tries=self._job.tries, capped=capped, stopped=active.account.stopped, expired=expired)
+
+    def _capped(self, active: ActiveRow, submission: flows.Submission | None) -> KlingError | None:
+        """The error of a row that the run's cap does not pay for. Its `submission` tells what the run has made before."""
+        if self._allowance is None:
+            return None
+        if submission is None or self._made is None:
+            return self._allowance.refusal(active.row.number)
+        before, others = self._made.before(submission), self._made.others(submission)
+        return self._allowance.refusal(active.row.number, paid_before=before, others=others)
 
     async def _look_up(self, active: ActiveRow, submission: flows.Submission) -> Decision:
         """What happens to the row, given what earlier attempts left. The row moves to the account that has its task."""
@@ -119,7 +140,7 @@ class RowWorker:
                 last, active.account = found, account
             if last and not last.repeatable:
                 break
-        return self._decide(active, last=last)
+        return self._decide(active, last=last, submission=submission)
 
     def _most_likely_first(self, assigned: Account, submission: flows.Submission) -> list[Account]:
         """All accounts: one that does not show the task may have it, so each is asked before the row's own creates one."""

@@ -16,7 +16,7 @@ from airflow_provider_kling.batch.progress import Progress
 from airflow_provider_kling.batch.snapshot import Snapshot
 from airflow_provider_kling.batch.spool import Spool
 from airflow_provider_kling.batch.threads import Threads
-from airflow_provider_kling.client import DOWNLOADS, Downloads, monotonic_deadline
+from airflow_provider_kling.client import DOWNLOADS, Downloads, flows, monotonic_deadline
 from airflow_provider_kling.dispatch import conn_ids
 from airflow_provider_kling.manifests import BadRow, Row
 
@@ -52,10 +52,11 @@ async def run(
     progress = Progress(rows=count, clock=clock)
     snapshot = Snapshot(job, progress, saves=outcomes is not None)
     deadline = monotonic_deadline(job.deadline)  # once: the wall clock may be set while the batch runs
+    made = flows.MadeInRun(flows.run_key(job.dag_id, job.run_id, job.task_id)) if job.cap else None
     async with contextlib.AsyncExitStack() as stack:
         threads = stack.enter_context(Threads())
         accounts = [
-            await stack.enter_async_context(open_account(conn_id, job, product, deadline=deadline))
+            await stack.enter_async_context(open_account(conn_id, job, product, deadline=deadline, made=made))
             for conn_id in conn_ids(job.kling_conn_id)
         ]
         previous = await _read_previous(stack, job, accounts, threads) if adopt_existing else None
@@ -65,6 +66,7 @@ async def run(
             rows,
             accounts=accounts,
             previous=previous,
+            made=made,
             threads=threads,
             progress=progress,
             snapshot=snapshot,
@@ -86,7 +88,7 @@ async def _read_previous(
     previous = stack.enter_context(PreviousResults())
     await threads.run(lambda: previous.read(job.results))
     for account in accounts:
-        await account.lookup.read_list()
+        await (account.lookup.read_whole_list() if job.cap else account.lookup.read_list())
     return previous
 
 

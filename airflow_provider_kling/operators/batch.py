@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_kling.asset_events import add_summary
+from airflow_provider_kling.caps import RunCap
 from airflow_provider_kling.client import seconds
 from airflow_provider_kling.lineage import BatchLineage
 from airflow_provider_kling.links import KlingReportLink, KlingResultsLink
@@ -51,6 +52,9 @@ class KlingEffectBatchOperator(BatchLineage, KlingOperator):
     :param max_concurrency: the most tasks of this manifest at Kling at once. Default: as many as the account has slots.
     :param max_failures: so many rows without a video, or such a part of them (`0.05`, `"5%"`), leave the task green; more
         fail it, after the results are written. Default: any number. Templated.
+    :param max_videos: the most videos of the whole manifest in a DAG run, those of its first good rows. Templated.
+    :param max_units: the most that they may cost, as the price book knows it. Templated.
+    :param fail_if_capped: fail the task, after the results are written, if rows are beyond these caps or the connection's.
     :param kling_conn_id: the connection of the account, or a list of them (as text: with commas) whose accounts share the
         rows. Templated.
     :param format: `csv`, `jsonl` or `json`, where the manifest's suffix does not tell.
@@ -64,7 +68,17 @@ class KlingEffectBatchOperator(BatchLineage, KlingOperator):
         Default: Airflow's `[operators] default_deferrable`.
     """
 
-    template_fields: Sequence[str] = ("manifest", "results", "save_to", "max_failures", "kling_conn_id", "fresh", "shard")
+    template_fields: Sequence[str] = (
+        "manifest",
+        "results",
+        "save_to",
+        "max_failures",
+        "kling_conn_id",
+        "fresh",
+        "shard",
+        "max_videos",
+        "max_units",
+    )
     place_fields = ("manifest", "results", "save_to")
     ui_color = "#0b3d2e"
     ui_fgcolor = "#ffffff"
@@ -81,6 +95,9 @@ class KlingEffectBatchOperator(BatchLineage, KlingOperator):
         sidecar: bool = False,
         max_concurrency: int | None = None,
         max_failures: int | float | str | Later | None = None,
+        max_videos: int | str | Later | None = None,
+        max_units: float | str | Later | None = None,
+        fail_if_capped: bool = False,
         kling_conn_id: str | Sequence[str] | Later = "kling_default",
         format: str | None = None,
         strict: bool = False,
@@ -99,6 +116,7 @@ class KlingEffectBatchOperator(BatchLineage, KlingOperator):
         self.file_name, self.watermark, self.sidecar = file_name, watermark, sidecar
         self.max_concurrency = max_concurrency
         self.max_failures = max_failures
+        self.max_videos, self.max_units, self.fail_if_capped = max_videos, max_units, fail_if_capped
         self.kling_conn_id: Any = kling_conn_id
         self.format = format
         self.strict = strict
@@ -184,7 +202,8 @@ class KlingEffectBatchOperator(BatchLineage, KlingOperator):
         from airflow_provider_kling.results import BATCH
 
         with ManifestFile(job.manifest, format=job.format, strict=job.strict) as manifest, Spool() as outcomes:
-            count = check_manifest(job, manifest, log=self.log)
+            count, allowance = check_manifest(job, manifest, cap=RunCap.of(self.max_videos, self.max_units), log=self.log)
+            job = dataclasses.replace(job, cap=allowance.to_json() if allowance else None)
             if not save_timeout:  # not for what the triggerer has made already
                 _check_places(job)
             limit = limit_of(self.max_failures, count)
@@ -196,7 +215,7 @@ class KlingEffectBatchOperator(BatchLineage, KlingOperator):
             self.summary = summary = _write_results(job, manifest, outcomes)
         self.show_links(True)
         context["ti"].xcom_push(key=SUMMARY, value=summary)
-        raise_if_failed(context, outcome, summary, limit, self.max_failures)
+        raise_if_failed(context, outcome, summary, limit, self.max_failures, fail_if_capped=self.fail_if_capped)
         add_summary(context, summary)
         return summary
 

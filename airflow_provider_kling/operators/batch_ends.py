@@ -15,14 +15,22 @@ if TYPE_CHECKING:
     from airflow_provider_kling.batch import BatchOutcome
 
 
-def raise_if_failed(context: Context, outcome: BatchOutcome, summary: dict[str, Any], limit: int | None, max_failures: Any) -> None:
+def raise_if_failed(
+    context: Context,
+    outcome: BatchOutcome,
+    summary: dict[str, Any],
+    limit: int | None,
+    max_failures: Any,
+    *,
+    fail_if_capped: bool = False,
+) -> None:
     """Raise the error that the task fails with, if it fails; its results are written.
 
     Airflow retries after an error that may pass. Too many rows without a video fail the task for good.
     """
     from airflow_provider_kling.batch import describe_limit
     from airflow_provider_kling.errors import KlingError, KlingTimeoutError
-    from airflow_provider_kling.results import describe_counts
+    from airflow_provider_kling.results import CAPPED, describe_counts
 
     if outcome.stopped_by:
         raise outcome.stopped_by
@@ -37,7 +45,12 @@ def raise_if_failed(context: Context, outcome: BatchOutcome, summary: dict[str, 
         )
         error.retryable = True
         raise error
-    without = summary["rows"] - summary["succeed"]
+    if fail_if_capped and summary[CAPPED]:
+        raise AirflowFailException(
+            f"{summary[CAPPED]:,} of {summary['rows']:,} rows are beyond a cap, and have no video. "
+            f"{show_place(summary['results'])} says which; run this again with a higher cap to make them."
+        )
+    without = summary["rows"] - summary["succeed"] - summary[CAPPED]
     if limit is not None and without > limit:
         raise AirflowFailException(
             f"{without:,} of {summary['rows']:,} rows have no video ({describe_counts(_problems(summary))}), "
@@ -47,7 +60,7 @@ def raise_if_failed(context: Context, outcome: BatchOutcome, summary: dict[str, 
 
 
 def _problems(summary: dict[str, Any]) -> dict[str, int]:
-    """The rows without a video, by their status."""
-    from airflow_provider_kling.results import STATUSES
+    """The rows without a video that count as failures, by their status."""
+    from airflow_provider_kling.results import CAPPED, STATUSES
 
-    return {status: summary[status] for status in STATUSES if status != "succeed"}
+    return {status: summary[status] for status in STATUSES if status not in ("succeed", CAPPED)}

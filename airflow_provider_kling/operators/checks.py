@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_kling.arguments import IMAGES, check_images, check_rendered_value, check_text, is_known
+from airflow_provider_kling.caps import RunCap
 from airflow_provider_kling.client import seconds
 from airflow_provider_kling.errors import KlingInputError
 from airflow_provider_kling.saving import check_saving
@@ -61,6 +62,7 @@ def _check_settings(operator: Any) -> None:
             "wait_for_completion=True, or give save_to to the KlingTaskSensor that waits for the task."
         )
     check_saving(vars(operator), columns=() if operator.row is None else None)
+    _check_caps(vars(operator))
 
 
 def check_batch(values: dict[str, Any], *, rendered: frozenset[str] = frozenset()) -> None:
@@ -73,6 +75,7 @@ def check_batch(values: dict[str, Any], *, rendered: frozenset[str] = frozenset(
             check_text(name, values[name], wanted=wanted[name], operator=BATCH, rendered=name in rendered)
     _check_optional(values, rendered)
     check_saving(values, columns=None)
+    _check_caps(values)
     _check_count("downloads", values["downloads"])
     if values["max_concurrency"] is not None:
         _check_count("max_concurrency", values["max_concurrency"])
@@ -93,6 +96,11 @@ def _check_rows(shard: Any, max_failures: Any) -> None:
         from airflow_provider_kling.batch import limit_of
 
         limit_of(max_failures, 1)
+
+
+def _check_caps(values: dict[str, Any]) -> None:
+    """Raise KlingInputError for caps that are none, as far as they are known."""
+    RunCap.of(*(values[name] if is_known(values[name]) else None for name in ("max_videos", "max_units")))
 
 
 def _check_count(name: str, value: Any) -> None:

@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import conf
 
+from airflow_provider_kling.caps import RunCap
 from airflow_provider_kling.client import seconds
 from airflow_provider_kling.lineage import TaskLineage
 from airflow_provider_kling.links import KlingVideoLink
-from airflow_provider_kling.metrics import CREATE_SPAN, WAIT_SPAN
+from airflow_provider_kling.metrics import CREATE_SPAN
 from airflow_provider_kling.naming import SaveAs
 from airflow_provider_kling.operator_base import DEFAULT_TIMEOUT, ROW_KEYS, KlingOperator
+from airflow_provider_kling.operators.capping import task_within
 from airflow_provider_kling.operators.checks import check_rendered, check_written
 from airflow_provider_kling.operators.inline_images import InlineImages
 from airflow_provider_kling.operators.reschedule import create_or_reschedule, log_level
 from airflow_provider_kling.operators.submissions import account_for, adoptable_task, deadline_of, submission_of
+from airflow_provider_kling.operators.waits import wait_for
 from airflow_provider_kling.outcomes import push_task_ids, recording_failures, task_of
 from airflow_provider_kling.row_metrics import was_cleared
 from airflow_provider_kling.saving import save_as_of
@@ -59,6 +62,9 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
     :param row: a row that `mapping.read_manifest` returned, in place of `row_id`, `effect_scene`, `image` and `images`: for
         `expand(row=…)`. Nothing in it is rendered.
     :param fresh: any text. With another text, the same request creates another video. Templated.
+    :param max_videos: the most videos of all instances of this task in a DAG run. Templated.
+    :param max_units: the most that they may cost, as the price book knows it. Templated.
+    :param fail_if_capped: fail an instance beyond these caps, or those of the connection, instead of skipping it.
     :param strict: treat unknown and discontinued scenes as errors instead of warnings.
     :param deferrable: wait in the triggerer, without a worker. Default: Airflow's `[operators] default_deferrable`.
     :param end_from_trigger: with `deferrable`: after a success, the triggerer saves the videos and ends the task, without a
@@ -79,6 +85,8 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
         "save_to",
         "row_id",
         "fresh",
+        "max_videos",
+        "max_units",
     )
     row_fields = ROW_KEYS
     place_fields = ("image", "images", "save_to")
@@ -106,6 +114,9 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
         row_id: str | Later | None = None,
         row: Mapping[str, Any] | Later | None = None,
         fresh: str | Later | None = None,
+        max_videos: int | str | Later | None = None,
+        max_units: float | str | Later | None = None,
+        fail_if_capped: bool = False,
         strict: bool = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         end_from_trigger: bool | Literal["auto"] = "auto",
@@ -126,6 +137,7 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
         self.timeout = timeout
         self.row_id: Any = row_id
         self.fresh: Any = fresh
+        self.max_videos, self.max_units, self.fail_if_capped = max_videos, max_units, fail_if_capped
         self.strict = strict
         self.deferrable = deferrable
         self.take_end_from_trigger(end_from_trigger, deferrable=deferrable)
@@ -162,7 +174,8 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
             hook = opened.enter_context(account_for(context, submission, self.kling_conn_id, log=self.log, level=level))
             self.log.log(level, "External id %s: asking Kling for %s", submission.external_id, self._description())
             record.account = hook.kling_conn_id
-            record.task = task = self._create(hook, submission, deadline, level)
+            made = task_within(context, hook, submission, RunCap.of(self.max_videos, self.max_units), log=self.log)
+            record.task = task = made or self._create(hook, submission, deadline, level)
             record.counted = task.done and was_cleared(context)
             record.effect_scene = self.effect_scene if submission.surely_made(task) else None
             self.log.info("%s", flows.describe(task))
@@ -170,7 +183,7 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
             if not self.wait_for_completion:
                 return task.kling_task_id
             if not task.done:
-                record.task = task = self._wait(hook, task, deadline, record.effect_scene)
+                record.task = task = wait_for(self, hook, task, deadline, record.effect_scene)
             return end(self, context, hook, task, record)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
@@ -262,36 +275,4 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
             callback_url=submission.callback_url,
             wait_for_completion=self.wait_for_completion,
             tries=submission.max_attempts,
-        )
-
-    # --- Two ways to wait
-
-    def _wait(self, hook: KlingHook, task: Task, deadline: Deadline, effect_scene: str | None) -> Task:
-        """Wait until the task is done, and return it. With `deferrable`, the worker is released until then."""
-        from airflow_provider_kling.client import flows, last_answer_by
-
-        interval = seconds(self.poll_interval, "poll_interval")
-        if self.deferrable:
-            self._defer_wait(hook, task, deadline.unix, interval, effect_scene)
-        flow = flows.wait(
-            hook.product,
-            task.kling_task_id,
-            deadline=deadline.monotonic,
-            poll_interval=interval,
-            status=task.status,
-            conn_id=hook.kling_conn_id,
-        )
-        return hook.run(flow, last_answer_by(deadline.monotonic), span=WAIT_SPAN)
-
-    def _defer_wait(self, hook: KlingHook, task: Task, deadline: float, poll_interval: float, effect_scene: str | None) -> NoReturn:
-        from airflow_provider_kling.triggers import KlingTaskTrigger, defer
-
-        defer(
-            self,
-            KlingTaskTrigger,
-            hook=hook,
-            deadline=deadline,
-            poll_interval=poll_interval,
-            kling_task_id=task.kling_task_id,
-            effect_scene=effect_scene,
         )

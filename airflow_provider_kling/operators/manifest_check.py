@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+
+from airflow_provider_kling.caps import Allowance, RunCap
+from airflow_provider_kling.operators.capping import book_for
 
 if TYPE_CHECKING:
     from airflow_provider_kling.batch import BatchJob
@@ -11,8 +15,10 @@ if TYPE_CHECKING:
 MAX_LOGGED = 50  # bad rows that the log names
 
 
-def check_manifest(job: BatchJob, manifest: ManifestFile, *, log: Any) -> int:
-    """Read the whole manifest, and log what is wrong with it. Returns the number of rows in the job's shard.
+def check_manifest(job: BatchJob, manifest: ManifestFile, *, cap: RunCap, log: Any) -> tuple[int, Allowance | None]:
+    """Read the whole manifest, and log what is wrong with it.
+
+    Returns the number of rows in the job's shard, and which rows of all shards the cap pays for (None for all).
 
     Raises KlingManifestError or KlingInputError if `file_name` names two rows alike, in whichever shards, or a column that is not
     there.
@@ -23,9 +29,12 @@ def check_manifest(job: BatchJob, manifest: ManifestFile, *, log: Any) -> int:
 
     name, count, bad, shard = manifest.name, 0, 0, shard_of(job.shard)
     names = NameCheck(job.save_as())
+    costs, book = list[tuple[int, Decimal | None]](), book_for(cap, job.results)
     for row in manifest.rows(lambda text: log.warning("%s: %s", name, text)):
         if not isinstance(row, BadRow):
             names.see(place=row.place, line=row.line, row_id=row.id, effect_scene=row.effect_scene, columns=row.columns)
+            if cap:
+                costs.append((row.number, book.price(row.effect_scene).at_most if book else None))
         if not is_in_shard(row, shard):
             continue
         count += 1
@@ -38,4 +47,14 @@ def check_manifest(job: BatchJob, manifest: ManifestFile, *, log: Any) -> int:
         names.check(name)
         for field in names.shadowed:
             log.warning("file_name: {%s} is not the column of that name, but the %s of the run or task.", field, field)
-    return count
+    return count, _allowance(cap, costs, log)
+
+
+def _allowance(cap: RunCap, costs: list[tuple[int, Decimal | None]], log: Any) -> Allowance | None:
+    if not cap:
+        return None
+    allowance = cap.allowance(costs)
+    if allowance.text:
+        within = sum(place <= allowance.last for place, _ in costs)
+        log.warning("Capped: %s. %s of %s good rows are within.", allowance.text, f"{within:,}", f"{len(costs):,}")
+    return allowance

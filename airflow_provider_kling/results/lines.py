@@ -22,7 +22,7 @@ def join(rows: Iterable[Row | BadRow], outcomes: Iterable[Mapping[str, Any] | No
 
     An outcome is what `result_of` or `error_result` returned, with `row_id`; None (a task that left nothing) is skipped.
     A line has `id`, the row's own columns, then the keys of a result, None where unknown, with `status` one of `succeed`,
-    `failed`, `invalid`, `error`, and `error`, None only for `succeed`. Of several outcomes for a row the best counts.
+    `failed`, `invalid`, `capped`, `error`, and `error`, None only for `succeed`. Of several outcomes for a row the best counts.
     Raises KlingInputError for an outcome without `row_id`.
     """
     best: dict[str, Mapping[str, Any]] = {}
@@ -104,7 +104,7 @@ def _rank(outcome: Mapping[str, Any]) -> tuple[int, bool]:
 
 
 def _final(outcome: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The outcome with one of the four statuses, and with an error unless it succeeded with a video."""
+    """The outcome with one of the five statuses, and with an error unless it succeeded with a video."""
     if outcome is None:
         return {
             "status": ERROR,

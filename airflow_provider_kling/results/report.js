@@ -5,7 +5,7 @@ document.documentElement.classList.add("js");
 addEventListener("DOMContentLoaded", () => {
   const PAGE = 100; // rows on the screen at once
   const FEW = 3; // rows of a group of failures that is open from the start
-  const FAILURES = ["failed", "error", "invalid"];
+  const FAILURES = ["failed", "error", "invalid", "capped"];
   const STATES = [...FAILURES, "running", "waiting", "succeed"];
   const get = (id) => document.getElementById(id);
   const text = (row, name) => row.querySelector(`td.${name}`).textContent.trim();

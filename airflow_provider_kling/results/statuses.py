@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from airflow_provider_kling.api import FAILED, SUCCEED
-from airflow_provider_kling.errors import KlingError, KlingInputError
+from airflow_provider_kling.errors import KlingCappedError, KlingError, KlingInputError
 
 INVALID = KlingInputError.row_status  # the row or its image cannot work; nothing was sent
+CAPPED = KlingCappedError.row_status  # a cap of the run or the account is reached; nothing was sent
 ERROR = KlingError.row_status  # anything else that went wrong, and rows of which nothing is known
 
-STATUSES = (SUCCEED, FAILED, INVALID, ERROR)  # the best first
+STATUSES = (SUCCEED, FAILED, INVALID, CAPPED, ERROR)  # the best first
 
 
 def word_of(status: str) -> str:

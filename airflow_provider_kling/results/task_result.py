@@ -69,7 +69,7 @@ def error_result(
 ) -> dict[str, Any]:
     """The result of a row that did not work: the keys of `result_of`, `row_id`, and `error` as one line of text.
 
-    `status` is the error's `row_status`: `failed`, `invalid` or `error`; `error` for any other exception. `task` is the row's
+    `status` is the error's `row_status`: `failed`, `invalid`, `capped` or `error` (for any other exception). `task` is the row's
     task, where it has one: what is known of it goes into the result, its videos included, because they are paid for.
     """
     status = error.row_status if isinstance(error, KlingError) else ERROR

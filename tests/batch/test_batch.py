@@ -24,7 +24,7 @@ def test_a_manifest_becomes_videos_results_and_a_report(airflow, kling, tmp_path
     assert statuses(tmp_path / "out") == {f"r{number}": "succeed" for number in range(20)}
     assert lines(tmp_path / "out")[3]["note"] == "n3"
     assert airflow.result == {
-        "rows": 20, "succeed": 20, "failed": 0, "invalid": 0, "error": 0, "units": "50.0", "videos": 20,
+        "rows": 20, "succeed": 20, "failed": 0, "invalid": 0, "capped": 0, "error": 0, "units": "50.0", "videos": 20,
         "results": str(tmp_path / "out" / "results.jsonl"), "report": str(tmp_path / "out" / "report.html"),
     }  # fmt: skip
     report = (tmp_path / "out" / "report.html").read_text()

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -18,23 +19,23 @@ HANGS = 30.0 + ROWS / 10  # seconds after which the account has surely seen what
 
 # One try of the Airflow task, as a worker runs it. Tasks take a second here, so they are polled early.
 TRY = """
-import sys
+import json, sys
 from batch_runs import operator
 from task_runs import FakeAirflow
 from airflow_provider_kling.dispatch import schedule
 
 schedule.FIRST_POLL = 0.5
-manifest, results, number = sys.argv[1:]
-run = FakeAirflow(try_number=int(number), max_tries=100).run(operator(manifest, results, timeout=3600))
+manifest, results, number, options = sys.argv[1:]
+run = FakeAirflow(try_number=int(number), max_tries=100).run(operator(manifest, results, timeout=3600, **json.loads(options)))
 sys.exit(0 if run.state == "success" else f"{run.state}: {run.error}")
 """
 
 
-def begin(manifest: str, results: Path, number: int, home: Path) -> subprocess.Popen:
+def begin(manifest: str, results: Path, number: int, home: Path, **options: object) -> subprocess.Popen:
     tests = Path(__file__).parents[1]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tests), str(tests / "batch"), *sys.path])}
     return subprocess.Popen(
-        [sys.executable, "-c", TRY, manifest, str(results), str(number)],
+        [sys.executable, "-c", TRY, manifest, str(results), str(number), json.dumps(options)],
         env={**environment, "AIRFLOW_HOME": str(home), "AIRFLOW__CORE__UNIT_TEST_MODE": "True"},
         start_new_session=True,
     )

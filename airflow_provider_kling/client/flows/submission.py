@@ -12,6 +12,8 @@ from airflow_provider_kling.api import Task, TaskRequest
 
 MOST_FAILED = 100  # failed tasks that one submission may leave behind
 _DERIVED = re.compile(r"airflow-[0-9a-f]{40}")
+_RUN, _ROW, _REQUEST = 10, 10, 20  # digits of a derived external id for each part of what it is made of
+_ATTEMPT = re.compile(r"-\d+$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +47,7 @@ class Submission:
     @property
     def derived(self) -> bool:
         """Whether the external id is one of `external_id_of`, which nobody else uses for another request."""
-        return bool(_DERIVED.fullmatch(self.external_id))
+        return is_derived(self.external_id)
 
     def surely_made(self, task: Task) -> bool:
         """Whether it is certain that this task was made of this request: an id of the user's own can have been used before."""
@@ -58,6 +60,32 @@ def external_id_of(
     """The external id of a request in its place: the same after a retry, a clear or a crash, another one for another request.
 
     `place` is the manifest's row id or, without one, the map index. Another `fresh` asks for another task of the same request.
+    All ids of a run of an Airflow task begin alike, and so do all of a row in it (see `run_key` and `row_key`): the
+    account's list tells what was made for them.
     """
-    identity = json.dumps([dag_id, run_id, task_id, str(place), request.fingerprint, fresh or ""], ensure_ascii=False)
-    return f"airflow-{hashlib.sha256(identity.encode()).hexdigest()[:40]}"
+    row = [dag_id, run_id, task_id, str(place)]
+    return f"{run_key(dag_id, run_id, task_id)}{_digits(row, _ROW)}{_digits([*row, request.fingerprint, fresh or ''], _REQUEST)}"
+
+
+def run_key(dag_id: str, run_id: str, task_id: str) -> str:
+    """How the derived external ids of all rows begin that an Airflow task asks for in a DAG run."""
+    return f"airflow-{_digits([dag_id, run_id, task_id], _RUN)}"
+
+
+def row_key(external_id: str) -> str:
+    """How all derived external ids of the same row in the same run begin, whatever is asked for: given any of them."""
+    return external_id[: len("airflow-") + _RUN + _ROW]
+
+
+def first_id(external_id: str) -> str:
+    """The external id of the first attempt: without the number of another one."""
+    return _ATTEMPT.sub("", external_id)
+
+
+def is_derived(external_id: str) -> bool:
+    """Whether an external id is one of `external_id_of`."""
+    return bool(_DERIVED.fullmatch(external_id))
+
+
+def _digits(identity: list[str], count: int) -> str:
+    return hashlib.sha256(json.dumps(identity, ensure_ascii=False).encode()).hexdigest()[:count]

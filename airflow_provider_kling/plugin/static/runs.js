@@ -9,7 +9,7 @@ import { clockOf, count, counted, secondsBetween, span, time } from "./format.js
 import { message, refusal, shortRefusal } from "./messages.js";
 import { poll } from "./poll.js";
 import { load } from "./server.js";
-import { ORDER, failuresIn, wordOf } from "./states.js";
+import { FAILURES, ORDER, failuresIn, wordOf } from "./states.js";
 
 const STEP = 50; // runs that are loaded at first, and each time that more are wanted
 const MOST = 500;
@@ -163,7 +163,7 @@ function doneOf(counts) {
 }
 
 function kindsOf(counts) {
-  return ORDER.filter((state) => ["failed", "error", "invalid"].includes(state) && counts[state]).map((state) => h("span", { class: "badge", data: { state } }, `${count(counts[state])} ${wordOf(state).toLowerCase()}`));
+  return ORDER.filter((state) => FAILURES.includes(state) && counts[state]).map((state) => h("span", { class: "badge", data: { state } }, `${count(counts[state])} ${wordOf(state).toLowerCase()}`));
 }
 
 new Page(document.getElementById("page-main"));

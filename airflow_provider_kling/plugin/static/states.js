@@ -5,12 +5,13 @@ export const STATES = {
   failed: { word: "Failed", means: "Kling could not make the video" },
   error: { word: "Error", means: "There is no result; the error says why" },
   invalid: { word: "Invalid", means: "The row cannot be requested; nothing was sent to Kling" },
+  capped: { word: "Capped", means: "Beyond a cap of the run or the account; nothing was sent to Kling" },
   running: { word: "Running", means: "Kling makes the video" },
   waiting: { word: "Waiting", means: "Not requested yet" },
 };
 
 export const ORDER = Object.keys(STATES);
-export const FAILURES = ["failed", "error", "invalid"];
+export const FAILURES = ["failed", "error", "invalid", "capped"];
 export const isFailure = (row) => FAILURES.includes(row.state);
 export const wordOf = (state) => STATES[state]?.word ?? state;
 export const meaningOf = (state) => STATES[state]?.means ?? "";

@@ -1,0 +1,63 @@
+"""What a run has made already, as the account's list shows it: for the caps of the run."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from airflow_provider_kling.api import MAX_PAGE_SIZE, Page, Product, Task, page_call
+from airflow_provider_kling.client.flows.steps import Flow
+from airflow_provider_kling.client.flows.submission import Submission, first_id, is_derived, row_key
+
+MOST_PAGES = 40  # of the account's list, 20,000 tasks
+
+
+@dataclass
+class MadeInRun:
+    """The tasks of one run that have not failed, by row: the external ids that were asked for.
+
+    `run_key` is how the derived external ids of the run begin. Ids of the user's own tell no run.
+    """
+
+    run_key: str
+    _rows: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _count: int = 0
+
+    def see(self, task: Task) -> None:
+        """The account has this task."""
+        external_id = first_id(task.external_task_id or "")
+        if not task.failed and external_id.startswith(self.run_key) and is_derived(external_id):
+            self._add(external_id)
+
+    def begin(self, submission: Submission) -> None:
+        """The task of this submission is about to be created."""
+        if submission.derived:
+            self._add(submission.external_id)
+
+    def before(self, submission: Submission) -> int:
+        """How many tasks of other requests the row of this submission has had."""
+        return len(self._rows.get(row_key(submission.external_id), set()) - {submission.external_id})
+
+    def others(self, submission: Submission) -> int:
+        """How many other tasks the run has, of whatever rows."""
+        return self._count - len(self._rows.get(row_key(submission.external_id), ()))
+
+    def _add(self, external_id: str) -> None:
+        ids = self._rows[row_key(external_id)]
+        self._count += external_id not in ids
+        ids.add(external_id)
+
+
+def made_in_run(product: Product, run_key: str) -> Flow[MadeInRun]:
+    """What the account's list shows of a run, up to `MOST_PAGES` pages of it."""
+    made = MadeInRun(run_key)
+    seen: set[str] = set()
+    for number in range(1, MOST_PAGES + 1):
+        page: Page = yield page_call(product, page_num=number, page_size=MAX_PAGE_SIZE)
+        new = [task for task in page.tasks if task.kling_task_id not in seen]
+        seen.update(task.kling_task_id for task in new)
+        for task in new:
+            made.see(task)
+        if not new:
+            break
+    return made

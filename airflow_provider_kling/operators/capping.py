@@ -1,0 +1,97 @@
+"""The caps of a run, held before a mapped task instance creates its task; and the prices that they count with."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_kling.caps import RunCap
+from airflow_provider_kling.errors import KlingInputError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_kling.api import Task
+    from airflow_provider_kling.client import Submission
+    from airflow_provider_kling.client.flows import MadeInRun
+    from airflow_provider_kling.hooks import KlingHook
+    from airflow_provider_kling.prices import PriceBook
+
+
+def task_within(context: Context, hook: KlingHook, submission: Submission, cap: RunCap, *, log: Any) -> Task | None:
+    """None if a mapped task instance may create its task; the task that it has, where the caps permit no other.
+
+    Raises KlingCappedError where they do and there is none; KlingInputError if `max_units` cannot be held.
+    """
+    if not cap:
+        return None
+    place = max(0, context["ti"].map_index or 0)
+    price = _highest_price(submission.scene or "") if cap.max_units is not None else None
+    allowance = cap.allowance((number, price) for number in range(place + 1))
+    refusal = allowance.refusal(place)
+    if not submission.adopt_existing and refusal is None:
+        return None
+    if task := (_made(hook, submission) if submission.adopt_existing else None):
+        return _adopted(submission, task, log)
+    if refusal is None and context["ti"].try_number > 1:
+        made = _made_in_run(context, hook)
+        rows = max(place + 1, _instances(context))
+        allowance = cap.allowance((number, price) for number in range(rows))
+        refusal = allowance.refusal(place, paid_before=made.before(submission), others=made.others(submission))
+    if refusal is not None:
+        raise refusal
+    return None
+
+
+def book_for(cap: RunCap, results: str | None = None) -> PriceBook | None:
+    """The price book that `max_units` counts with; None where there is no such cap.
+
+    Raises KlingInputError if no place is known for it, or for a file that is no price book.
+    """
+    from airflow_provider_kling.prices import price_book_location, read_prices
+
+    if cap.max_units is None:
+        return None
+    location = price_book_location(results)
+    if location is None:
+        raise KlingInputError(
+            f"max_units={cap.max_units:f} needs prices: set [kling] price_book to the place of the price book, or give max_videos."
+        )
+    return read_prices(location)
+
+
+def _highest_price(scene: str) -> Decimal | None:
+    """The highest price of all scenes that are known: an instance does not know the scenes of those before it."""
+    book = book_for(RunCap(max_units=Decimal(0)))
+    price = book.price(scene) if book else None
+    known = [] if price is None else [units for units in (price.units, price.high) if units is not None]
+    return max(known, default=None)
+
+
+def _made(hook: KlingHook, submission: Submission) -> Task | None:
+    """The task that an earlier attempt has made, if it has not failed."""
+    for external_id in submission.external_ids():
+        task = hook.find_task(external_id)
+        if task is None or not task.failed:
+            return task
+    return None
+
+
+def _adopted(submission: Submission, task: Task, log: Any) -> Task:
+    from airflow_provider_kling.client import flows
+
+    log.info("%s", flows.describe_adopted(task.external_task_id or submission.external_id, task))
+    return task
+
+
+def _made_in_run(context: Context, hook: KlingHook) -> MadeInRun:
+    from airflow_provider_kling.client import flows
+
+    ti = context["ti"]
+    return hook.run(flows.made_in_run(hook.product, flows.run_key(ti.dag_id, ti.run_id, ti.task_id)))
+
+
+def _instances(context: Context) -> int:
+    """How many instances the mapped task has in this run; 1 for a task that is not mapped."""
+    ti = context["ti"]
+    return int(ti.get_ti_count(dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id]))

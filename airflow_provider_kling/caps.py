@@ -1,8 +1,8 @@
-"""Caps of a run: which of its rows may be paid for. Pure.
+"""Caps of a run, which tell which of its rows may be paid for; and those of an account, per day and month. Pure.
 
-A cap is divided before anything is spent. Each row has a place in its run (its number in the manifest, or its map index), and
-the place alone decides whether the row may be paid for. So nothing has to be counted while it happens, a crash forgets
-nothing, and workers, shards and triggerers need not agree: whatever dies when, no more than the cap is made.
+A cap of a run is divided before anything is spent. Each row has a place in its run (its number in the manifest, or its map
+index), and the place alone decides whether the row may be paid for. So nothing has to be counted while it happens, a crash
+forgets nothing, and workers, shards and triggerers need not agree: whatever dies when, no more than the cap is made.
 
 A row that was paid for stays paid for if it is cleared: what exists is adopted. A second task for a row, after its image has
 changed, needs a cap that pays for each row twice. Where rows are added to the manifest of a run that has begun, places change:
@@ -32,15 +32,15 @@ class RunCap:
     max_units: Decimal | None = None
 
     @classmethod
-    def of(cls, max_videos: Any, max_units: Any) -> RunCap:
+    def of(cls, max_videos: Any, max_units: Any, *, names: tuple[str, str] = ("max_videos", "max_units")) -> RunCap:
         """The caps as a DAG's author writes them, also as texts: `50`, `"50"`, `12.5`; None, `""` and `"None"` are no cap.
 
         Raises KlingInputError for anything else.
         """
-        videos = _number("max_videos", max_videos, wanted="a whole number of videos, like 50")
+        videos = _number(names[0], max_videos, wanted="a whole number of videos, like 50")
         if videos is not None and videos != videos.to_integral_value():
-            raise KlingInputError(f"max_videos is {max_videos!r}; wanted is a whole number of videos, like 50.")
-        units = _number("max_units", max_units, wanted="a number of units, like 120 or 7.5")
+            raise KlingInputError(f"{names[0]} is {max_videos!r}; wanted is a whole number of videos, like 50.")
+        units = _number(names[1], max_units, wanted="a number of units, like 120 or 7.5")
         return cls(max_videos=None if videos is None else int(videos), max_units=units)
 
     def __bool__(self) -> bool:
@@ -124,6 +124,63 @@ class Allowance:
     def from_json(cls, value: Mapping[str, Any]) -> Allowance:
         """The allowance in a trigger's row."""
         return cls(**{name: value[name] for name in ("last", "rounds", "text", "most")})
+
+
+PERIODS = ("day", "month")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountCap:
+    """The most that may be made with a connection in a day and in a month (UTC): videos, and units. None is no cap."""
+
+    max_videos_per_day: int | None = None
+    max_videos_per_month: int | None = None
+    max_units_per_day: Decimal | None = None
+    max_units_per_month: Decimal | None = None
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> AccountCap:
+        """The caps among these settings. Raises KlingInputError for what is no number."""
+        caps: dict[str, Any] = {}
+        for period in PERIODS:
+            videos, units = f"max_videos_per_{period}", f"max_units_per_{period}"
+            run = RunCap.of(values.get(videos), values.get(units), names=(videos, units))
+            caps |= {videos: run.max_videos, units: run.max_units}
+        return cls(**caps)
+
+    def __bool__(self) -> bool:
+        return any(value is not None for value in vars(self).values())
+
+    @property
+    def counts_units(self) -> bool:
+        """Whether prices matter."""
+        return self.max_units_per_day is not None or self.max_units_per_month is not None
+
+    def refusal(self, made: Mapping[str, tuple[int, Decimal]], cost: Decimal | None) -> KlingCappedError | None:
+        """The error for one more video, which costs at most `cost`; None if it is permitted.
+
+        `made` are the videos and units of this day and of this month: `{"day": (3, Decimal(9)), "month": …}`. A cost that is not
+        known counts for the numbers of videos alone: an error where there is no such cap.
+        """
+        for period in PERIODS:
+            videos, units = made[period]
+            most, most_units = getattr(self, f"max_videos_per_{period}"), getattr(self, f"max_units_per_{period}")
+            if most is not None and videos + 1 > most:
+                return self._error(f"max_videos_per_{period}={most:,}, and {videos:,} were made", period)
+            if most_units is None:
+                continue
+            if cost is None and most is None:
+                return self._error(f"max_units_per_{period}={most_units:f} cannot be held, since no price is known", period)
+            if units + (cost or 0) > most_units:
+                return self._error(f"max_units_per_{period}={most_units:f}, and {units:f} units were spent", period)
+        return None
+
+    @staticmethod
+    def _error(text: str, period: str) -> KlingCappedError:
+        return KlingCappedError(
+            f"Capped: the connection has {text} this {period} (UTC). {UNPAID} "
+            f"Run this again in the next {period}, or with a higher cap."
+        )
 
 
 def _number(name: str, value: Any, *, wanted: str) -> Decimal | None:

@@ -51,6 +51,20 @@ CONN_FIELDS: dict[str, Any] = {
 }
 
 
+_CAPS = {
+    f"max_{what}_per_{period}": {
+        "description": f"The most {what} that may be made with a connection in a {period} (UTC), for connections whose extra does "
+        "not say it. Default: any number.",
+        "type": "string",
+        "version_added": "0.1.0",
+        "example": "500",
+        "default": "",
+    }
+    for what in ("videos", "units")
+    for period in ("day", "month")
+}
+
+
 def get_provider_info() -> dict[str, Any]:
     """The metadata in the form of Airflow's provider_info.schema.json."""
     from airflow_provider_kling import __version__
@@ -93,6 +107,16 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "s3://my-bucket/kling/prices.json",
                         "default": "",
                     },
+                    "spending_folder": {
+                        "description": "Folder in which the caps of connections per day and month are counted. Machines that "
+                        "share it hold them exactly; others know of each other from the account's list, a minute later. Default: "
+                        "kling/spending in AIRFLOW_HOME.",
+                        "type": "string",
+                        "version_added": "0.1.0",
+                        "example": "/opt/airflow/shared/kling",
+                        "default": "",
+                    },
+                    **_CAPS,
                 },
             }
         },

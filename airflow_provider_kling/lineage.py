@@ -202,6 +202,7 @@ def _facet_classes() -> _FacetClasses:
         succeed: int = 0
         failed: int = 0
         invalid: int = 0
+        capped: int = 0
         error: int = 0
         units: str = "0"
         rowsNamed: int = 0  # noqa: N815 - rows whose images and videos the event names

@@ -16,4 +16,5 @@ from .logs import LevelLog as LevelLog
 from .requests_transport import RequestsTransport as RequestsTransport
 from .retrying import Attempts as Attempts
 from .settings import KlingSettings as KlingSettings
+from .spending import Spending as Spending
 from .sync_client import Client as Client

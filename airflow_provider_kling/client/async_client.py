@@ -14,9 +14,23 @@ from airflow_provider_kling.client.aiohttp_transport import AiohttpTransport
 from airflow_provider_kling.client.capacity import capacity_call, check_capacity
 from airflow_provider_kling.client.counting import Written, count
 from airflow_provider_kling.client.deadlines import bounded
-from airflow_provider_kling.client.flows import CheckCapacity, Count, Flow, LoadRequest, Log, Saved, SaveVideo, Sleep, Step
+from airflow_provider_kling.client.flows import (
+    CheckCapacity,
+    Count,
+    Flow,
+    GiveBack,
+    LoadRequest,
+    Log,
+    Reserve,
+    Reserved,
+    Saved,
+    SaveVideo,
+    Sleep,
+    Step,
+)
 from airflow_provider_kling.client.logs import write_line
 from airflow_provider_kling.client.retrying import READ_TRIES, Attempts
+from airflow_provider_kling.client.spending import Spending
 from airflow_provider_kling.client.transport import PARSED_AT_ONCE
 from airflow_provider_kling.errors import KlingError
 from airflow_provider_kling.metrics import SILENT, Sink
@@ -28,12 +42,16 @@ class AsyncClient:
     """`Client` on an event loop. It belongs to the loop in which it was made."""
 
     sink: Sink = SILENT  # of metrics and spans
+    _spending: Spending | None = None
 
-    def __init__(self, attempts: Attempts, *, log: Callable[[str], object], sink: Sink = SILENT) -> None:
+    def __init__(
+        self, attempts: Attempts, *, log: Callable[[str], object], sink: Sink = SILENT, spending: Spending | None = None
+    ) -> None:
         self.settings = attempts.settings
         self._attempts = attempts
         self._transport = AiohttpTransport(attempts.settings)
         self._log = log
+        self._spending = spending
         self.sink = sink
 
     async def send(self, call: Call[T], *, tries: int = READ_TRIES, deadline: float | None = None) -> T:
@@ -86,6 +104,12 @@ class AsyncClient:
             case CheckCapacity(product):
                 if self.settings.max_concurrency:
                     check_capacity(self.settings, await self.send(capacity_call(product), deadline=deadline))
+                return None
+            case Reserve():
+                return Reserved.HAD if self._spending is None else await asyncio.to_thread(self._spending.reserve, step)
+            case GiveBack(external_id):
+                if self._spending is not None:
+                    await asyncio.to_thread(self._spending.give_back, external_id)
                 return None
             case Sleep(seconds):
                 await asyncio.sleep(bounded(seconds, deadline))

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from airflow_provider_kling.api import DEFAULT_BASE_URL, AccessKey, ApiKey, Credentials
+from airflow_provider_kling.caps import AccountCap
 from airflow_provider_kling.client.addresses import DEFAULT_PORTS
 from airflow_provider_kling.client.proxies import NO_PROXY, checked_proxy
 from airflow_provider_kling.errors import KlingInputError, KlingSettingsError
@@ -44,6 +45,7 @@ class KlingSettings:
     `timeout` is in seconds. `verify` is whether to check TLS certificates, or the path of a CA bundle. `proxies` maps
     `http` and `https` to proxy URLs, or to an empty text for no proxy; if it is empty, the environment's proxies count.
     `max_concurrency` is the user's own limit of running tasks, if it is lower than the number of the account's slots.
+    `cap` is the most that may be made with it in a day or month.
     With `allow_private_links`, videos are also loaded from addresses that are not public.
     """
 
@@ -56,6 +58,7 @@ class KlingSettings:
     max_concurrency: int | None = None
     webhook_secret: str | None = field(default=None, repr=False)
     allow_private_links: bool = False
+    cap: AccountCap = field(default_factory=AccountCap)
 
     @classmethod
     def of(cls, connection: AirflowConnection) -> KlingSettings:
@@ -80,6 +83,7 @@ class KlingSettings:
             max_concurrency=_max_concurrency(extra.get("max_concurrency"), where),
             webhook_secret=_webhook_secret(extra.get("webhook_secret"), where),
             allow_private_links=_allow_private_links(extra.get("allow_private_links"), where),
+            cap=_cap(extra, where),
         )
 
 
@@ -189,6 +193,13 @@ def _max_concurrency(value: Any, where: str) -> int | None:
     if isinstance(value, bool) or number < 1 or number != float(value):
         raise KlingSettingsError(f"{where}: extra max_concurrency is {value!r}; wanted is a whole number from 1.")
     return number
+
+
+def _cap(extra: Mapping[str, Any], where: str) -> AccountCap:
+    try:
+        return AccountCap.of(extra)
+    except KlingInputError as error:
+        raise KlingSettingsError(f"{where}: extra {error}") from None
 
 
 def _webhook_secret(value: Any, where: str) -> str | None:

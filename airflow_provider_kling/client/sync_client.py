@@ -13,10 +13,24 @@ from airflow_provider_kling.api import Call
 from airflow_provider_kling.client.capacity import capacity_call, check_capacity
 from airflow_provider_kling.client.counting import Written, count
 from airflow_provider_kling.client.deadlines import bounded
-from airflow_provider_kling.client.flows import CheckCapacity, Count, Flow, LoadRequest, Log, Saved, SaveVideo, Sleep, Step
+from airflow_provider_kling.client.flows import (
+    CheckCapacity,
+    Count,
+    Flow,
+    GiveBack,
+    LoadRequest,
+    Log,
+    Reserve,
+    Reserved,
+    Saved,
+    SaveVideo,
+    Sleep,
+    Step,
+)
 from airflow_provider_kling.client.logs import write_line
 from airflow_provider_kling.client.requests_transport import RequestsTransport
 from airflow_provider_kling.client.retrying import READ_TRIES, Attempts
+from airflow_provider_kling.client.spending import Spending
 from airflow_provider_kling.errors import KlingError
 from airflow_provider_kling.metrics import SILENT, Sink
 
@@ -30,11 +44,14 @@ class Client:
     create is sent once.
     """
 
-    def __init__(self, attempts: Attempts, *, log: Callable[[str], object], sink: Sink = SILENT) -> None:
+    def __init__(
+        self, attempts: Attempts, *, log: Callable[[str], object], sink: Sink = SILENT, spending: Spending | None = None
+    ) -> None:
         self.settings = attempts.settings
         self._attempts = attempts
         self._transport = RequestsTransport(attempts.settings)
         self._log = log
+        self._spending = spending
         self.sink = sink  # of metrics and spans
 
     def send(self, call: Call[T], *, tries: int = READ_TRIES, deadline: float | None = None) -> T:
@@ -72,6 +89,12 @@ class Client:
             case CheckCapacity(product):
                 if self.settings.max_concurrency:
                     check_capacity(self.settings, self.send(capacity_call(product), deadline=deadline))
+                return None
+            case Reserve():
+                return Reserved.HAD if self._spending is None else self._spending.reserve(step)
+            case GiveBack(external_id):
+                if self._spending is not None:
+                    self._spending.give_back(external_id)
                 return None
             case Sleep(seconds):
                 time.sleep(bounded(seconds, deadline))

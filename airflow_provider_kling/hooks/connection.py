@@ -18,6 +18,7 @@ from airflow_provider_kling.client import KlingSettings, flows
 from airflow_provider_kling.errors import KlingSettingsError
 from airflow_provider_kling.get_provider_info import UI_FIELD_BEHAVIOUR
 from airflow_provider_kling.hooks.calls import call_deadline
+from airflow_provider_kling.hooks.spending import spending_of, with_default_caps
 from airflow_provider_kling.hooks.telemetry import AirflowSink
 from airflow_provider_kling.metrics import SILENT, Sink, Span
 
@@ -71,7 +72,7 @@ class ConnectionHook(BaseHook):
         """The settings of the connection, which is read once. Raises KlingInputError if it cannot work."""
         if self._settings is None:
             with self._convert_missing():
-                self._settings = KlingSettings.of(self.get_connection(self.kling_conn_id))
+                self._settings = with_default_caps(KlingSettings.of(self.get_connection(self.kling_conn_id)))
         return self._settings
 
     async def asettings(self) -> KlingSettings:
@@ -80,7 +81,7 @@ class ConnectionHook(BaseHook):
             from airflow.providers.common.compat.connection import get_async_connection
 
             with self._convert_missing():
-                self._settings = KlingSettings.of(await get_async_connection(self.kling_conn_id, self))
+                self._settings = with_default_caps(KlingSettings.of(await get_async_connection(self.kling_conn_id, self)))
         return self._settings
 
     @contextlib.contextmanager
@@ -96,8 +97,9 @@ class ConnectionHook(BaseHook):
         if self._client is None:
             from airflow_provider_kling.client import Attempts, Client, LevelLog
 
-            attempts = Attempts(self.settings, retry_wait=self.retry_wait, hide=mask_secret)
-            self._client = Client(attempts, log=LevelLog(self.log), sink=AirflowSink())
+            settings = self.settings
+            attempts = Attempts(settings, retry_wait=self.retry_wait, hide=mask_secret)
+            self._client = Client(attempts, log=LevelLog(self.log), sink=AirflowSink(), spending=spending_of(settings))
         return self._client
 
     async def aget_conn(self) -> AsyncClient:
@@ -108,7 +110,8 @@ class ConnectionHook(BaseHook):
         loop = asyncio.get_running_loop()
         if loop not in self._async_clients:
             attempts = Attempts(settings, retry_wait=self.retry_wait, hide=mask_secret)
-            self._async_clients[loop] = AsyncClient(attempts, log=LevelLog(self.log), sink=AirflowSink())
+            log = LevelLog(self.log)
+            self._async_clients[loop] = AsyncClient(attempts, log=log, sink=AirflowSink(), spending=spending_of(settings))
         return self._async_clients[loop]
 
     def run(self, flow: flows.Flow[T], deadline: float | None = None, *, span: str | None = None) -> T:

@@ -11,7 +11,7 @@ import pytest
 from airflow_provider_kling import errors
 from airflow_provider_kling.api import EFFECTS, EffectRequest, Task, Video
 from airflow_provider_kling.client import Submission, flows
-from airflow_provider_kling.client.flows import CheckCapacity, Count, Log, Saved, SaveVideo, Sleep
+from airflow_provider_kling.client.flows import CheckCapacity, Count, GiveBack, Log, Reserve, Reserved, Saved, SaveVideo, Sleep
 
 SUBMISSION = Submission(request=EffectRequest("squish", ["https://example.com/a.jpg"]), external_id="submission")
 DERIVED = f"airflow-{'0123456789' * 4}"
@@ -47,6 +47,9 @@ class Driver:
                 if isinstance(step, Count):
                     self.counted.append(step.metric.name)
                     step = steps.send(None)
+                    continue
+                if isinstance(step, Reserve | GiveBack):
+                    step = steps.send(Reserved.HAD)
                     continue
                 if isinstance(step, CheckCapacity):
                     step = steps.send(None) if self.capacity is None else steps.throw(self.capacity)

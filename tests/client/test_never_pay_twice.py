@@ -29,7 +29,17 @@ from process_model import Process
 from airflow_provider_kling import errors
 from airflow_provider_kling.api import FAILED, SUBMITTED, SUCCEED, Call, EffectRequest
 from airflow_provider_kling.client import Submission
-from airflow_provider_kling.client.flows import CheckCapacity, LoadRequest, Saved, SaveVideo, Sleep, Step
+from airflow_provider_kling.client.flows import (
+    CheckCapacity,
+    GiveBack,
+    LoadRequest,
+    Reserve,
+    Reserved,
+    Saved,
+    SaveVideo,
+    Sleep,
+    Step,
+)
 
 MAX_STEPS = 300  # steps within which a try must end when there are no faults
 
@@ -83,7 +93,7 @@ class World(RuleBasedStateMachine):
             self.start_try(which)
         process = self.alive[which % len(self.alive)]
         for fate in fates:
-            while isinstance(process.step, Sleep | LoadRequest) or (
+            while isinstance(process.step, Sleep | LoadRequest | Reserve | GiveBack) or (
                 isinstance(process.step, CheckCapacity) and fate not in CAPACITY_FATES
             ):
                 self.advance(process, "fine")
@@ -238,11 +248,17 @@ class World(RuleBasedStateMachine):
             case CheckCapacity():
                 fail_before(fate)
                 return None
+            case Reserve() | GiveBack():
+                return self.keep_cap(step)
             case SaveVideo(url, _, name):
                 return self.save(url, name, process, fate)
             case Call():
                 return self.account.respond(step, process, fate)
         raise AssertionError(step)
+
+    def keep_cap(self, step: Reserve | GiveBack) -> Any:
+        """There is no cap, so there is a place for everything."""
+        return Reserved.HAD
 
     def save(self, url: str, name: str, process: Process, fate: str) -> Saved:
         if fate.startswith("killed"):

@@ -17,6 +17,7 @@ from virtual_time import VirtualLoop, virtual_time
 
 from airflow_provider_kling.api import EFFECTS, EffectRequest, Task
 from airflow_provider_kling.client import Submission
+from airflow_provider_kling.client.flows import LoadRequest, Reserved
 from airflow_provider_kling.dispatch import Dispatcher
 from airflow_provider_kling.errors import KlingAuthError, KlingError, KlingTimeoutError
 
@@ -200,6 +201,8 @@ def test_images_that_take_long_to_load_do_not_hold_up_the_creates_of_others():
         request = EffectRequest("squish", ["https://example.com/a.jpg"])
 
         async def take(step: Any, *, deadline: float | None = None) -> Any:
+            if not isinstance(step, LoadRequest):
+                return Reserved.HAD
             await loaded.wait()
             return step.load()
 

@@ -4,7 +4,8 @@ A flow is a generator of steps. Its driver (`Client.run`, `AsyncClient.run`) tak
 throws in the KlingError that came instead, and returns what the flow returns:
 
 - a `Call` is sent to the API; drivers repeat reads over faults that may pass, and never repeat a create;
-- `Sleep` waits, `CheckCapacity` checks the user's own limit of running tasks, `LoadRequest` loads images when they are
+- `Sleep` waits, `CheckCapacity` checks the user's own limit of running tasks, `Reserve` and `GiveBack` hold the caps of the
+  account, `LoadRequest` loads images when they are
   sent, `SaveVideo` stores a video, `Log` writes to the caller's log, `Count` counts an event in the metrics.
 
 So each rule stands here once, for worker and triggerer, and is tested without a socket or a clock.
@@ -18,7 +19,20 @@ from airflow_provider_kling.client.flows.earlier import MOST_PAGES, MadeInRun, m
 from airflow_provider_kling.client.flows.lookup import find, look_up
 from airflow_provider_kling.client.flows.pauses import LONGEST_RETRY_AFTER, LONGEST_TROUBLE_PAUSE, asked_pause, format_seconds
 from airflow_provider_kling.client.flows.save import SavedFiles, file_names, save, save_files, video_name
-from airflow_provider_kling.client.flows.steps import CheckCapacity, Count, Flow, LoadRequest, Log, Saved, SaveVideo, Sleep, Step
+from airflow_provider_kling.client.flows.steps import (
+    CheckCapacity,
+    Count,
+    Flow,
+    GiveBack,
+    LoadRequest,
+    Log,
+    Reserve,
+    Reserved,
+    Saved,
+    SaveVideo,
+    Sleep,
+    Step,
+)
 from airflow_provider_kling.client.flows.submission import Submission, external_id_of, run_key
 from airflow_provider_kling.client.flows.wait import Watch, wait
 
@@ -31,10 +45,13 @@ __all__ = [
     "CheckCapacity",
     "Count",
     "Flow",
+    "GiveBack",
     "KnownIds",
     "LoadRequest",
     "Log",
     "MadeInRun",
+    "Reserve",
+    "Reserved",
     "SaveVideo",
     "Saved",
     "SavedFiles",

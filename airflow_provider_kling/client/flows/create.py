@@ -8,9 +8,20 @@ from typing import TypeVar
 
 from airflow_provider_kling.api import Product, Task, create_call
 from airflow_provider_kling.client.flows.describe import describe_adopted
+from airflow_provider_kling.client.flows.earlier import listed
 from airflow_provider_kling.client.flows.lookup import LOST_AFTER, OWN_ID_LOOKUPS, find, look_up
 from airflow_provider_kling.client.flows.pauses import jittered, pause
-from airflow_provider_kling.client.flows.steps import CheckCapacity, Count, Flow, LoadRequest, Log, Sleep
+from airflow_provider_kling.client.flows.steps import (
+    CheckCapacity,
+    Count,
+    Flow,
+    GiveBack,
+    LoadRequest,
+    Log,
+    Reserve,
+    Reserved,
+    Sleep,
+)
 from airflow_provider_kling.client.flows.submission import MOST_FAILED, Submission
 from airflow_provider_kling.errors import (
     KlingBusyError,
@@ -94,6 +105,7 @@ class _Attempt:
         sent = False
         for number in range(1, CREATE_TRIES + 1):
             yield from self._check_capacity(sent=sent)
+            is_new = yield from self._reserve(sent=sent)
             try:
                 task = yield from self._send()
             except KlingTaskExists as refused:
@@ -107,6 +119,8 @@ class _Attempt:
                 # The response to a create never says how a task ended, only whether.
                 done = failing_as_unknown(look_up(self.product, task.kling_task_id))
                 return ((yield from done) if task.done else task), True
+            if is_new and not failure.outcome_unknown:
+                yield GiveBack(self.submission.external_id)
             if failure.outcome_unknown:
                 sent = True
                 if found := (yield from self._look_up_lost(failure)):
@@ -150,6 +164,19 @@ class _Attempt:
         except KlingError as error:
             error.outcome_unknown = sent
             raise
+
+    def _reserve(self, *, sent: bool) -> Flow[bool]:
+        """Take a place within the caps of the account. Returns whether it is to be given back if the create is refused."""
+        submission = self.submission
+        try:
+            reserved = yield Reserve(submission.external_id, submission.scene)
+            if reserved is Reserved.LIST_FIRST:
+                tasks, pages = yield from listed(self.product)
+                reserved = yield Reserve(submission.external_id, submission.scene, listed=tuple(tasks), pages=pages)
+        except KlingError as error:
+            error.outcome_unknown = sent
+            raise
+        return reserved is Reserved.NEW
 
     # --- Adopting
 

@@ -49,15 +49,21 @@ class MadeInRun:
 
 
 def made_in_run(product: Product, run_key: str) -> Flow[MadeInRun]:
-    """What the account's list shows of a run, up to `MOST_PAGES` pages of it."""
+    """What the account's list shows of a run."""
     made = MadeInRun(run_key)
-    seen: set[str] = set()
+    tasks, _ = yield from listed(product)
+    for task in tasks:
+        made.see(task)
+    return made
+
+
+def listed(product: Product) -> Flow[tuple[list[Task], int]]:
+    """The tasks in the account's list, up to `MOST_PAGES` pages of it, and how many pages were read. Its order does not matter."""
+    tasks: dict[str, Task] = {}
     for number in range(1, MOST_PAGES + 1):
         page: Page = yield page_call(product, page_num=number, page_size=MAX_PAGE_SIZE)
-        new = [task for task in page.tasks if task.kling_task_id not in seen]
-        seen.update(task.kling_task_id for task in new)
-        for task in new:
-            made.see(task)
+        new = {task.kling_task_id: task for task in page.tasks if task.kling_task_id not in tasks}
+        tasks |= new
         if not new:
             break
-    return made
+    return list(tasks.values()), number

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, TypeVar
 
-from airflow_provider_kling.api import Call, Product, TaskRequest
+from airflow_provider_kling.api import Call, Product, Task, TaskRequest
 from airflow_provider_kling.metrics import Metric
 from airflow_provider_kling.naming import VideoName
 
@@ -31,6 +32,34 @@ class CheckCapacity:
     """Check that the user permits one more running task. Brings nothing; raises KlingSlotsFullError if not."""
 
     product: Product
+
+
+class Reserved(Enum):
+    """What a `Reserve` has led to."""
+
+    NEW = "new"  # a place was taken
+    HAD = "had"  # the id has had a place before, and a task may exist; or there are no caps
+    LIST_FIRST = "list first"  # the account's list must be read, and given as `listed` with the number of its pages
+
+
+@dataclass(frozen=True)
+class Reserve:
+    """Take a place within the caps of the account (see `client.spending`) for a create of this external id and scene.
+
+    Brings a `Reserved`. Raises KlingCappedError if there is no place.
+    """
+
+    external_id: str
+    scene: str | None
+    listed: tuple[Task, ...] | None = None
+    pages: int = 0
+
+
+@dataclass(frozen=True)
+class GiveBack:
+    """Nothing was made under this external id: its place is free. Brings nothing."""
+
+    external_id: str
 
 
 @dataclass(frozen=True)
@@ -83,5 +112,5 @@ class Count:
     code: int | None = None
 
 
-Step = Call[Any] | Sleep | CheckCapacity | LoadRequest | SaveVideo | Log | Count
+Step = Call[Any] | Sleep | CheckCapacity | Reserve | GiveBack | LoadRequest | SaveVideo | Log | Count
 Flow = Generator[Step, Any, T]

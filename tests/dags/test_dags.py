@@ -14,15 +14,24 @@ from pathlib import Path
 
 import av
 import pytest
-from airflow_home import Airflow
+from airflow_home import Airflow, environment_of, migrated
 from hostile import HostileKling
 from places import PHOTOS, ROOT
 from task_runs import FakeAirflow
+from warm_airflow import WarmAirflow
 
 
 @pytest.fixture(scope="module")
-def airflow(tmp_path_factory):
-    return Airflow(tmp_path_factory.mktemp("airflow"))
+def warm_airflow(tmp_path_factory):
+    home = tmp_path_factory.mktemp("airflow")
+    started = WarmAirflow(environment_of(home, home / "airflow.db", dags=ROOT / "dags"))
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def airflow(tmp_path_factory, warm_airflow):
+    return Airflow(tmp_path_factory.mktemp("airflow"), migrated(tmp_path_factory), warm=warm_airflow)
 
 
 def results(folder: Path) -> list[dict]:

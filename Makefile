@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 LOCK := requirements.lock
 
-.PHONY: help demo pictures test stack bench env compose-test month lint types format lock clean
+.PHONY: help demo pictures test properties stack bench env compose-test month lint types format lock clean
 help:
 	@echo "make demo   make videos from a manifest of photographs, with an emulated Kling account"
 	@echo "make test   run the tests, with branch coverage"
+	@echo "make properties  try twenty times as many made-up inputs and worlds: an hour"
 	@echo "make stack  kill parts of a complete Airflow on PostgreSQL (needs Debian's postgresql); ARGS=\"--rows 40\""
 	@echo "make bench  measure costs and slot use in ten minutes; ARGS=full for all measurements"
 	@echo "make env    write .env with new passwords for docker compose up"
@@ -38,6 +39,9 @@ pictures: $(VENV)/installed
 
 test: $(VENV)/installed
 	./tests/run.sh $(BIN)/python
+
+properties: $(VENV)/installed
+	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile long -n "$${TEST_PROCESSES:-3}" --dist worksteal --durations 10 $(ARGS)
 
 stack: $(VENV)/installed
 	$(BIN)/python -m pytest tests/stack $(ARGS)

@@ -19,13 +19,15 @@ for name in [name for name in os.environ if name.startswith(("AIRFLOW_CONN_", "K
 
 import pytest  # noqa: E402
 from browser import chromium  # noqa: E402
+from examples import MORE  # noqa: E402
 from hostile import HostileKling  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 from places import PHOTOS  # noqa: E402
 
 # How fast a machine is at the moment, no test asks.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")
+settings.register_profile("short", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("long", settings.get_profile("short"), max_examples=100 * MORE)
+settings.load_profile("short")
 
 
 @pytest.fixture

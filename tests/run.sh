@@ -5,6 +5,7 @@ cd "$(dirname "$0")/.."
 python=$1
 shift
 rm -f .coverage .coverage.*
-"$python" -m coverage run -m pytest -n "${TEST_PROCESSES:-3}" --dist worksteal --durations 8 "$@"
+# Many tests wait for a pause to pass, so more processes than cores are of use.
+"$python" -m coverage run -m pytest -n "${TEST_PROCESSES:-4}" --dist worksteal --durations 10 "$@"
 "$python" -m coverage combine --quiet
 "$python" -m coverage report

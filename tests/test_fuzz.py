@@ -22,6 +22,7 @@ from typing import Any
 
 import pendulum
 import pytest
+from examples import examples
 from hypothesis import HealthCheck, given, settings, strategies as st
 from vendor import QUERY_ANSWER
 
@@ -173,7 +174,7 @@ def assert_usable(task: Task) -> None:
     json.loads(to_jsonl(outcome), parse_constant=pytest.fail)
 
 
-@fuzzed(max_examples=600)
+@fuzzed(max_examples=examples(300))
 @given(
     body=broken(*RESPONSES),
     call=st.sampled_from(CALLS),
@@ -208,7 +209,7 @@ def hook() -> Iterator[KlingHook]:
     return hook
 
 
-@fuzzed(max_examples=200)
+@fuzzed(max_examples=examples(100))
 @given(body=broken(TASK, FAILURE["data"]))
 def test_any_body_of_a_signed_callback_is_a_task_or_rejected(hook: KlingHook, body: bytes) -> None:
     now = str(int(time.time()))
@@ -220,7 +221,7 @@ def test_any_body_of_a_signed_callback_is_a_task_or_rejected(hook: KlingHook, bo
         assert_storable(str(error))
 
 
-@fuzzed(max_examples=200)
+@fuzzed(max_examples=examples(100))
 @given(
     body=st.binary(max_size=20),
     headers=st.dictionaries(
@@ -247,7 +248,7 @@ EVENTS = (
 )
 
 
-@fuzzed(max_examples=200)
+@fuzzed(max_examples=examples(100))
 @given(broken(*EVENTS))
 def test_any_event_is_a_task_or_an_error(data: bytes) -> None:
     try:
@@ -280,7 +281,7 @@ BODY = {
 }
 
 
-@fuzzed(max_examples=150)
+@fuzzed(max_examples=examples(75))
 @given(broken(BODY, {**BODY, "input": {"image": "a"}}))
 def test_any_body_of_a_create_is_read_or_rejected(body: bytes) -> None:
     try:
@@ -291,7 +292,7 @@ def test_any_body_of_a_create_is_read_or_rejected(body: bytes) -> None:
         assert 1 <= len(read.request.images) <= 2
 
 
-@fuzzed(max_examples=150)
+@fuzzed(max_examples=examples(75))
 @given(
     page=st.sampled_from(["1", "0", "-1", "9" * 5000, "１", "1e1", ""]) | st.text(max_size=5),
     header=st.text(max_size=30),
@@ -393,7 +394,7 @@ def manifests(draw: st.DrawFn) -> tuple[str, bytes]:
     return name, data
 
 
-@fuzzed(max_examples=500)
+@fuzzed(max_examples=examples(250))
 @given(manifest=manifests(), strict=st.booleans())
 def test_any_manifest_gives_rows_or_one_error(manifest: tuple[str, bytes], strict: bool) -> None:
     name, data = manifest

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import copy
 import gzip
 import http.client
 import json
 import os
 import pickle
-import shutil
 import sqlite3
 import threading
 import urllib.parse
@@ -23,7 +21,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG
-from airflow_home import Airflow
+from airflow_home import Airflow, migrated
 from hostile import mp4
 from leaks import leaks
 from places import PHOTOS
@@ -255,20 +253,12 @@ def without_mask_messages(log: str) -> str:
     return "\n".join(kept)
 
 
-@pytest.fixture(scope="module")
-def migrated(tmp_path_factory) -> Airflow:
-    """An Airflow with a new database, for tests to copy."""
-    return Airflow(tmp_path_factory.mktemp("airflow"))
-
-
 @pytest.fixture
-def airflow(migrated, tmp_path, monkeypatch) -> Airflow:
+def airflow(tmp_path_factory, monkeypatch) -> Airflow:
     """An Airflow that logs at DEBUG and encrypts nothing, so that a search finds all leaks."""
     monkeypatch.setenv("AIRFLOW__LOGGING__LOGGING_LEVEL", "DEBUG")
     monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", "")
-    airflow = copy.copy(migrated)
-    airflow.home = shutil.copytree(migrated.home, tmp_path / "home")
-    return airflow
+    return Airflow(tmp_path_factory.mktemp("home"), migrated(tmp_path_factory))
 
 
 MANIFEST = [

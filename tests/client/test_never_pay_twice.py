@@ -11,6 +11,7 @@ import functools
 from typing import Any
 
 import pytest
+from examples import examples
 from hypothesis import HealthCheck, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from kling_model import (
@@ -279,13 +280,14 @@ def ids_of(submission: Submission) -> list[str]:
     return list(submission.external_ids())
 
 
-@pytest.mark.parametrize(("id_policy", "worlds"), [(ACCEPTS_AN_ID_ONCE, 250), (FREES_FAILED_IDS, 100), (REFUSES_NO_ID, 250)])
+@pytest.mark.hypothesis
+@pytest.mark.parametrize(("id_policy", "worlds"), [(ACCEPTS_AN_ID_ONCE, 100), (FREES_FAILED_IDS, 50), (REFUSES_NO_ID, 100)])
 def test_one_paid_task_per_submission_and_a_result_for_each_whatever_happens(id_policy: str, worlds: int) -> None:
     world = type("World", (World,), {"id_policy": id_policy})
     run_state_machine_as_test(
         world,
         settings=settings(
-            max_examples=worlds,
+            max_examples=examples(worlds),
             stateful_step_count=40,
             deadline=None,
             report_multiple_bugs=False,

@@ -2,31 +2,65 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import re
 import runpy
 import shutil
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
 import pytest
-from airflow_home import Airflow
+from airflow_home import Airflow, environment_of, migrated
 from hostile import HostileKling
 from places import PHOTOS, ROOT
 from task_runs import FakeAirflow
+from warm_airflow import WarmAirflow
 
 
 @pytest.fixture(scope="module")
-def airflow(tmp_path_factory):
-    return Airflow(tmp_path_factory.mktemp("airflow"))
+def warm_airflow(tmp_path_factory):
+    home = tmp_path_factory.mktemp("airflow")
+    started = WarmAirflow(environment_of(home, home / "airflow.db", dags=ROOT / "dags"))
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def airflow(tmp_path_factory, warm_airflow):
+    return Airflow(tmp_path_factory.mktemp("airflow"), migrated(tmp_path_factory), warm=warm_airflow)
 
 
 def results(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "results.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
-@pytest.mark.kling_emulator(slots=5, duration=8, videos="clip")
+@contextlib.contextmanager
+def ends_when_a_create_is_refused(kling, rows: int) -> Iterator[None]:
+    """Tasks run until a further create finds no slot; the last ones until all rows have theirs."""
+    over = threading.Event()
+
+    def end_tasks() -> None:
+        refused = 0
+        while not over.wait(0.05):
+            answers = kling.state["answers"]
+            if answers.get("create 1303", 0) > refused or answers.get("create 0", 0) == rows:
+                refused = answers.get("create 1303", 0)
+                kling.finish()
+
+    thread = threading.Thread(target=end_tasks)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.mark.kling_emulator(slots=5, duration=3600, videos="clip")
 def test_forty_rows_over_five_slots_give_forty_results_without_a_failed_try(airflow, kling, tmp_path, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_KLING_DEFAULT", kling.connection("access_key"))
     rows = [
@@ -35,7 +69,8 @@ def test_forty_rows_over_five_slots_give_forty_results_without_a_failed_try(airf
     ]
     (tmp_path / "forty.jsonl").write_text("\n".join(rows))
     conf = {"manifest": str(tmp_path / "forty.jsonl"), "output": str(tmp_path / "out")}
-    log = airflow("dags", "test", "kling_effects_mapped", "--conf", json.dumps(conf))
+    with ends_when_a_create_is_refused(kling, 40):
+        log = airflow("dags", "test", "kling_effects_mapped", "--conf", json.dumps(conf))
 
     assert [line["id"] for line in results(tmp_path / "out")] == [f"r{number}" for number in range(40)]
     assert {line["status"] for line in results(tmp_path / "out")} == {"succeed"}

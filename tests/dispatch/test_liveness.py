@@ -5,7 +5,7 @@ is set, callers leave. Whatever happens, every submission and every wait ends by
 empty for longer than the longest planned pause while somebody waits for one. The dispatchers have no heartbeat here: each
 wake-up must be one that the state has named.
 
-`KLING_LIVENESS_EXAMPLES` sets how many busy worlds are tried; ten times as many are quiet.
+`KLING_LIVENESS_EXAMPLES` sets how many busy worlds are tried; ten times as many are quiet. `make properties` tries a thousand.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from examples import examples, many
 from hypothesis import HealthCheck, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from kling_account import Account, AccountClient, Fault, RemoteTask
@@ -31,7 +32,7 @@ from airflow_provider_kling.dispatch.plan import LONGEST_PAUSE_WITH_OTHERS
 from airflow_provider_kling.dispatch.slots import LONGEST_HOLD
 from airflow_provider_kling.errors import KlingError
 
-EXAMPLES = int(os.environ.get("KLING_LIVENESS_EXAMPLES", "300"))
+EXAMPLES = int(os.environ.get("KLING_LIVENESS_EXAMPLES") or examples(50))
 LATE = 1.0  # seconds after its deadline by which a caller must have been served
 # Tasks take at most 40 s here, so no planned pause between two polls is longer than a hold that the server asks for.
 LONGEST_PAUSE = LONGEST_HOLD + LONGEST_PAUSE_WITH_OTHERS
@@ -256,16 +257,18 @@ def _quiet():
     logging.disable(logging.NOTSET)
 
 
-@pytest.mark.parametrize(("steps", "examples"), [(4, 10 * EXAMPLES), (30, EXAMPLES)], ids=["quiet", "busy"])
-def test_everything_ends_in_time_and_no_slot_stays_empty(steps: int, examples: int):
+@pytest.mark.hypothesis
+@pytest.mark.parametrize(("steps", "worlds"), [(4, 10 * EXAMPLES), (30, EXAMPLES)], ids=["quiet", "busy"])
+def test_everything_ends_in_time_and_no_slot_stays_empty(steps: int, worlds: int):
     """In a busy world much happens at once. In a quiet one nothing comes to the aid of who has no wake-up of his own."""
     run_state_machine_as_test(
         World,
         settings=settings(
-            max_examples=examples,
+            max_examples=worlds,
             stateful_step_count=steps,
             deadline=None,
-            derandomize="KLING_LIVENESS_EXAMPLES" not in os.environ,  # `make test` tries the same worlds each time
+            # `make test` tries the same worlds each time.
+            derandomize="KLING_LIVENESS_EXAMPLES" not in os.environ and not many(),
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
             print_blob=True,
         ),

@@ -6,6 +6,7 @@ import contextlib
 from decimal import Decimal
 
 import pytest
+from examples import examples
 from hypothesis import given, settings as hypothesis_settings, strategies as st
 
 from airflow_provider_kling.api import ReceivedChargeQuery, Refusal
@@ -272,7 +273,7 @@ def test_money_is_set_by_flags_and_by_variables():
 STEPS = st.lists(st.tuples(st.sampled_from(["create", "wait", "fail", "buy", "other"]), st.integers(0, 40)), max_size=60)
 
 
-@hypothesis_settings(max_examples=60)
+@hypothesis_settings(max_examples=examples(60))
 @given(STEPS, st.booleans(), st.sampled_from([0.0, 3.0]), st.sampled_from(["newest", "oldest"]), st.integers(1, 7))
 def test_the_bill_is_what_was_spent_whatever_happens(steps, reserve, cash, order, limit):
     """The sum of all lines is what was spent, no line is missing on any page, and packs never go below nothing without need."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from examples import examples
 from hypothesis import HealthCheck, example, given, settings, strategies as st
 
 from airflow_provider_kling.api import scenes
@@ -291,7 +292,7 @@ NOISE = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=NOISE, name=st.sampled_from(FORMATS))
 @example(data=b"[" * 200_000, name="m.json")
 @example(data=b'{"a":' * 200_000, name="m.jsonl")
@@ -320,7 +321,7 @@ def test_any_bytes_give_rows_or_one_error_of_ours(data: bytes, name: str) -> Non
 CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(deadline=None)
 @given(cells=st.lists(CELLS, min_size=1, max_size=20))
 def test_what_json_writes_comes_back_untouched(cells: list[str]) -> None:
     lines = [json.dumps({"effect_scene": "squish", "image": "a.jpg", "cell": cell}, ensure_ascii=False) for cell in cells]

@@ -6,6 +6,7 @@ import tracemalloc
 import unicodedata
 
 import pytest
+from examples import examples
 from hypothesis import example, given, settings, strategies as st
 
 from airflow_provider_kling.errors import KlingInputError, KlingManifestError
@@ -39,7 +40,7 @@ def assert_safe(path: str) -> None:
     assert path.endswith(".mp4")
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(st.sampled_from(TEMPLATES), VALUES, VALUES, st.integers(1, 12), st.booleans())
 @example(TEMPLATES[1], "../../etc/passwd", "\u202egpj.exe", 1, False)
 @example(TEMPLATES[3], "CON", "nul", 1, False)

@@ -46,6 +46,7 @@ def arguments(row: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {}
 
 
+@pytest.mark.usefixtures("polled_early")
 @pytest.mark.parametrize("row", STORED, ids=lambda row: f"form {row['version']} of {row['path'].rpartition('.')[2]}")
 def test_stored_rows_still_run(kling, tmp_path, row):
     event = run(row, **arguments(row, tmp_path))

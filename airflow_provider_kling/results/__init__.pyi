@@ -10,7 +10,13 @@ from .reading import ReadLine as ReadLine, damaged_row as damaged_row, intact_li
 from .report import render_report as render_report, report_policy as report_policy
 from .report_links import LinkOf as LinkOf, relative_links as relative_links
 from .sidecars import sidecars_are_written as sidecars_are_written, write_sidecars as write_sidecars
-from .statuses import ERROR as ERROR, INVALID as INVALID, STATUSES as STATUSES, describe_counts as describe_counts
+from .statuses import (
+    ERROR as ERROR,
+    INVALID as INVALID,
+    STATUSES as STATUSES,
+    describe_counts as describe_counts,
+    kind_of as kind_of,
+)
 from .summary import (
     Summary as Summary,
     count_of as count_of,

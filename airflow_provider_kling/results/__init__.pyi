@@ -9,6 +9,7 @@ from .lines import (
 from .reading import ReadLine as ReadLine, damaged_row as damaged_row, intact_lines as intact_lines, read_results as read_results
 from .report import render_report as render_report, report_policy as report_policy
 from .report_links import LinkOf as LinkOf, relative_links as relative_links
+from .report_reasons import reason_of as reason_of
 from .sidecars import sidecars_are_written as sidecars_are_written, write_sidecars as write_sidecars
 from .statuses import (
     ERROR as ERROR,

@@ -57,7 +57,9 @@ def test_rows_are_filtered_searched_sorted_and_grouped(runs, page):
     runs.show(demo())
     page.goto(ADDRESS)
     groups = page.locator("details.group")
-    shows(groups.locator("summary > *"), ["Failed", "moderation", "Task …: risk control", "× 3", "Invalid", "found one image", "× 2"])
+    shows(
+        groups.locator("summary > *"), ["Failed", "moderation", "Task …: risk control", "× 3", "Invalid", "found one image", "× 2"]
+    )
     assert groups.locator(".card").count() == 5
     page.get_by_role("button", name="Succeeded").click()
     shows(page.locator(".row-id"), ["row-0", "row-1", "row-2", "row-3", "row-4"])

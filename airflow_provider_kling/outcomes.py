@@ -177,13 +177,15 @@ class FailureRecord:
 
     def count(self, context: Context, error: KlingError, *, final: bool) -> None:
         """Count the end in the metrics, where this error is the end: no other try follows, or the task has failed."""
+        from airflow_provider_kling.api import error_kind
         from airflow_provider_kling.hooks import AirflowSink
 
         failed = isinstance(error, KlingTaskFailed)
         if self.account is None or self.counted or not (final or failed or is_last_try(context)):
             return
         conn_id, scene = account_tag(self.account), self.effect_scene or self.row_scene
-        count_end(AirflowSink(), status=error.row_status, conn_id=conn_id, scene=scene, task=self.task)
+        tags = {"conn_id": conn_id, "scene": scene, "error_kind": error_kind(error)}
+        count_end(AirflowSink(), status=error.row_status, task=self.task, **tags)
 
 
 @contextlib.contextmanager
@@ -226,7 +228,8 @@ def count_timeout(account: Any, effect_scene: str | None) -> None:
     """Count a request whose wait Airflow itself has ended."""
     from airflow_provider_kling.hooks import AirflowSink
 
-    count_end(AirflowSink(), status=KlingError.row_status, conn_id=account_tag(account), scene=effect_scene, task=None)
+    tags = {"conn_id": account_tag(account), "scene": effect_scene, "error_kind": "timeout"}
+    count_end(AirflowSink(), status=KlingError.row_status, task=None, **tags)
 
 
 def _worth_a_retry(error: KlingError, *, sensor: bool) -> bool:

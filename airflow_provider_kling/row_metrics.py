@@ -20,15 +20,20 @@ if TYPE_CHECKING:
 SEVERAL = "several"  # the tag of a request that ended before it was known which of several accounts it belongs to
 
 
-def count_end(sink: Sink, *, status: str, conn_id: str, scene: str | None, task: Task | None) -> None:
-    """Count a request that has ended with this status. `task` is its task at Kling, if it has one."""
+def count_end(
+    sink: Sink, *, status: str, conn_id: str, scene: str | None, task: Task | None, error_kind: str | None = None
+) -> None:
+    """Count a request that has ended with this status. `task` is its task at Kling, if it has one.
+
+    `error_kind` is what its error is about, where it has no video.
+    """
     from airflow_provider_kling.api import SUCCEED
     from airflow_provider_kling.results import decimal_of
 
     if status == SUCCEED:
         sink.record(DONE, conn_id=conn_id, scene=scene)
     else:
-        sink.record(FAILED, conn_id=conn_id, scene=scene, kind=status)
+        sink.record(FAILED, conn_id=conn_id, scene=scene, kind=status, error_kind=error_kind or "unknown")
     if task is None or not task.done:
         return
     if units := float(decimal_of(task.units)):

@@ -218,7 +218,9 @@ def test_a_sensor_whose_time_is_over_counts_as_an_error(statsd, kling):
     for deferrable in (False, True):
         assert FakeAirflow().finish(sensor(airflow.result, timeout=0.3, deferrable=deferrable)).state == "failed"
     assert statsd.counts() == {"created": 1, "failed.error": 2}
-    assert statsd.tags("failed") == {(("conn_id", "kling_default"), ("kind", "error"), ("scene", "other"))}
+    assert statsd.tags("failed") == {
+        (("conn_id", "kling_default"), ("error_kind", "timeout"), ("kind", "error"), ("scene", "other"))
+    }
 
 
 # --- Batches

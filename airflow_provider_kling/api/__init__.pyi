@@ -39,7 +39,13 @@ from .effects import (
     decode_base64 as decode_base64,
     is_url as is_url,
 )
-from .kinds import ERROR_KINDS as ERROR_KINDS, ErrorKind as ErrorKind, error_kind as error_kind, failure_kind as failure_kind
+from .kinds import (
+    ERROR_KINDS as ERROR_KINDS,
+    ErrorKind as ErrorKind,
+    error_kind as error_kind,
+    failure_kind as failure_kind,
+    known_kind as known_kind,
+)
 from .known_scenes import (
     STATES as STATES,
     Scene as Scene,

@@ -88,6 +88,11 @@ def error_kind(error: BaseException) -> ErrorKind:
     return kind
 
 
+def known_kind(kind: object) -> ErrorKind:
+    """The word, where it is one of ERROR_KINDS; a newer version may have others."""
+    return next((known for known in ERROR_KINDS if known == kind), "unknown")
+
+
 def failure_kind(message: str) -> ErrorKind:
     """What the `task_status_msg` of a failed task is about."""
     lowered = message.lower()

@@ -41,7 +41,7 @@ class RowMetrics:
     def ended_badly(self, row: BadRow) -> None:
         """The row cannot work."""
         if self._ends and not self._counted_before(row.id, INVALID, None):
-            count_end(self._sink, status=INVALID, conn_id=self._conn_id, scene=None, task=None)
+            count_end(self._sink, status=INVALID, conn_id=self._conn_id, scene=None, task=None, error_kind=row.kind)
 
     def ended(self, active: ActiveRow, outcome: dict[str, Any], error: Exception | None) -> None:
         """The row has ended with this outcome, or with the error that led to it."""
@@ -52,8 +52,8 @@ class RowMetrics:
             return
         if error is not None and (self._will_be_tried_again(error) or self._counted_before(active.row.id, status, active.task)):
             return
-        task = active.task
-        count_end(self._sink, status=status, conn_id=active.account.conn_id, scene=active.row.effect_scene, task=task)
+        tags = {"conn_id": active.account.conn_id, "scene": active.row.effect_scene}
+        count_end(self._sink, status=status, task=active.task, error_kind=outcome.get("error_kind"), **tags)
 
     def _found_whole(self, active: ActiveRow) -> bool:
         """Whether an earlier attempt, which was killed, has left the row's task done and its videos saved."""

@@ -13,7 +13,10 @@ IMAGE_COLUMNS = ("image", "image_1", "image_2", "images")
 KNOWN_COLUMNS = ("id", "effect_scene", *IMAGE_COLUMNS)
 
 # What a line of the results holds about its row, in this order; no column of a manifest may have one of these names.
-RESULT_COLUMNS = ("kling_task_id", "external_task_id", "status", "message", "videos", "units", "created_at", "updated_at", "error")
+RESULT_COLUMNS = (
+    *("kling_task_id", "external_task_id", "status", "message", "videos", "units", "created_at", "updated_at", "error"),
+    *("error_kind", "refused_image"),
+)
 
 MAX_SCENE = 100  # characters; the longest known name has 35
 

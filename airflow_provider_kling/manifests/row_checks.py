@@ -50,18 +50,22 @@ class RowChecker:
         row_id = self._check_id(columns.pop("id", None), record.line, problems)
         scene = ""
         images: tuple[str, ...] = ()
+        kind = "request"
         if not record.problems:
             name_problems, warnings = check_names(tuple(record.columns))
             problems += name_problems
             self._warn_once(warnings)
+            of_row = len(problems)
             images = _check_images(columns, problems)
+            of_images = len(problems) - of_row
             scene = self._check_scene(columns, len(images), problems)
+            kind = "request" if of_row else _kind_of(scene, len(images), of_images=of_images, of_scene=len(problems) - of_images)
         try:
             shown = {name: _without_images(value, source=name in IMAGE_COLUMNS) for name, value in columns.items()}
         except ValueError as error:
             problems, shown = [*problems, str(error)], {}
         if problems:
-            return BadRow(line=record.line, number=self.count, id=row_id, columns=shown, problems=tuple(problems))
+            return BadRow(line=record.line, number=self.count, id=row_id, columns=shown, problems=tuple(problems), kind=kind)
         return Row(line=record.line, number=self.count, id=row_id, columns=shown, effect_scene=scene, images=images)
 
     def _check_id(self, value: Any, line: int, problems: list[str]) -> str:
@@ -149,6 +153,13 @@ def _check_request(scene: str, images: int) -> tuple[str, tuple[str, ...]]:
     except KlingInputError as error:
         return str(error), ()
     return "", tuple(request.check_scene())
+
+
+def _kind_of(scene: str, images: int, *, of_images: int, of_scene: int) -> str:
+    """What the problems with images and scene of a row are about; `request` for those with both, or with their number."""
+    if (of_images and of_scene) or (scene and images and _check_request(scene, images)[0]):
+        return "request"
+    return "image" if of_images else "scene" if of_scene else "request"
 
 
 def sources_of(columns: Mapping[str, Any]) -> tuple[str, ...]:

@@ -41,9 +41,10 @@ class Row(_NumberedRow):
 
 @dataclass(frozen=True, kw_only=True)
 class BadRow(_NumberedRow):
-    """A row that cannot work, and why: one sentence for each problem."""
+    """A row that cannot work, and why: one sentence for each problem. `kind` is one of `api.ERROR_KINDS`."""
 
     problems: tuple[str, ...]
+    kind: str = "request"
 
     @property
     def text(self) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from airflow_provider_kling import links
-from airflow_provider_kling.plugin.run_row import RunRow, shown_columns
+from airflow_provider_kling.plugin.run_row import RunRow, reason_of_row, shown_columns
 from airflow_provider_kling.plugin.selection import Selection
 from airflow_provider_kling.plugin.views import RunView
 from airflow_provider_kling.redaction import is_inline, is_link, scheme_of, show_place
@@ -50,12 +50,16 @@ def _is_of(row: RunRow, task_id: str, map_index: int | None) -> bool:
 
 
 def _row(view: RunView, row: RunRow) -> dict[str, Any]:
+    reason = reason_of_row(row)
     return {
         "key": row.key,
         "row_id": row.row_id,
         "effect_scene": row.effect_scene,
         "state": row.state,
         "error": row.error,
+        "error_kind": (row.error_kind or "unknown") if reason is not None else None,
+        "refused_image": row.refused_image if reason is not None else None,
+        "reason": reason,
         "message": row.message,
         "units": row.units,
         "task_id": row.task_id or None,

@@ -161,4 +161,4 @@ def _joined(line: Mapping[str, Any], known: Mapping[str, Any]) -> Mapping[str, A
 def _left(row: RunRow) -> RunRow:
     """A row that a batch has left behind."""
     known = f" Its task still is at Kling, under the id {row.kling_task_id}." if row.kling_task_id else ""
-    return replace(row, state=ERROR, error=f"The batch ended before this row did. Run it again.{known}")
+    return replace(row, state=ERROR, error_kind="unknown", error=f"The batch ended before this row did. Run it again.{known}")

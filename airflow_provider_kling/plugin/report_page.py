@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from airflow_provider_kling import results
@@ -36,11 +37,18 @@ def report(view: RunView, rows: list[RunRow]) -> Iterator[str]:
 def _summary(view: RunView, rows: list[RunRow]) -> results.Summary:
     """The counts of the run, or of those of its rows that are on the page."""
     if rows is view.rows:
-        return results.Summary(counts=dict(view.counts), units=view.units, videos=view.videos)
+        kinds = {} if view.more else _kinds_of(rows)  # rows that are not here have kinds, too
+        return results.Summary(counts=dict(view.counts), kinds=kinds, units=view.units, videos=view.videos)
     part = Selection()
     for row in rows:
         part.add(row)
-    return results.Summary(counts=part.count_by(), units=part.units, videos=part.videos)
+    return results.Summary(counts=part.count_by(), kinds=_kinds_of(rows), units=part.units, videos=part.videos)
+
+
+def _kinds_of(rows: Iterable[RunRow]) -> dict[str, int]:
+    """How many rows without a video there are of each kind of error, most first."""
+    kinds = Counter(kind for row in rows if (kind := results.kind_of({"status": row.state, "error_kind": row.error_kind})))
+    return dict(sorted(kinds.items(), key=lambda entry: (-entry[1], entry[0])))
 
 
 class _Line(dict[str, Any]):
@@ -58,6 +66,8 @@ def _line(row: RunRow) -> Mapping[str, Any]:
             **{name: value for name, value in row.columns.items() if name not in ("id", "images", "run")},
             "status": row.state,
             "error": row.error,
+            "error_kind": row.error_kind,
+            "refused_image": row.refused_image,
             "message": row.message,
             "units": row.units,
             "kling_task_id": row.kling_task_id,

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from airflow_provider_kling.api import SUCCEED
 from airflow_provider_kling.manifests import IMAGE_COLUMNS, RESULT_COLUMNS
 from airflow_provider_kling.redaction import show_text
-from airflow_provider_kling.results import ERROR, STATUSES
+from airflow_provider_kling.results import ERROR, STATUSES, kind_of, reason_of
 
 RUNNING: Literal["running"] = "running"
 WAITING: Literal["waiting"] = "waiting"
@@ -30,6 +31,8 @@ class RunRow:
     row_id: str | None = None
     effect_scene: str | None = None
     error: str | None = None
+    error_kind: str | None = None
+    refused_image: int | None = None
     message: str | None = None
     units: str | None = None
     task_id: str = ""
@@ -97,8 +100,11 @@ def conn_ids_of(fields: Mapping[str, Any]) -> str:
 def facts_of(outcome: Mapping[str, Any]) -> dict[str, Any]:
     """What an outcome or a line says of its row, whatever its author has put into it."""
     error, message, videos = outcome.get("error"), outcome.get("message"), outcome.get("videos")
+    refused = outcome.get("refused_image")
     return {
         "error": show_text(str(error)) if error else None,
+        "error_kind": kind_of(outcome),
+        "refused_image": refused if isinstance(refused, int) and not isinstance(refused, bool) else None,
         "message": show_text(str(message)) if message else None,
         "units": text_of(outcome.get("units")),
         "kling_task_id": text_of(outcome.get("kling_task_id")),
@@ -117,6 +123,14 @@ def with_own_keys(rows: Iterable[RunRow]) -> list[RunRow]:
         seen[row.key] = count = seen.get(row.key, 0) + 1
         unique.append(row if count == 1 else replace(row, key=f"{row.key}-{count}"))
     return unique
+
+
+def reason_of_row(row: RunRow) -> str | None:
+    """Why a row has no video, without what is its own: rows that failed for one reason have the same. None for other rows."""
+    if row.state == SUCCEED or row.state not in STATUSES:
+        return None
+    ids = {"kling_task_id": row.kling_task_id, "external_task_id": row.external_task_id, "images": list(row.images)}
+    return reason_of({"id": row.row_id, **ids, "error": row.error or row.message})
 
 
 def shown_columns(row: RunRow) -> Iterator[tuple[str, str]]:

@@ -9,8 +9,16 @@ from .lines import (
 from .reading import ReadLine as ReadLine, damaged_row as damaged_row, intact_lines as intact_lines, read_results as read_results
 from .report import render_report as render_report, report_policy as report_policy
 from .report_links import LinkOf as LinkOf, relative_links as relative_links
+from .report_reasons import reason_of as reason_of
 from .sidecars import sidecars_are_written as sidecars_are_written, write_sidecars as write_sidecars
-from .statuses import CAPPED as CAPPED, ERROR as ERROR, INVALID as INVALID, STATUSES as STATUSES, describe_counts as describe_counts
+from .statuses import (
+    CAPPED as CAPPED,
+    ERROR as ERROR,
+    INVALID as INVALID,
+    STATUSES as STATUSES,
+    describe_counts as describe_counts,
+    kind_of as kind_of,
+)
 from .summary import (
     Summary as Summary,
     count_of as count_of,

@@ -10,7 +10,7 @@ from airflow_provider_kling.api import FAILED, SUCCEED
 from airflow_provider_kling.errors import KlingInputError
 from airflow_provider_kling.manifests import RESULT_COLUMNS, BadRow, Row
 from airflow_provider_kling.redaction import one_line, show_text
-from airflow_provider_kling.results.statuses import ERROR, INVALID, STATUSES
+from airflow_provider_kling.results.statuses import ERROR, INVALID, STATUSES, kind_of
 
 _IDS = ("row_id", "kling_task_id", "external_task_id")
 # Line ends to JavaScript, or to str.splitlines, that JSON leaves as they are.
@@ -22,7 +22,8 @@ def join(rows: Iterable[Row | BadRow], outcomes: Iterable[Mapping[str, Any] | No
 
     An outcome is what `result_of` or `error_result` returned, with `row_id`; None (a task that left nothing) is skipped.
     A line has `id`, the row's own columns, then the keys of a result, None where unknown, with `status` one of `succeed`,
-    `failed`, `invalid`, `capped`, `error`, and `error`, None only for `succeed`. Of several outcomes for a row the best counts.
+    `failed`, `invalid`, `capped`, `error`, and `error` and `error_kind`, None only for `succeed`. Of several outcomes for a row the
+    best counts.
     Raises KlingInputError for an outcome without `row_id`.
     """
     best: dict[str, Mapping[str, Any]] = {}
@@ -36,7 +37,7 @@ def lines_of(rows: Iterable[Row | BadRow], outcome_of: Callable[[Row], Mapping[s
     """The lines of `join`, with the outcome of each good row looked up when the row is read. None: nothing is known of it."""
     for row in rows:
         if isinstance(row, BadRow):
-            yield _line(row, {"status": INVALID, "error": show_text(row.text)})
+            yield _line(row, {"status": INVALID, "error": show_text(row.text), "error_kind": row.kind})
         else:
             yield _line(row, _final(outcome_of(row)))
 
@@ -109,20 +110,22 @@ def _final(outcome: Mapping[str, Any] | None) -> dict[str, Any]:
         return {
             "status": ERROR,
             "error": "Nothing is known of this row: its task did not run, or ended before it left a result. Run it again.",
+            "error_kind": "unknown",
         }
     facts = dict(outcome)
     status, error = facts.get("status"), facts.get("error")
     text = show_text(str(error)) if error else ""
     if status == SUCCEED:
         if facts.get("videos"):
-            return {**facts, "error": None}
+            return {**facts, "error": None, "error_kind": None, "refused_image": None}
         status, text = ERROR, text or "Its outcome says succeed, but holds no video."
     elif status == FAILED:
         text = text or f"The Kling task failed: {one_line(str(facts.get('message') or 'no reason was given'))}."
     elif status not in STATUSES:
         text = text or _not_done(status)
         status = ERROR
-    return {**facts, "status": status, "error": _with_task_id(status, text or "No reason was given.", facts)}
+    text = _with_task_id(status, text or "No reason was given.", facts)
+    return {**facts, "status": status, "error": text, "error_kind": kind_of({**facts, "status": status})}
 
 
 def _not_done(status: Any) -> str:

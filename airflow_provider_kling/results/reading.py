@@ -59,7 +59,7 @@ def damaged_row(data: Mapping[str, Any], error: str) -> dict[str, Any]:
     """The line of a row whose line is damaged: its id and columns, and an error in the place of what became of it."""
     facts = dict.fromkeys(RESULT_COLUMNS)
     kept = {name: value for name, value in data.items() if name not in facts}
-    return {**kept, **facts, "status": ERROR, "error": error}
+    return {**kept, **facts, "status": ERROR, "error": error, "error_kind": "unknown"}
 
 
 def _read(path: ObjectStoragePath) -> Iterator[ReadLine]:
@@ -144,4 +144,6 @@ _FIELDS: Mapping[str, Callable[[Any], bool]] = {
     "created_at": _is_text,
     "updated_at": _is_text,
     "error": _is_text,
+    "error_kind": _is_text,
+    "refused_image": lambda value: value is None or (isinstance(value, int) and not isinstance(value, bool)),
 }

@@ -19,7 +19,7 @@ from airflow_provider_kling.results.report_groups import OTHERS, RUN, Group, Gro
 from airflow_provider_kling.results.report_links import LinkOf, relative_links
 from airflow_provider_kling.results.report_rows import STATES, anchor_of, cells_of, minute, state_of, without_surrogates
 from airflow_provider_kling.results.statuses import word_of
-from airflow_provider_kling.results.summary import Summary
+from airflow_provider_kling.results.summary import Summary, describe_kinds
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -124,7 +124,7 @@ def _template() -> Template:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
-    environment.filters.update(when=minute, word=word_of)
+    environment.filters.update(when=minute, word=word_of, kinds=describe_kinds)
     return environment.from_string(_text("report.html.j2"))
 
 

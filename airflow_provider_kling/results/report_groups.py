@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from airflow_provider_kling.api import SUCCEED
 from airflow_provider_kling.results.report_reasons import reason_of
-from airflow_provider_kling.results.report_rows import UNDER_WAY, state_of
+from airflow_provider_kling.results.report_rows import UNDER_WAY, shown_kind, state_of
 from airflow_provider_kling.results.summary import Tally
 
 RUN = "run"  # the column of collected results with the name of the folder that a line comes from
@@ -39,15 +39,19 @@ class Group:
     """What its rows have in common: a reason, or the name of a run."""
     title: str = ""
     """The error of its rows, where all of them have the same; else the key."""
+    kind: str | None = None
+    """What the errors of its rows are about, where that is one thing."""
     tally: Tally = field(default_factory=Tally)
     rows: int = 0
     kept: list[Piece] = field(default_factory=list, repr=False)
 
     def add(self, line: Mapping[str, Any], error: str) -> None:
         """Count one more row."""
+        kind = shown_kind(line)
         self.tally.add(line)
         self.rows += 1
         self.title = error if self.rows == 1 or error == self.title else self.key
+        self.kind = kind if self.rows == 1 or kind == self.kind else None
 
 
 class Groups:

@@ -17,7 +17,7 @@ from airflow_provider_kling.api import SUCCEED
 from airflow_provider_kling.manifests import IMAGE_COLUMNS, RESULT_COLUMNS, sources_of
 from airflow_provider_kling.redaction import harmless, is_link, one_line, show_place, show_url
 from airflow_provider_kling.results.report_links import Kind, LinkOf
-from airflow_provider_kling.results.statuses import ERROR, STATUSES
+from airflow_provider_kling.results.statuses import ERROR, STATUSES, kind_of
 
 UNDER_WAY = ("running", "waiting")  # states of rows that have not ended; only a page about a run that still runs has them
 STATES = (*STATUSES, *UNDER_WAY)
@@ -32,6 +32,12 @@ def state_of(line: Mapping[str, Any]) -> str:
     """One of STATES; anything else that a line says is an error."""
     status = line.get("status")
     return status if isinstance(status, str) and status in STATES else ERROR
+
+
+def shown_kind(line: Mapping[str, Any]) -> str | None:
+    """What the error of a line is about; None where nobody knows, and for a row without an error."""
+    kind = kind_of(line)
+    return None if kind == "unknown" else kind
 
 
 def anchor_of(key: str) -> str:
@@ -73,6 +79,8 @@ def cells_of(
         "scene": line.get("effect_scene"),
         "state": state,
         "error": None if state == SUCCEED else line.get("error"),
+        "kind": shown_kind(line),
+        "refused_image": line.get("refused_image") if state not in (SUCCEED, *UNDER_WAY) else None,
         "message": line.get("message"),
         "units": line.get("units"),
         "kling_task_id": line.get("kling_task_id"),

@@ -8,14 +8,18 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from airflow_provider_kling.results.statuses import ERROR, STATUSES, describe_counts
+from airflow_provider_kling.results.statuses import ERROR, STATUSES, describe_counts, kind_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """Rows by status (`counts`), the `units` that Kling deducted for them, and the number of their `videos`."""
+    """Rows by status (`counts`), the `units` that Kling deducted for them, and the number of their `videos`.
+
+    `kinds` are the rows without a video by what their errors are about, the most frequent kind first.
+    """
 
     counts: Mapping[str, int] = field(default_factory=dict)
+    kinds: Mapping[str, int] = field(default_factory=dict)
     units: Decimal = Decimal(0)
     videos: int = 0
 
@@ -32,6 +36,11 @@ class Summary:
         return f"{head}; {units_of(self.units)}, {count_of(self.videos, 'video')}"
 
 
+def describe_kinds(kinds: Mapping[str, int]) -> str:
+    """Numbers of rows by what their errors are about, in a text for people: `3 moderation, 1 image`."""
+    return ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
+
+
 def summarize(lines: Iterable[Mapping[str, Any]]) -> Summary:
     """The summary of the lines of `join`. A status that is none of the four counts as an error."""
     tally = Tally()
@@ -45,18 +54,22 @@ class Tally:
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
+        self._kinds: Counter[str] = Counter()
         self._units, self._videos = Decimal(0), 0
 
     def add(self, line: Mapping[str, Any]) -> None:
         """Count one more line."""
         status = line.get("status")
         self._counts[status if status in STATUSES else ERROR] += 1
+        if kind := kind_of(line):
+            self._kinds[kind] += 1
         self._units += decimal_of(line.get("units"))
         self._videos += len(line.get("videos") or ())
 
     @property
     def summary(self) -> Summary:
-        return Summary(counts=dict(self._counts), units=self._units, videos=self._videos)
+        kinds = dict(sorted(self._kinds.items(), key=lambda entry: (-entry[1], entry[0])))
+        return Summary(counts=dict(self._counts), kinds=kinds, units=self._units, videos=self._videos)
 
 
 def is_units(value: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pendulum
 
-from airflow_provider_kling.api import SUCCEED, Task, Video, scenes, task_failure
+from airflow_provider_kling.api import SUCCEED, Task, Video, error_kind, scenes, task_failure
 from airflow_provider_kling.errors import KlingAnswerError, KlingError
 from airflow_provider_kling.manifests import RESULT_COLUMNS
 from airflow_provider_kling.redaction import show_error, show_text
@@ -69,12 +69,16 @@ def error_result(
 ) -> dict[str, Any]:
     """The result of a row that did not work: the keys of `result_of`, `row_id`, and `error` as one line of text.
 
-    `status` is the error's `row_status`: `failed`, `invalid`, `capped` or `error` (for any other exception). `task` is the row's
+    `error_kind` is what the error is about, one of `api.ERROR_KINDS`, and `refused_image` the number of the image that Kling's
+    content control has refused, from 1; None where that is not known, or the row has no such error.
+
+    `status` is the error's `row_status`: `failed`, `invalid`, …; `error` for any other exception. `task` is the row's
     task, where it has one: what is known of it goes into the result, its videos included, because they are paid for.
     """
     status = error.row_status if isinstance(error, KlingError) else ERROR
     facts = _facts(task, effect_scene, ()) if task else {**dict.fromkeys(RESULT_COLUMNS), "effect_scene": effect_scene}
-    return {"row_id": row_id, **facts, "videos": facts["videos"] or None, "status": status, "error": show_error(error)}
+    about = {"error": show_error(error), "error_kind": error_kind(error), "refused_image": getattr(error, "refused_image", None)}
+    return {"row_id": row_id, **facts, "videos": facts["videos"] or None, "status": status, **about}
 
 
 def _facts(task: Task, effect_scene: str | None, paths: Paths) -> dict[str, Any]:

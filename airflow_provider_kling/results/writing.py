@@ -18,7 +18,7 @@ from airflow_provider_kling.redaction import is_inline, show_place
 from airflow_provider_kling.results.lines import to_jsonl
 from airflow_provider_kling.results.report import render_report
 from airflow_provider_kling.results.statuses import STATUSES
-from airflow_provider_kling.results.summary import Tally
+from airflow_provider_kling.results.summary import Tally, describe_kinds
 from airflow_provider_kling.storage import read_lines, write_text
 
 RESULTS, REPORT = "results.jsonl", "report.html"
@@ -41,10 +41,10 @@ def write_lines(
 ) -> dict[str, Any]:
     """Write the lines of `join` as `results.jsonl` and `report.html` into this folder or URI.
 
-    Returns a summary: `rows`, the number of rows for each status, `units` (a decimal text), `videos` (their number), and
-    the locations `results` and `report`. The report shows the images whose paths count from the folder of `manifest`. With
-    `by_run`, it groups the rows by their column `run`. With `log_problems`, the first 100 rows without a video are logged
-    as warnings.
+    Returns a summary: `rows`, the number of rows for each status, `error_kinds` (the numbers of rows without a video by what
+    their errors are about), `units` (a decimal text), `videos` (their number), and the locations `results` and `report`. The
+    report shows the images whose paths count from the folder of `manifest`. With `by_run`, it groups the rows by their column
+    `run`. With `log_problems`, the first 100 rows without a video are logged as warnings.
     """
     folder = storage_path(output)
     results, report = folder / RESULTS, folder / REPORT
@@ -64,10 +64,12 @@ def write_lines(
         **_origin(manifest, of_one_run=not by_run),
     )
     write_text(report, page)
-    log.info("%s. Results: %s, report: %s", summary.text, shown(results), shown(report))
+    about = f" Without a video: {describe_kinds(summary.kinds)}." if summary.kinds else ""
+    log.info("%s.%s Results: %s, report: %s", summary.text, about, shown(results), shown(report))
     return {
         "rows": summary.rows,
         **{status: summary.counts.get(status, 0) for status in STATUSES},
+        "error_kinds": dict(summary.kinds),
         "units": str(summary.units),
         "videos": summary.videos,
         "results": location_of(results),

@@ -44,9 +44,12 @@ def demo() -> list[dict[str, Any]]:
     good = [
         row(n, videos=[VIDEO], columns={"title": f"Picture {n}"}, effect_scene="squish" if n else "jelly_press") for n in range(5)
     ]
-    risky = [row(n, state="failed", error=f"Task {9007199254740993000 + n}: risk control", units=None) for n in range(5, 8)]
+    about = {"reason": "Task …: risk control", "error_kind": "moderation"}
+    risky = [
+        row(n, state="failed", error=f"Task {9007199254740993000 + n}: risk control", units=None, **about) for n in range(5, 8)
+    ]
     invalid = {"state": "invalid", "kling_task_id": None, "units": None}
-    alone = [row(n, error=f"line {n + 1}, id 'row-{n}': found one image", **invalid) for n in (8, 9)]
+    alone = [row(n, error=f"line {n + 1}, id 'row-{n}': found one image", reason="found one image", **invalid) for n in (8, 9)]
     return [*good, *risky, *alone, row(10, error="scene: it has ended", **{**invalid, "row_id": "<b>marked</b>"})]
 
 
@@ -54,7 +57,9 @@ def test_rows_are_filtered_searched_sorted_and_grouped(runs, page):
     runs.show(demo())
     page.goto(ADDRESS)
     groups = page.locator("details.group")
-    shows(groups.locator("summary > *"), ["Failed", "Task …: risk control", "× 3", "Invalid", "found one image", "× 2"])
+    shows(
+        groups.locator("summary > *"), ["Failed", "moderation", "Task …: risk control", "× 3", "Invalid", "found one image", "× 2"]
+    )
     assert groups.locator(".card").count() == 5
     page.get_by_role("button", name="Succeeded").click()
     shows(page.locator(".row-id"), ["row-0", "row-1", "row-2", "row-3", "row-4"])
@@ -77,6 +82,19 @@ def test_rows_are_filtered_searched_sorted_and_grouped(runs, page):
     page.get_by_role("button", name="Table").click()
     assert page.get_by_role("row").count() == 12
     assert page.get_by_role("columnheader").first.inner_text() == "State"
+
+
+def test_the_kind_of_an_error_and_the_refused_image_are_shown(runs, page):
+    images = [{"name": f"{side}.jpg", "src": None} for side in ("left", "right")]
+    about = {"state": "failed", "error": "Kling task 1 failed: risk control.", "error_kind": "moderation", "refused_image": 2}
+    runs.show([row(1, images=images, reason="risk control", **about), row(2, images=images)])
+    page.goto(ADDRESS)
+    shows(page.locator("#k1 .kind"), ["moderation"])
+    shows(page.locator(".refused"), ["Input image\nright.jpg\nRefused"])
+    page.get_by_role("searchbox").fill("moderation")
+    shows(page.locator(".row-id"), ["row-1"])
+    page.get_by_role("button", name="Details of row row-1").click()
+    page.get_by_role("dialog").get_by_text("image 2 of 2").wait_for()
 
 
 def test_an_error_that_is_html_is_a_text(runs, page):

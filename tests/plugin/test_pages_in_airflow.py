@@ -86,7 +86,7 @@ def test_from_the_page_of_all_runs_to_a_video_and_its_task_instance(page, run):
     shows(frame.locator(".numbers > div"), ["Rows\n5", "Videos\n3", "Failures\n2"], whole=False)
     shows(
         frame.locator("summary > *"),
-        ["The Kling task failed: Failure to pass the risk control system.", "× 2"],
+        ["moderation", "The Kling task failed: Failure to pass the risk control system.", "× 2"],
         start=1,
         whole=False,
     )

@@ -3,7 +3,7 @@
 import { h, icon } from "./dom.js";
 import { Part, badge, copyable, downloadLink, inputImage, rowLink, taskLink } from "./facts.js";
 import { time, units } from "./format.js";
-import { textOf } from "./model.js";
+import { kindOf, textOf } from "./model.js";
 import { klingLink, nameOf, player } from "./player.js";
 import { isFailure, meaningOf } from "./states.js";
 
@@ -27,17 +27,20 @@ export function card(row, open) {
     current = latest;
     element.dataset.state = latest.state;
     element.classList.toggle("failure", isFailure(latest) && latest.videos.length === 0);
-    before.update(latest.images);
+    before.update(latest.images, latest.refused_image);
     after.update(latest.state, latest.error, latest.message, latest.created_at, latest.videos.map(({ src, kling, name, duration }) => [src, kling, name, duration]));
     head.update(latest.state, latest.row_id);
-    sub.update(latest.effect_scene, latest.units);
+    sub.update(latest.effect_scene, latest.units, kindOf(latest));
     foot.update(latest.kling_task_id, latest.ui, latest.task_id, latest.map_index, latest.task_state, latest.videos);
   };
   update(row);
   return { element, update };
 }
 
-export const imagesOf = (row, images) => (images.length ? images.map((image) => inputImage(row, image)) : [h("span", { class: "missing muted" }, "No input image")]);
+export const imagesOf = (row, images) => (images.length ? images.map((image, index) => marked(inputImage(row, image), index + 1 === row.refused_image)) : [h("span", { class: "missing muted" }, "No input image")]);
+
+/** An image, with a mark if it is the one that the content control has refused. */
+const marked = (element, refused) => (refused ? h("span", { class: "refused" }, element, h("span", { class: "mark" }, "Refused")) : element);
 
 /** What became of a row, in the place of its video. */
 export function outcome(row, options) {
@@ -48,7 +51,8 @@ export function outcome(row, options) {
 }
 
 function subtitle(row) {
-  return [h("span", { class: "scene" }, row.effect_scene ?? "no scene"), row.units ? h("span", { class: "number" }, units(row.units)) : null];
+  const kind = kindOf(row);
+  return [h("span", { class: "scene" }, row.effect_scene ?? "no scene"), kind ? h("span", { class: "kind" }, kind) : null, row.units ? h("span", { class: "number" }, units(row.units)) : null];
 }
 
 function footOf(row) {

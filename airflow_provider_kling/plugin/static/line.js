@@ -3,7 +3,7 @@
 import { h, icon } from "./dom.js";
 import { Part, badge, copyable, downloadLink, rowLink, shortName, taskLink } from "./facts.js";
 import { count, time } from "./format.js";
-import { textOf } from "./model.js";
+import { kindOf, textOf } from "./model.js";
 import { klingLink, nameOf, paintFirstFrame } from "./player.js";
 import { isFailure, meaningOf } from "./states.js";
 
@@ -24,7 +24,7 @@ export function line(row, open) {
   let current = row;
   const cell = (name, build, tag = "td") => new Part(h(tag, { class: `col-${name}`, role: tag === "th" ? "rowheader" : "cell" }), build);
   const cells = {
-    state: cell("state", () => badge(current.state)),
+    state: cell("state", () => [badge(current.state), kindOf(current) ? h("span", { class: "kind" }, kindOf(current)) : null]),
     row: cell("row", () => [rowLink(current), h("span", { class: "scene" }, current.effect_scene ?? "no scene")], "th"),
     input: cell("input", () => current.images.slice(0, 2).map((image) => thumb(image))),
     video: cell("video", () => preview(current, () => open(current.key, { autoplay: true }))),
@@ -38,7 +38,7 @@ export function line(row, open) {
   const update = (latest) => {
     current = latest;
     element.dataset.state = latest.state;
-    cells.state.update(latest.state);
+    cells.state.update(latest.state, kindOf(latest));
     cells.row.update(latest.row_id, latest.effect_scene);
     cells.input.update(latest.images);
     cells.video.update(latest.videos.map(({ src, kling }) => [src, kling]));

@@ -26,7 +26,7 @@ const haystacks = new WeakMap();
 function haystack(row) {
   if (!haystacks.has(row)) {
     const names = [...row.images, ...row.videos].map((file) => file.name);
-    const parts = [row.row_id, row.effect_scene, row.error, row.message, row.kling_task_id, row.external_task_id, row.task_id];
+    const parts = [row.row_id, row.effect_scene, kindOf(row), row.error, row.message, row.kling_task_id, row.external_task_id, row.task_id];
     const all = [...parts, ...names, ...Object.values(row.columns ?? {})];
     haystacks.set(row, all.filter((part) => part !== null && part !== undefined).join("\n").toLowerCase());
   }
@@ -44,7 +44,7 @@ export function filtered(rows, { state, scene, search }) {
 }
 
 /**
- * `{groups: [{key, state, reason, rows}], singles, rows}`. Where failures come first: those of one reason as a group, the
+ * `{groups: [{key, state, kind, reason, rows}], singles, rows}`. Where failures come first: those of one reason as a group, the
  * largest first; those that are alone with theirs; then the other rows. In any other order all are in `rows`.
  */
 export function arranged(rows, filters) {
@@ -71,6 +71,8 @@ function groupsOf(rows) {
   for (const group of groups.values()) {
     const first = textOf(group.rows[0]);
     group.reason = group.rows.every((row) => textOf(row) === first) ? first : reasonOf(group.rows[0]);
+    const kind = kindOf(group.rows[0]);
+    group.kind = group.rows.every((row) => kindOf(row) === kind) ? kind : null;
   }
   return [...groups.values()].sort((a, b) => b.rows.length - a.rows.length || FAILURES.indexOf(a.state) - FAILURES.indexOf(b.state));
 }
@@ -78,16 +80,11 @@ function groupsOf(rows) {
 /** What a failed row says. */
 export const textOf = (row) => row.error || row.message || "No reason is known.";
 
-/** The same without what is the row's own (its line, ids, names of files): rows that failed for one reason have one such text. */
-export function reasonOf(row) {
-  const names = row.images.flatMap(({ name }) => (name ? [name, name.split("/").pop()] : []));
-  let text = textOf(row).replace(/^line \d+, (id '[^']*'|id "[^"]*"|row \d+): /, "");
-  for (const value of [row.kling_task_id, row.external_task_id, row.row_id, ...names].filter((value) => value?.length > 2)) {
-    const literal = value.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-    text = text.replace(new RegExp(`(?<![\\p{L}\\p{N}_-])${literal}(?![\\p{L}\\p{N}_-])`, "gu"), "…");
-  }
-  return text.replace(/\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/gi, "…").replace(/\d{6,}/g, "…");
-}
+/** The same without what is the row's own: the server says which failures have one reason. */
+const reasonOf = (row) => row.reason || textOf(row);
+
+/** What the error of a failed row is about, in one word: "moderation". */
+export const kindOf = (row) => (isFailure(row) && row.error_kind && row.error_kind !== "unknown" ? row.error_kind : null);
 
 /** The scenes of the rows, with their numbers, by name. */
 export function scenesOf(rows) {

@@ -2,7 +2,7 @@
 
 import { decoded, parameters, query } from "./address.js";
 import { fill, h, keep, say } from "./dom.js";
-import { badge } from "./facts.js";
+import { Part, badge } from "./facts.js";
 import { Filters } from "./filters.js";
 import { count, counted } from "./format.js";
 import { message, refusal, shortRefusal, skeleton } from "./messages.js";
@@ -138,15 +138,14 @@ class Page {
     let known = this.groups.get(group.key);
     if (known === undefined) {
       const list = new RowList(this.view, this.elements, group.reason);
-      const head = h("summary", {}, badge(group.state), h("span", { class: "reason" }), h("span", { class: "number" }));
-      const element = h("details", { class: "group", open }, head, list.element);
+      const head = new Part(h("summary"), headOf);
+      const element = h("details", { class: "group", open }, head.element, list.element);
       known = { element, list, head };
       element.addEventListener("toggle", () => element.open && known.list.show(known.rows));
       this.groups.set(group.key, known);
     }
     known.rows = group.rows;
-    say(known.head.children[1], group.reason);
-    say(known.head.children[2], `× ${count(group.rows.length)}`);
+    known.head.update(group.state, group.kind, group.reason, group.rows.length);
     if (known.element.open) known.list.show(group.rows);
     return known.element;
   }
@@ -180,6 +179,13 @@ class Page {
     element?.focus({ preventScroll: true });
   }
 }
+
+const headOf = (state, kind, reason, rows) => [
+  badge(state),
+  kind ? h("span", { class: "kind" }, kind) : null,
+  h("span", { class: "reason" }, reason),
+  h("span", { class: "number" }, `× ${count(rows)}`),
+];
 
 /** Where the rows of the page are: `api/dags/d/rows?run_id=…`. Airflow leaves `{MAP_INDEX}` as it is where there is none. */
 function addressOf(given) {

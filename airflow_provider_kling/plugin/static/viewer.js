@@ -4,7 +4,7 @@ import { imagesOf, outcome } from "./card.js";
 import { h, icon, say } from "./dom.js";
 import { Part, badge, copyable, downloadLink, taskLink } from "./facts.js";
 import { dayOf, isPast, span, time, units } from "./format.js";
-import { textOf } from "./model.js";
+import { kindOf, textOf } from "./model.js";
 import { klingLink } from "./player.js";
 import { isFailure } from "./states.js";
 
@@ -62,7 +62,7 @@ export class Viewer {
     this.back.disabled = at <= 0;
     this.forth.disabled = at < 0 || at === order.length - 1;
     this.badge.update(row.state);
-    this.before.update(row.images);
+    this.before.update(row.images, row.refused_image);
     this.after.update(row.state, row.error, row.message, row.videos.map(({ src, kling, name }) => [src, kling, name]));
     this.facts.update(row);
     this.actions.update(row.videos, row.ui, row.task_id, row.map_index, row.task_state);
@@ -99,6 +99,8 @@ function factsOf(row) {
   const task = row.task_id ? `${row.task_id}${row.map_index >= 0 ? ` [${row.map_index}]` : ""}` : null;
   const facts = [
     [isFailure(row) ? "Reason" : "Error", row.error],
+    ["About", kindOf(row)],
+    ["Refused", isFailure(row) && row.refused_image ? `image ${row.refused_image}${row.images.length > 1 ? ` of ${row.images.length}` : ""}` : null],
     ["Message", row.message && row.message !== row.error ? row.message : null],
     ["Scene", row.effect_scene],
     ["Units", row.units ? units(row.units) : null],

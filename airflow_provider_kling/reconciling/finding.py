@@ -30,10 +30,10 @@ log = logging.getLogger(__name__)
 def check_sources(given: Any) -> list[str | Mapping[str, Any]]:
     """Where results are, as a list: paths, URIs, summaries that name their `results`, and results with a `kling_task_id`.
 
-    Takes one of them, or any number in lists. None is no results. Raises KlingInputError.
+    Takes one of them, or any number in lists. None and an empty text are no results. Raises KlingInputError.
     """
     given = place_text(given)
-    if given is None:
+    if given is None or given == "":
         return []
     if isinstance(given, str) and given.strip() and not given.lstrip().startswith(("{", "[")):
         return [given]

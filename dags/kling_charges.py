@@ -53,13 +53,13 @@ def kling_charges():
         context = get_current_context()
         until = context.get("data_interval_end") or context["dag_run"].run_after
         day = date or (until.astimezone(ZoneInfo(timezone)).date() - timedelta(days=1)).isoformat()
-        return {"date": day, "output": f"{output.rstrip('/')}/{day}"}
+        return {"date": day, "save_to": f"{output.rstrip('/')}/{day}"}
 
     found = find(OUTPUT, "{{ params.date or '' }}", "{{ params.timezone }}")
     KlingChargesOperator(
         task_id="charges",
         start=found["date"],
-        output=found["output"],
+        save_to=found["save_to"],
         results=RESULTS,
         kling_conn_id="{{ params.kling_conn_id }}",
         timezone="{{ params.timezone }}",

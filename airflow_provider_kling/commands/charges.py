@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from airflow_provider_kling.commands.output import write_table
 from airflow_provider_kling.commands.streams import logs_on_stderr
@@ -57,6 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    with logs_on_stderr() as out:
+        _run(arguments, out)
+    return 0
+
+
+def _run(arguments: argparse.Namespace, out: TextIO) -> None:
     from airflow_provider_kling.dispatch import conn_ids
     from airflow_provider_kling.reconciling import check_sources, reconcile, span_of
 
@@ -65,10 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     span = span_of(arguments.start, arguments.end, arguments.timezone)
     accounts = conn_ids(",".join(arguments.conn_id or ["kling_default"]))
     lateness, sources = timedelta(hours=arguments.lateness), check_sources(arguments.results)
-    with (
-        logs_on_stderr() as out,
-        reconcile(span, conn_ids=accounts, sources=sources, lateness=lateness, log=_say) as (ledger, lines),
-    ):
+    with reconcile(span, conn_ids=accounts, sources=sources, lateness=lateness, log=_say) as (ledger, lines):
         if arguments.output:
             lines = _written(ledger, lines, arguments.output, accounts)
         with contextlib.redirect_stdout(out):
@@ -78,7 +81,6 @@ def run(arguments: argparse.Namespace) -> int:
                 _print_json(ledger, lines, accounts)
             else:
                 _print_tables(ledger, lines)
-    return 0
 
 
 def _say(text: str) -> None:

@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
     from airflow_provider_kling.arguments import Later, Place
 
-OUTPUT = "a folder or URI"
+SAVE_TO = "a folder or URI"
 NAME = "KlingChargesOperator"
 
 
 class KlingChargesOperator(KlingOperator):
     """Reads what Kling has charged for the tasks of some days, and writes it as a table with the DAG, run and row of each charge.
 
-    It writes `charges.csv`, `charges.jsonl`, `sums.csv` and the page `charges.html` into `output`, each whole or not at all; a
+    It writes `charges.csv`, `charges.jsonl`, `sums.csv` and the page `charges.html` into `save_to`, each whole or not at all; a
     repetition replaces them. Returns a small summary (see the docs): the number of charges, their units and money, the number of
     lines in each state, and the places of the files. Charges that do not fit the results are warnings in the log, no failure.
 
     :param start: the first day, like "2026-11-22", or a time. Charges are those for tasks created from then on. Templated.
     :param end: the last day, or the time before which the tasks were created. Default: the day of the start. Templated.
-    :param output: folder or URI for the files. Templated.
+    :param save_to: folder or URI for the files. Templated.
     :param results: where results are: path or URI of a `results.jsonl` or of a folder with results in it or below it, the summary
         that a batch or `write_results` returned, or a result; one or a list. Default: charges are listed and summed, not
         compared. Templated.
@@ -42,8 +42,8 @@ class KlingChargesOperator(KlingOperator):
         "too early to say". Default: 12 hours.
     """
 
-    template_fields: Sequence[str] = ("start", "end", "output", "results", "kling_conn_id", "timezone")
-    place_fields = ("output", "results")
+    template_fields: Sequence[str] = ("start", "end", "save_to", "results", "kling_conn_id", "timezone")
+    place_fields = ("save_to", "results")
     ui_color = "#d9f2e6"
     ui_fgcolor = "#0b3d2e"
     operator_extra_links = (KlingChargesLink(),)
@@ -53,7 +53,7 @@ class KlingChargesOperator(KlingOperator):
         *,
         start: str | date | Later,
         end: str | date | Later | None = None,
-        output: Place | Later,
+        save_to: Place | Later,
         results: Place | Mapping[str, Any] | Sequence[Any] | Later | None = None,
         kling_conn_id: str | Sequence[str] | Later = "kling_default",
         timezone: str | Later = "UTC",
@@ -63,7 +63,7 @@ class KlingChargesOperator(KlingOperator):
         super().__init__(**kwargs)
         self.start: Any = start
         self.end: Any = end
-        self.output: Any = output
+        self.save_to: Any = save_to
         self.results: Any = results
         self.kling_conn_id: Any = kling_conn_id
         self.timezone: Any = timezone
@@ -87,13 +87,13 @@ class KlingChargesOperator(KlingOperator):
         self._check(rendered=self._unknown)
         accounts = conn_ids(self.kling_conn_id)
         span, sources = span_of(self.start, self.end, self.timezone), check_sources(self.results)
-        check_writable(self.output, "output")
+        check_writable(self.save_to, "save_to")
         self.log.info("Charges for tasks created %s.", span.text)
         if not sources:
             self.log.warning("No results are given, so charges are listed and summed, but not compared.")
         reconciled = reconcile(span, conn_ids=accounts, sources=sources, lateness=_lateness(self.lateness), log=self.log.info)
         with reconciled as (ledger, lines):
-            summary = write_charges(ledger, lines, self.output, conn_ids=accounts)
+            summary = write_charges(ledger, lines, self.save_to, conn_ids=accounts)
         self.show_links(True)
         return summary
 
@@ -102,8 +102,8 @@ class KlingChargesOperator(KlingOperator):
         from airflow_provider_kling.reconciling import check_sources, span_of
 
         _lateness(self.lateness)
-        if is_known(self.output):
-            check_text("output", self.output, wanted=OUTPUT, operator=NAME, rendered="output" in rendered)
+        if is_known(self.save_to):
+            check_text("save_to", self.save_to, wanted=SAVE_TO, operator=NAME, rendered="save_to" in rendered)
         for name in rendered:
             check_rendered_value(name, getattr(self, name))
         if all(map(is_known, (self.start, self.end, self.timezone))):

@@ -1,9 +1,9 @@
 """Writes a table of what Kling has charged: every day, each charge with the DAG, run and row that it is for.
 
-A run at 13:00 writes the day before into `<output>/<date>/`: `charges.csv`, `charges.jsonl`, `sums.csv` and the page
+A run at 13:00 UTC writes the day before into `<output>/<date>/`: `charges.csv`, `charges.jsonl`, `sums.csv` and the page
 `charges.html`, to which the task's link "Charges" leads. By then, the day's charges have had 13 hours to show; Kling says that its
 balance is up to 12 hours late. A charge belongs to the day on which its task was created. Days are those of the param `timezone`,
-UTC unless you change it; where its midnight is much later than that of UTC, start the DAG later, too.
+UTC unless you change it; where midnight comes hours later than in UTC, change the schedule, too.
 
 It compares the charges with all results in and below the folder `results`, and says what does not fit: charges for tasks that are
 in none of the results, and tasks that say they cost units and were not charged.
@@ -17,13 +17,14 @@ The folders come from the Airflow Variables `kling_charges` and `kling_results`,
 the run fails; without results, it lists and sums the charges.
 """
 
-from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import datetime, timedelta, timezone
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import Param, dag, get_current_context, task
 
+from airflow_provider_kling.errors import KlingInputError
 from airflow_provider_kling.operators import KlingChargesOperator
+from airflow_provider_kling.reconciling import day_before
 
 OUTPUT = "{{ params.output or var.value.get('kling_charges', '') }}"
 RESULTS = "{{ params.results or var.value.get('kling_results', '') }}"
@@ -31,7 +32,7 @@ RESULTS = "{{ params.results or var.value.get('kling_results', '') }}"
 
 @dag(
     schedule="0 13 * * *",
-    start_date=datetime(2026, 1, 1),  # noqa: DTZ001 - without a zone, the DAG's time zone is Airflow's default_timezone
+    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
     catchup=False,
     max_active_runs=1,
     doc_md=__doc__,
@@ -47,12 +48,14 @@ RESULTS = "{{ params.results or var.value.get('kling_results', '') }}"
 )
 def kling_charges():
     @task(multiple_outputs=True)
-    def find(output: str, date: str, timezone: str) -> dict:
+    def find(output: str, date: str, zone: str) -> dict:
         if not output:
             raise AirflowFailException("There is no folder: set the Airflow Variable kling_charges or the param output.")
         context = get_current_context()
-        until = context.get("data_interval_end") or context["dag_run"].run_after
-        day = date or (until.astimezone(ZoneInfo(timezone)).date() - timedelta(days=1)).isoformat()
+        try:
+            day = date or day_before(context.get("data_interval_end") or context["dag_run"].run_after, zone)
+        except KlingInputError as error:
+            raise AirflowFailException(str(error)) from error
         return {"date": day, "save_to": f"{output.rstrip('/')}/{day}"}
 
     found = find(OUTPUT, "{{ params.date or '' }}", "{{ params.timezone }}")

@@ -6,7 +6,7 @@ from .known import KnownTask as KnownTask, task_of_line as task_of_line
 from .ledger import Ledger as Ledger
 from .lines import COLUMNS as COLUMNS, read_line as read_line
 from .page import page_policy as page_policy, render_charges as render_charges
-from .span import DEFAULT_LATENESS as DEFAULT_LATENESS, Span as Span, span_of as span_of
+from .span import DEFAULT_LATENESS as DEFAULT_LATENESS, Span as Span, day_before as day_before, span_of as span_of
 from .states import MATCHED as MATCHED, MEANINGS as MEANINGS, NOT_COMPARED as NOT_COMPARED, STATES as STATES
 from .sums import Sum as Sum, Sums as Sums, amounts_text as amounts_text
 from .writing import (

@@ -91,8 +91,9 @@ def _about(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     about = [("accounts", ", ".join(map(str, accounts)))] if isinstance(accounts, list) and accounts else []
     if facts.get("as_of"):
         about.append(("read", minute(str(facts["as_of"]))))
-    if facts.get("lateness_hours") is not None:
-        about.append(("charges may show", f"{facts['lateness_hours']} h late"))
+    hours = facts.get("lateness_hours")
+    if isinstance(hours, int | float):
+        about.append(("charges may show", f"{hours:g} h late"))
     return about
 
 

@@ -68,6 +68,11 @@ def span_of(start: Any, end: Any = None, timezone: str = "UTC") -> Span:
     return Span(start=begin, end=until, timezone=timezone)
 
 
+def day_before(moment: datetime, timezone: str = "UTC") -> str:
+    """The last day, like `2026-11-22`, that was over at this time. Raises KlingInputError for an unknown time zone."""
+    return pendulum.instance(moment).in_timezone(_zone(timezone)).subtract(days=1).to_date_string()
+
+
 def _zone(name: Any) -> Zone:
     try:
         zone: Zone = pendulum.timezone(name)

@@ -25,5 +25,4 @@ MEANINGS = {
     NOT_COMPARED: "no results were given",
 }
 STATES = tuple(MEANINGS)
-MISSING = (NOT_CHARGED, TOO_EARLY)  # states that a line without a charge may have
 WRONG = (UNKNOWN, NOT_CHARGED, UNITS_DIFFER)  # what a person should look at

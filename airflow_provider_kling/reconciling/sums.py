@@ -8,12 +8,11 @@ from decimal import Decimal
 from typing import Any
 
 from airflow_provider_kling.reconciling.lines import text_of
-from airflow_provider_kling.reconciling.states import MISSING, STATES, WRONG
+from airflow_provider_kling.reconciling.states import STATES, WRONG
 from airflow_provider_kling.results import count_of, units_of
 
 GROUPS = ("dag", "scene", "day", "key", "connection", "state")  # what sums are by
 _COLUMN = {"dag": "dag_id", "scene": "effect_scene", "day": "day", "key": "api_key_name", "connection": "kling_conn_id"}
-UNNAMED = "unknown"  # in texts; in data it is null
 
 
 @dataclass(kw_only=True)
@@ -62,6 +61,8 @@ class Sums:
         """Add one more line."""
         self.total.add(line)
         for group in GROUPS:
+            if line["amount"] is None and group in ("key", "connection"):
+                continue  # what was not charged was charged to nobody
             name = line[_COLUMN.get(group, group)]
             self.by[group].setdefault(name, Sum()).add(line)
         if (line["task_charges"] or 0) > 1:
@@ -108,8 +109,3 @@ def amounts_text(one: Sum) -> str:
     """Units and money of a sum in a text: `7.5 units, 0.35 USD`."""
     money = [f"{text_of(amount)} {currency or 'of money'}" for currency, amount in sorted(one.money.items())]
     return ", ".join([units_of(one.units), *money])
-
-
-def is_missing(line: Mapping[str, Any]) -> bool:
-    """Whether a line is that of a task without a charge."""
-    return line["amount"] is None and line["state"] in MISSING

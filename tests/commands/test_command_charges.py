@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -14,6 +15,7 @@ import pendulum
 import pytest
 
 from airflow_provider_kling.api import EffectRequest
+from airflow_provider_kling.commands import main
 from airflow_provider_kling.hooks import KlingHook
 from airflow_provider_kling.mapping import write_results
 from airflow_provider_kling.results import result_of
@@ -31,7 +33,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def days(kling) -> tuple[str, str]:
     """The days of this test, which may begin before a midnight and end after it."""
     now = pendulum.now("UTC")
-    return now.to_date_string(), now.add(days=1).to_date_string()
+    return now.subtract(days=1).to_date_string(), now.add(days=1).to_date_string()
 
 
 @pytest.fixture
@@ -81,11 +83,10 @@ def test_json_and_csv_have_each_line_and_nothing_else_on_stdout(results, days, t
 
 
 @pytest.mark.kling_emulator(slots=50, duration=0)
-def test_without_results_nothing_is_called_unknown(kling, days):
+def test_without_results_nothing_is_called_unknown(kling, days, capsys):
     kling.charge("0.25", times=2)
-    found = run("--start", days[0], "--end", days[1])
-    assert found.returncode == 0, found.stderr
-    assert found.stdout.splitlines()[1] == "2 charges: 0.5 units; 2 not compared"
+    assert main(["charges", "--start", days[0], "--end", days[1]]) == 0
+    assert capsys.readouterr().out.splitlines()[1] == "2 charges: 0.5 units; 2 not compared"
 
 
 @pytest.mark.parametrize(
@@ -102,10 +103,14 @@ def test_without_results_nothing_is_called_unknown(kling, days):
         ([], 2, "--start"),
     ],
 )
-def test_what_cannot_work_is_one_sentence_on_stderr(arguments, code, text):
-    found = run(*arguments)
-    assert (found.returncode, found.stdout) == (code, "")
-    assert text in found.stderr.splitlines()[-1]
+def test_what_cannot_work_is_one_sentence_on_stderr(arguments, code, text, capsys):
+    with contextlib.ExitStack() as ends:
+        if code == 2:
+            ends.enter_context(pytest.raises(SystemExit, match="2"))
+        assert main(["charges", *arguments]) == code
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert text in printed.err.splitlines()[-1]
 
 
 @pytest.mark.kling_emulator(slots=50, duration=0)

@@ -32,9 +32,9 @@ def operator(folder: Path, **options: Any) -> KlingChargesOperator:
 
 
 def days() -> tuple[str, str]:
-    """Today and tomorrow: a test may begin before a midnight and end after it."""
+    """Yesterday and tomorrow: a test may begin before a midnight and end after it."""
     now = pendulum.now("UTC")
-    return now.to_date_string(), now.add(days=1).to_date_string()
+    return now.subtract(days=1).to_date_string(), now.add(days=1).to_date_string()
 
 
 def lines(output: Path) -> list[dict[str, Any]]:
@@ -162,3 +162,23 @@ def test_without_a_folder_the_sample_fails_at_once():
     run = FakeAirflow().run(sample("find"))
     assert (run.state, type(run.error).__name__) == ("failed", "AirflowFailException")
     assert "set the Airflow Variable kling_charges or the param output" in str(run.error)
+
+
+def test_a_time_zone_that_is_none_fails_the_sample_at_once(tmp_path):
+    run = FakeAirflow().run(sample("find", output=str(tmp_path), timezone="Mars"))
+    assert (run.state, type(run.error).__name__) == ("failed", "AirflowFailException")
+    assert "The time zone is 'Mars'" in str(run.error)
+
+
+@pytest.mark.kling_emulator(slots=50, duration=0)
+def test_the_sample_writes_a_day_as_airflow_runs_it(kling, tmp_path):
+    from airflow_provider_kling.mapping import write_results
+    from airflow_provider_kling.testing import run_dag
+
+    result = a_result()
+    day = result["created_at"][:10]
+    write_results(None, str(tmp_path / "results" / "a"), [result])
+    dag = runpy.run_path(str(ROOT / "dags" / "kling_charges.py"))["kling_charges"]()
+    conf = {"output": str(tmp_path / "charges"), "results": str(tmp_path / "results"), "date": day}
+    run_dag(dag, conf)
+    assert [line["state"] for line in lines(tmp_path / "charges" / day)] == ["matched"]

@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TextIO
 
 from airflow_provider_kling.commands.output import write_table
-from airflow_provider_kling.commands.streams import logs_on_stderr
 from airflow_provider_kling.errors import KlingInputError
 from airflow_provider_kling.redaction import harmless
 
@@ -57,7 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    with logs_on_stderr() as out:
+    out = sys.stdout
+    # Airflow logs to the stdout that it finds when it is imported, and that of this command is for the charges alone.
+    with contextlib.redirect_stdout(sys.stderr):
         _run(arguments, out)
     return 0
 

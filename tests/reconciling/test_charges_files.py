@@ -123,6 +123,7 @@ def test_lines_that_are_read_again_are_checked(tmp_path):
     _, lines = reconciled([result()], [charge()])
     good = json.dumps(lines[0])
     wrong = [{"state": "matched", "amount": "1e999999"}, {"state": "x"}, {**lines[0], "dag_id": {}}, {**lines[0], "units": "NaN"}]
+    wrong.append({**lines[0], "task_charges": "2"})
     texts = [good, "no json", "[" * 5000, *map(json.dumps, wrong), json.dumps({**lines[0], "more": "x"})]
     (tmp_path / "charges.jsonl").write_text("\n".join(texts))
     assert list(written_lines(storage_path(str(tmp_path / "charges.jsonl")))) == [lines[0], lines[0]]

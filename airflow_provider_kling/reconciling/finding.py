@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,13 +14,14 @@ from airflow_provider_kling.errors import KlingInputError, KlingStorageError
 from airflow_provider_kling.object_paths import as_stored, location_of, shown, storage_path
 from airflow_provider_kling.reconciling.known import KnownTask, task_of_line
 from airflow_provider_kling.redaction import show_reason
-from airflow_provider_kling.results import RESULTS, intact_lines, read_origin
+from airflow_provider_kling.results import PROGRESS, RESULTS, intact_lines, read_origin
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
 DEEPEST = 6  # folders below a place in which results are looked for
 VIDEOS = "videos"  # the folder beside results that may hold 100,000 files, and no results
+LARGEST_PROGRESS = 64 * 1024 * 1024  # bytes
 CLOCKS = timedelta(days=1)  # by which the clock of a store may be wrong
 
 WANTED = "wanted is the path or URI of a results.jsonl or of a folder with results, the summary of a batch, or a result"
@@ -89,23 +91,24 @@ def _tasks_below(path: ObjectStoragePath, since: datetime) -> Iterator[KnownTask
 
 
 def _results_below(folder: ObjectStoragePath, deepest: int) -> Iterator[tuple[ObjectStoragePath, datetime | None]]:
-    """The files `results.jsonl`, and when each was written, in the order of their folders' names."""
+    """The files `results.jsonl` and `progress.json`, and when each was written, in the order of their folders' names."""
     try:
         entries = folder.fs.ls(folder.path, detail=True)
     except Exception as error:  # noqa: BLE001 - the libraries of object stores have errors of their own
         raise KlingStorageError(f"The folder {shown(folder)} cannot be read: {show_reason(error, location_of(folder))}.") from None
     by_name = {str(entry["name"]).rstrip("/").rpartition("/")[2]: entry for entry in entries}
-    own = by_name.get(RESULTS)
-    has_results = own is not None and own.get("type") != "directory"
-    if own is not None and has_results:
-        yield folder / RESULTS, _modified(own)
+    found = [name for name in (RESULTS, PROGRESS) if name in by_name and by_name[name].get("type") != "directory"]
+    yield from ((folder / name, _modified(by_name[name])) for name in found)
     for name in sorted(by_name):
-        below = by_name[name].get("type") == "directory" and not (name == VIDEOS and has_results)
+        below = by_name[name].get("type") == "directory" and not (name == VIDEOS and found)
         if below and deepest and re.search(r"[^.]", name):
             yield from _results_below(folder / name, deepest - 1)
 
 
 def _tasks_of(file: ObjectStoragePath) -> Iterator[KnownTask]:
+    if file.name == PROGRESS:
+        yield from _tasks_under_way(file)
+        return
     folder = file.parent
     origins = {"": read_origin(folder)}
     for line in intact_lines(file):
@@ -116,6 +119,20 @@ def _tasks_of(file: ObjectStoragePath) -> Iterator[KnownTask]:
         origin = origins[name]
         known = {"dag_id": origin.dag_id, "run_id": origin.run_id} if origin else {}
         if task := task_of_line(line, run=name or folder.name, **known):
+            yield task
+
+
+def _tasks_under_way(file: ObjectStoragePath) -> Iterator[KnownTask]:
+    """The tasks of a batch that has not written its results yet, as far as the file in which it says so has them."""
+    try:
+        with file.open("rb") as opened:
+            data = json.loads(opened.read(LARGEST_PROGRESS))
+        lines, origin = list(data["lines"]), {"dag_id": _name(data, "dag_id"), "run_id": _name(data, "run_id")}
+    except Exception as error:  # noqa: BLE001 - it may be gone by now, and each store has errors of its own
+        log.info("%s is not used: %s", shown(file), show_reason(error, location_of(file)))
+        return
+    for line in lines:
+        if isinstance(line, Mapping) and (task := task_of_line(line, run=file.parent.name, **origin)):
             yield task
 
 

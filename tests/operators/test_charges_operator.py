@@ -126,6 +126,20 @@ def test_its_link_leads_to_the_page_of_the_task_instance():
     assert KlingChargesLink().get_link(None, ti_key=key) == expected
 
 
+def test_a_serialized_dag_has_its_link_and_takes_dates(tmp_path):
+    from airflow_provider_kling import testing
+
+    day = pendulum.date(2026, 11, 1)
+    with DAG("d", schedule=None) as dag:
+        KlingChargesOperator(task_id="one", start=day, end=day, save_to=tmp_path, results=[tmp_path])
+        KlingChargesOperator.partial(task_id="many", save_to="x").expand(start=["2026-11-01", "2026-11-02"])
+    tasks = {task["__var"]["task_id"]: task["__var"] for task in testing._serialize(dag)["dag"]["tasks"]}
+    assert list(tasks["one"]["_operator_extra_links"]) == ["Charges"]
+    assert (tasks["one"]["save_to"], tasks["one"]["results"]) == (str(tmp_path), [str(tmp_path)])
+    with pytest.raises(KlingInputError, match="save_to"):
+        KlingChargesOperator(task_id="wrong", start=day, save_to="")
+
+
 def test_a_dag_file_does_not_pay_for_it():
     code = (
         "import sys; from airflow.sdk import DAG; from airflow_provider_kling.operators import KlingChargesOperator as O\n"

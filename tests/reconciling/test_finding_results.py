@@ -113,3 +113,13 @@ def test_results_say_which_run_has_written_them(tmp_path):
         collected = collect()
     assert FakeAirflow(run_id="manual__1").run(next(collected.iter_references())[0]).state == "success"
     assert found(tmp_path) == [("1", "kling_mine", "manual__1")]
+
+
+def test_a_batch_that_has_not_ended_is_known_by_what_it_says_of_its_progress(tmp_path):
+    line = {"id": "r", "status": "running", "kling_task_id": "1", "effect_scene": "squish"}
+    data = {"dag_id": "d", "run_id": "now", "lines": [line, {"id": "waits", "status": "waiting", "kling_task_id": None}, 7]}
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "progress.json").write_text(json.dumps(data))
+    assert found(tmp_path) == [("1", "d", "now")]
+    (tmp_path / "out" / "progress.json").write_text('{"lines": ')
+    assert found(tmp_path) == []

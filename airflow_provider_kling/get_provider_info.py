@@ -121,7 +121,7 @@ def get_provider_info() -> dict[str, Any]:
             }
         },
         "plugins": [{"name": "kling", "plugin-class": f"{package}.plugin.KlingPlugin"}],
-        "extra-links": [f"{package}.links.Kling{what}Link" for what in ("Video", "Report", "Results")],
+        "extra-links": [f"{package}.links.Kling{what}Link" for what in ("Video", "Report", "Results", "Charges")],
         "connection-types": [
             {
                 "connection-type": "kling",

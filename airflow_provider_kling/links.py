@@ -1,4 +1,4 @@
-"""The extra links from a task instance to its videos, report and results, and the addresses that the plugin answers.
+"""The extra links from a task instance to its videos, report, results and charges, and the addresses that the plugin answers.
 
 Addresses begin with the path of `[api] base_url`, so where Airflow lies below a path, workers need that setting, too.
 """
@@ -46,6 +46,16 @@ class KlingResultsLink(BaseOperatorLink):
         return f"{base_path()}{URL_PREFIX}/{api_path(ti_key.dag_id, ti_key.run_id, 'results')}"
 
 
+class KlingChargesLink(BaseOperatorLink):
+    """Leads to the page of the charges that this task instance has written."""
+
+    name = "Charges"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
+        mapped = {"map_index": ti_key.map_index} if ti_key.map_index is not None and ti_key.map_index >= 0 else {}
+        return f"{base_path()}{URL_PREFIX}/{api_path(ti_key.dag_id, ti_key.run_id, 'charges', task_id=ti_key.task_id, **mapped)}"
+
+
 def with_report_links(collected: XComArg) -> XComArg:
     """What a `@task` returned in a DAG file, after its task got the links "Report" and "Results": for one that writes results.
 
@@ -56,7 +66,7 @@ def with_report_links(collected: XComArg) -> XComArg:
     return collected
 
 
-OWN_LINKS = (KlingVideoLink, KlingReportLink, KlingResultsLink)
+OWN_LINKS = (KlingVideoLink, KlingReportLink, KlingResultsLink, KlingChargesLink)
 
 
 def base_path() -> str:

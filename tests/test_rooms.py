@@ -31,7 +31,7 @@ results
 dispatch
 hooks
 row_metrics
-batch outcomes asset_events
+batch outcomes asset_events reconciling
 task_end
 triggers
 lineage
@@ -58,8 +58,8 @@ APART = {
 }
 
 # Folders of which nothing opens a file, reads a clock or knows Airflow; `loading` and `files` are the modules that open files.
-PURE = ["caps", "places", "naming", "redaction", "api", "manifests", "prices", "emulator.model"]
-OPENS = ["manifests.loading", "prices.files"]
+PURE = ["caps", "places", "naming", "redaction", "api", "manifests", "prices", "reconciling", "emulator.model"]
+OPENS = ["manifests.loading", "prices.files", "reconciling.accounts", "reconciling.finding", "reconciling.writing"]
 IMPURE = {"airflow", "requests", "aiohttp", "socket", "os", "pathlib", "time", "asyncio", "subprocess", "tempfile"}
 
 # Libraries that are costly to import, and the modules that may: wherever else they are needed, it is through these.

@@ -71,6 +71,11 @@ class Charge:
         """The amount in units; None for money."""
         return self.amount if self.paid_with == "units" else None
 
+    @property
+    def is_one_of_a_kind(self) -> bool:
+        """Whether an equal charge is the same one: what a pack held before and after changes with each."""
+        return self.before is not None and self.after is not None and self.before != self.after
+
     @classmethod
     def from_json(cls, data: Any, paid_with: PaidWith) -> Charge:
         """A charge as its endpoint shows it. Raises KlingAnswerError for one without an amount."""

@@ -80,6 +80,20 @@ def results(dag_id: str, run_id: str) -> Response:
     return StreamingResponse(_lines(view.results), media_type="application/jsonl", headers=headers)
 
 
+@of_dag.get("/charges")
+def charges(dag_id: str, run_id: str, task_id: str, map_index: str | None = None) -> Response:
+    from airflow_provider_kling.plugin import charges_page
+
+    summary = charges_page.summary_of(dag_id, run_id, task_id, _index(map_index))
+    if summary is None:
+        raise HTTPException(404, "This task has not written charges.")
+    headers = {"Content-Security-Policy": charges_page.policy(), "Cache-Control": "no-store"}
+    try:
+        return StreamingResponse(charges_page.page(summary), media_type="text/html", headers=headers)
+    except stores.UnreadableError as error:
+        raise HTTPException(502, str(error)) from None
+
+
 def _lines(places: list[str]) -> Iterator[bytes]:
     """The lines of these files that are lines of results; the first is read before the answer begins, so that it can say no."""
     from airflow_provider_kling.plugin.results_file import raw_lines

@@ -119,6 +119,15 @@ def read_records(session: Session, run: Run, decode: Any) -> Records:
     )
 
 
+def return_value(session: Session, run: Run, task_id: str, map_index: int) -> Any:
+    """The raw return value of one task instance; None where it has none."""
+    from airflow.models.xcom import XComModel as X
+    from sqlalchemy import select
+
+    place = (X.dag_run_id == run.id, X.task_id == task_id, X.map_index == map_index, X.key == RETURN_VALUE)
+    return session.scalar(select(X.value).where(*place))
+
+
 def is_summary(value: Any) -> bool:
     """Whether it is what `write_results`, `join_shards` and the batch return."""
     return (

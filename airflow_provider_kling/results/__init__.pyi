@@ -6,10 +6,12 @@ from .lines import (
     merge as merge,
     to_jsonl as to_jsonl,
 )
+from .origin import ORIGIN as ORIGIN, read_origin as read_origin
 from .reading import ReadLine as ReadLine, damaged_row as damaged_row, intact_lines as intact_lines, read_results as read_results
-from .report import render_report as render_report, report_policy as report_policy
+from .report import page_style as page_style, render_report as render_report, report_policy as report_policy
 from .report_links import LinkOf as LinkOf, relative_links as relative_links
 from .report_reasons import reason_of as reason_of
+from .report_rows import minute as minute
 from .sidecars import sidecars_are_written as sidecars_are_written, write_sidecars as write_sidecars
 from .statuses import (
     CAPPED as CAPPED,
@@ -21,6 +23,7 @@ from .statuses import (
 )
 from .summary import (
     Summary as Summary,
+    as_units as as_units,
     count_of as count_of,
     decimal_of as decimal_of,
     units_of as units_of,

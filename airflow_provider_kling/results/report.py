@@ -76,6 +76,11 @@ def report_policy() -> str:
     return str(assets["policy"])
 
 
+def page_style() -> str:
+    """The style of the page, for other pages that are to look like it."""
+    return _text("report.css")
+
+
 def _render_rows(lines: Iterable[Mapping[str, Any]], groups: Groups, template: Any, *, link_of: LinkOf, by_run: bool) -> None:
     """Sort all lines into their groups, and render those that the page has room for."""
     anchors: set[str] = set()

@@ -77,6 +77,11 @@ def is_units(value: Any) -> bool:
     return isinstance(value, str) and _number(value) is not None
 
 
+def as_units(value: Any) -> Decimal | None:
+    """A number of units as results have it, a decimal text; None for anything else."""
+    return _number(value) if isinstance(value, str) else None
+
+
 def decimal_of(units: Any) -> Decimal:
     """A number of units; 0 for what is no sensible number."""
     return (None if units is None else _number(str(units))) or Decimal(0)

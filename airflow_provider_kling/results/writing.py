@@ -16,6 +16,7 @@ from airflow_provider_kling.arguments import place_text
 from airflow_provider_kling.object_paths import as_stored, folder_of, location_of, shown, storage_path
 from airflow_provider_kling.redaction import is_inline, show_place
 from airflow_provider_kling.results.lines import to_jsonl
+from airflow_provider_kling.results.origin import this_run, write_origin
 from airflow_provider_kling.results.report import render_report
 from airflow_provider_kling.results.statuses import STATUSES
 from airflow_provider_kling.results.summary import Tally, describe_kinds
@@ -64,6 +65,8 @@ def write_lines(
         **_origin(manifest, of_one_run=not by_run),
     )
     write_text(report, page)
+    if not by_run:
+        write_origin(folder)
     about = f" Without a video: {describe_kinds(summary.kinds)}." if summary.kinds else ""
     log.info("%s.%s Results: %s, report: %s", summary.text, about, shown(results), shown(report))
     return {
@@ -89,22 +92,11 @@ def report_title(manifest: str) -> str:
 
 def _origin(manifest: Place | None, *, of_one_run: bool) -> dict[str, Any]:
     """Where the rows of a report come from: what it says of that, and the folder that relative paths of images count from."""
-    about = _this_run() if of_one_run else []
+    about = list(zip(("DAG", "run"), this_run() or (), strict=False)) if of_one_run else []
     if not manifest:
         return {"about": about}
     folder = folder_of(as_stored(storage_path(manifest)))
     return {"about": [*about, ("manifest", show_place(place_text(manifest)))], "image_folder": folder}
-
-
-def _this_run() -> list[tuple[str, str]]:
-    """The DAG and the run of the Airflow task that writes the report; nothing outside of one."""
-    from airflow.sdk import get_current_context
-
-    try:
-        context = get_current_context()
-    except RuntimeError:
-        return []
-    return [("DAG", str(context["dag"].dag_id)), ("run", str(context["run_id"]))]
 
 
 def _jsonl(lines: Iterable[Mapping[str, Any]], tally: Tally, *, max_logged: int) -> Iterator[str]:

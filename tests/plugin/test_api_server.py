@@ -73,7 +73,7 @@ def test_nobody_is_answered_without_a_login(server, run_of, method, path):
     assert response.headers["Referrer-Policy"] == "no-referrer"
 
 
-@pytest.mark.parametrize("what", ["rows", "video", "image", "link", "report", "results"])
+@pytest.mark.parametrize("what", ["rows", "video", "image", "link", "report", "results", "charges"])
 def test_who_may_not_read_the_dags_xcoms_sees_nothing_of_it(server, run_of, tmp_path, clip, what):
     (tmp_path / "v.mp4").write_bytes(clip)
     run_id = run_of(result(tmp_path / "v.mp4"))
@@ -359,3 +359,51 @@ def test_what_airflow_itself_writes_becomes_one_row(server, stored_dags, account
     assert row["images"] == [{"name": "https://example.com/a.jpg", "src": "https://example.com/a.jpg"}]
     assert answer["final"]
     assert server.rows("kling_pair", run.run_id, task_id="create", map_index=-1)["rows"] == [row]
+
+
+# --- Charges
+
+
+def charges_of(place):
+    run_id = f"manual__{next(RUNS)}+00:00"
+    summary = {"table": str(place), "span": "2026-11-22, UTC", "charges": 1, "kling_conn_ids": ["kling_default"]}
+    write_run("no_kling", run_id, [Instance(task_id="hello", xcoms={"return_value": summary})])
+    return {"run_id": run_id, "task_id": "hello", "map_index": "-1"}
+
+
+def test_the_page_of_charges_is_rendered_from_their_table_alone(server, tmp_path):
+    line = {
+        "state": "unknown",
+        "amount": "2.5",
+        "paid_with": "units",
+        "kling_task_id": ID,
+        "api_key_name": "<script>alert(1)</script>",
+    }
+    (tmp_path / "charges.jsonl").write_text(json.dumps(line))
+    response = server.get(address("no_kling", "charges"), params=charges_of(tmp_path / "charges.jsonl"))
+    assert (response.status_code, response.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert ID in response.text
+    assert "2026-11-22, UTC" in response.text
+    assert "<script" not in response.text
+    policy = response.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src" not in policy
+    assert "frame-ancestors 'self'" in policy
+
+
+@pytest.mark.parametrize("name", ["secret.txt", "charges.jsonl"])
+def test_of_a_file_that_is_no_table_of_charges_nothing_is_shown(server, tmp_path, name):
+    (tmp_path / name).write_text("top secret")
+    response = server.get(address("no_kling", "charges"), params=charges_of(tmp_path / name))
+    assert response.status_code == (502 if name == "secret.txt" else 200)
+    assert "top secret" not in response.text
+
+
+def test_charges_that_are_not_there_are_said_so(server, tmp_path, run_of):
+    response = server.get(address("no_kling", "charges"), params=charges_of(tmp_path / "charges.jsonl"))
+    assert response.status_code == 502
+    assert "cannot read" in response.json()["detail"]
+    response = server.get(
+        address("kling_whole", "charges"), params={"run_id": run_of(result()), "task_id": "make", "map_index": "0"}
+    )
+    assert (response.status_code, response.json()) == (404, {"detail": "This task has not written charges."})

@@ -28,7 +28,7 @@ def charges(query: ChargeQuery) -> Flow[list[Charge]]:
     empty = 0
     for number in itertools.count(1):
         page: ChargePage = yield charges_call(query, cursor)
-        new = [charge for charge in page.charges if not (_is_one_of_a_kind(charge) and charge in known)]
+        new = [charge for charge in page.charges if not (charge.is_one_of_a_kind and charge in known)]
         found += new
         known.update(new)
         empty = 0 if new else empty + 1
@@ -51,8 +51,3 @@ def endless(why: str, found: list[Charge]) -> KlingAnswerError:
     error.retryable = False
     error.outcome_unknown = False
     return error
-
-
-def _is_one_of_a_kind(charge: Charge) -> bool:
-    """Whether an equal charge is the same one: what a pack held before and after changes with each."""
-    return charge.before is not None and charge.after is not None and charge.before != charge.after

@@ -1,0 +1,9 @@
+"""What Kling has charged, compared with what results say: each charge with its DAG, run and row, and what does not fit.
+
+Pure, but for `finding` (results), `accounts` (Kling) and `writing` (files). May import `errors`, `redaction`, `storage`, `api`,
+`results` and `hooks`.
+"""
+
+from lazy_loader import attach_stub
+
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

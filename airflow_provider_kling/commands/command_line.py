@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from airflow_provider_kling.commands import scenes
+from airflow_provider_kling.commands import plan, scenes
 from airflow_provider_kling.errors import KlingError
 
-COMMANDS = (scenes,)
+COMMANDS = (scenes, plan)
 PROGRAM = "python -m airflow_provider_kling"
 
 

@@ -27,6 +27,8 @@ def question_of(plan: Mapping[str, Any], *, wait: timedelta = PATIENCE) -> str:
         parts.append(f"**Balance:** {balance}.")
     if plan["doubtful"]:
         parts.append(f"Kling may refuse the scenes of {count_of(plan['doubtful'], 'video')}; a refused one costs nothing.")
+    if plan["max_videos"] > plan["videos"] + plan["counts"]["made"]:
+        parts.append(f"It may become {count_of(plan['max_videos'], 'video')} if what cannot be read now can be when they are made.")
     rows = [f"| {_code(one['effect_scene'])} | {one['videos']:,} | {one['units'] or 'unknown'} |" for one in _paid(plan)]
     if rows:
         parts.append("\n".join(["| Scene | Videos | Units |", "|---|---|---|", *rows]))

@@ -32,6 +32,7 @@ dispatch
 hooks
 row_metrics
 batch outcomes asset_events reconciling
+planning
 task_end
 triggers
 lineage

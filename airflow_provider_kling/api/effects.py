@@ -49,9 +49,9 @@ class EffectRequest:
             raise KlingInputError(f"Scene {self.effect_scene!r} takes {takes}; found {_describe_count(count)}.")
         if count not in (1, 2):
             raise KlingInputError(f"Scene {self.effect_scene!r} has {_describe_count(count)}; every scene takes one or two.")
-        for image in self.images:
-            if not is_url(image):
-                decode_base64(image)
+        # Decoded once for both: an image of 10 MB takes some 30 ms.
+        hashes = [None if is_url(image) else hashlib.sha256(decode_base64(image)).hexdigest() for image in self.images]
+        object.__setattr__(self, "_hashes", hashes)
 
     @property
     def scene(self) -> Scene | None:
@@ -79,7 +79,9 @@ class EffectRequest:
 
         A presigned URL counts without its signature, which changes each time. Base64 counts as its bytes.
         """
-        parts = [self.effect_scene, *(_image_identity(image) for image in self.images)]
+        hashes: list[str | None] = self.__dict__["_hashes"]
+        identities = (known or strip_signature(image) for known, image in zip(hashes, self.images, strict=True))
+        parts = [self.effect_scene, *identities]
         return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()
 
     def check_scene(self, *, strict: bool = False) -> list[str]:
@@ -124,10 +126,6 @@ def decode_base64(text: str) -> bytes:
         shown = show_place(text) if len(text) <= 60 else f"{text[:20]}… ({len(text):,} characters)"
         raise KlingInputError(f"Image {shown!r} is neither an http(s) URL nor raw base64.")
     return data
-
-
-def _image_identity(image: str) -> str:
-    return strip_signature(image) if is_url(image) else hashlib.sha256(decode_base64(image)).hexdigest()
 
 
 def _describe_count(images: int) -> str:

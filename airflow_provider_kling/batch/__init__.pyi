@@ -1,5 +1,6 @@
 # The public names of this folder; `__init__.py` loads each when it is first used.
 from .active_row import QUEUED as QUEUED
+from .decision import Attempt as Attempt
 from .job import (
     BatchJob as BatchJob,
     BatchOutcome as BatchOutcome,

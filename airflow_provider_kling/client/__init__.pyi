@@ -12,6 +12,7 @@ from .deadlines import (
 )
 from .downloads import DOWNLOADS as DOWNLOADS, Downloads as Downloads
 from .flows import Submission as Submission, external_id_of as external_id_of, format_seconds as format_seconds
+from .link_check import link_problem as link_problem
 from .logs import LevelLog as LevelLog
 from .requests_transport import RequestsTransport as RequestsTransport
 from .retrying import Attempts as Attempts

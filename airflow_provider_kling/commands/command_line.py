@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from airflow_provider_kling.commands import charges, scenes
+from airflow_provider_kling.commands import charges, plan, scenes
 from airflow_provider_kling.errors import KlingError
 
-COMMANDS = (scenes, charges)
+COMMANDS = (scenes, plan, charges)
 PROGRAM = "python -m airflow_provider_kling"
 
 

@@ -19,8 +19,9 @@ from airflow_provider_kling.links import KlingReportLink, KlingResultsLink
 from airflow_provider_kling.naming import run_fields
 from airflow_provider_kling.operator_base import DEFAULT_TIMEOUT, KlingOperator
 from airflow_provider_kling.operators.batch_ends import raise_if_failed
-from airflow_provider_kling.operators.checks import check_batch
-from airflow_provider_kling.operators.manifest_check import check_manifest
+from airflow_provider_kling.operators.checks import check_batch, is_dry
+from airflow_provider_kling.operators.dry_run import dry_run
+from airflow_provider_kling.operators.manifest_check import check_manifest, warn_if_short
 from airflow_provider_kling.outcomes import earlier_attempt, recording_failures, task_of
 from airflow_provider_kling.redaction import show_place
 from airflow_provider_kling.row_metrics import is_last_try
@@ -64,6 +65,7 @@ class KlingEffectBatchOperator(BatchLineage, KlingOperator):
     :param timeout: seconds, or a timedelta, for all rows of one try. Default 24 hours.
     :param downloads: the number of tasks whose videos are saved at once.
     :param shard: only a part of the rows, `"3/10"` or `(3, 10)`: those whose number n has n % 10 == 3. Templated.
+    :param dry_run: make nothing, and return the plan: what a run would make and cost; see the docs. Templated.
     :param deferrable: create and wait in the triggerer, if it can read the manifest; a worker saves the videos.
         Default: Airflow's `[operators] default_deferrable`.
     """
@@ -78,6 +80,7 @@ class KlingEffectBatchOperator(BatchLineage, KlingOperator):
         "shard",
         "max_videos",
         "max_units",
+        "dry_run",
     )
     place_fields = ("manifest", "results", "save_to")
     ui_color = "#0b3d2e"
@@ -106,6 +109,7 @@ class KlingEffectBatchOperator(BatchLineage, KlingOperator):
         timeout: float | timedelta = DEFAULT_TIMEOUT,
         downloads: int = 8,
         shard: str | tuple[int, int] | Later | None = None,
+        dry_run: bool | str | Later = False,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
@@ -125,6 +129,7 @@ class KlingEffectBatchOperator(BatchLineage, KlingOperator):
         self.timeout = timeout
         self.downloads = downloads
         self.shard = shard
+        self.dry_run: Any = dry_run
         self.deferrable = deferrable
         self.take_places()
         self._unknown = self.unknown_fields()
@@ -134,6 +139,8 @@ class KlingEffectBatchOperator(BatchLineage, KlingOperator):
     def execute(self, context: Context) -> Any:
         with recording_failures(context, row_id=None):
             job = self._job(context, deadline=time.time() + seconds(self.timeout, "timeout"))
+            if is_dry(self.dry_run):
+                return dry_run(self, context, job)
             return self._run(context, job, adopt_existing=earlier_attempt(context), may_defer=self.deferrable)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
@@ -206,6 +213,8 @@ class KlingEffectBatchOperator(BatchLineage, KlingOperator):
             job = dataclasses.replace(job, cap=allowance.to_json() if allowance else None)
             if not save_timeout:  # not for what the triggerer has made already
                 _check_places(job)
+                if not adopt_existing:
+                    warn_if_short(job, manifest, log=self.log)
             limit = limit_of(self.max_failures, count)
             context["ti"].xcom_push(key=BATCH, value=place_of(job, rows=count))
             if may_defer and self._triggerer_can_read(job):

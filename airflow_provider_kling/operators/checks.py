@@ -19,6 +19,7 @@ TEXTS = {
 }
 EFFECT = "KlingEffectOperator"
 BATCH = "KlingEffectBatchOperator"
+DRY = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
 def check_written(operator: Any) -> None:
@@ -76,6 +77,8 @@ def check_batch(values: dict[str, Any], *, rendered: frozenset[str] = frozenset(
     _check_optional(values, rendered)
     check_saving(values, columns=None)
     _check_caps(values)
+    if is_known(values["dry_run"]):
+        is_dry(values["dry_run"])
     _check_count("downloads", values["downloads"])
     if values["max_concurrency"] is not None:
         _check_count("max_concurrency", values["max_concurrency"])
@@ -85,6 +88,14 @@ def check_batch(values: dict[str, Any], *, rendered: frozenset[str] = frozenset(
         if not isinstance(values["format"], str) or values["format"].lower() not in FORMATS.values():
             raise KlingInputError(f"format is {values['format']!r}; wanted is one of {', '.join(dict.fromkeys(FORMATS.values()))}.")
     _check_rows(values["shard"], values["max_failures"])
+
+
+def is_dry(value: Any) -> bool:
+    """Whether a run is dry, by a truth value or a text. Raises KlingInputError for anything else: a doubt must not cost money."""
+    found = DRY.get(value.strip().lower()) if isinstance(value, str) else value
+    if not isinstance(found, bool):
+        raise KlingInputError(f"dry_run is {value!r}; wanted is True or False.")
+    return found
 
 
 def _check_rows(shard: Any, max_failures: Any) -> None:

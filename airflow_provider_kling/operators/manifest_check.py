@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -58,3 +59,19 @@ def _allowance(cap: RunCap, costs: list[tuple[int, Decimal | None]], log: Any) -
         within = sum(place <= allowance.last for place, _ in costs)
         log.warning("Capped: %s. %s of %s good rows are within.", allowance.text, f"{within:,}", f"{len(costs):,}")
     return allowance
+
+
+def warn_if_short(job: BatchJob, manifest: ManifestFile, *, log: Any) -> None:
+    """Log a warning if the account's resource packs will run out before the manifest does, as far as prices are known."""
+    from airflow_provider_kling.batch import in_shard
+    from airflow_provider_kling.dispatch import conn_ids
+    from airflow_provider_kling.manifests import Row
+    from airflow_provider_kling.planning import warn_if_short
+
+    last = job.allowance.last if job.allowance else None
+
+    def scenes() -> Counter[str]:
+        rows = in_shard(manifest.rows(), job.shard)
+        return Counter(row.effect_scene for row in rows if isinstance(row, Row) and (last is None or row.number <= last))
+
+    warn_if_short(scenes, conn_ids=conn_ids(job.kling_conn_id), results=job.results, log=log)

@@ -7,3 +7,4 @@ from .files import (
     price_book_location as price_book_location,
     read_prices as read_prices,
 )
+from .learning import PriceLearner as PriceLearner

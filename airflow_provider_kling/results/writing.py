@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_kling.arguments import place_text
 from airflow_provider_kling.object_paths import as_stored, folder_of, location_of, shown, storage_path
+from airflow_provider_kling.prices import PriceLearner
 from airflow_provider_kling.redaction import is_inline, show_place
 from airflow_provider_kling.results.lines import to_jsonl
 from airflow_provider_kling.results.origin import this_run, write_origin
@@ -39,18 +40,21 @@ def write_lines(
     manifest: Place | None = None,
     by_run: bool = False,
     log_problems: bool = True,
+    learn_prices: bool = True,
 ) -> dict[str, Any]:
     """Write the lines of `join` as `results.jsonl` and `report.html` into this folder or URI.
 
     Returns a summary: `rows`, the number of rows for each status, `error_kinds` (the numbers of rows without a video by what
     their errors are about), `units` (a decimal text), `videos` (their number), and the locations `results` and `report`. The
     report shows the images whose paths count from the folder of `manifest`. With `by_run`, it groups the rows by their column
-    `run`. With `log_problems`, the first 100 rows without a video are logged as warnings.
+    `run`. With `log_problems`, the first 100 rows without a video are logged as warnings. With `learn_prices`, what the rows
+    were charged goes into the price book.
     """
     folder = storage_path(output)
     results, report = folder / RESULTS, folder / REPORT
     tally = Tally()
-    write_text(results, _jsonl(lines, tally, max_logged=MAX_LOGGED if log_problems else 0))
+    prices = PriceLearner()
+    write_text(results, _jsonl(prices.watch(lines) if learn_prices else lines, tally, max_logged=MAX_LOGGED if log_problems else 0))
     summary = tally.summary
     written = (json.loads(line) for line in read_lines(results))
     now = datetime.now(timezone.utc)
@@ -65,6 +69,7 @@ def write_lines(
         **_origin(manifest, of_one_run=not by_run),
     )
     write_text(report, page)
+    prices.learn(location_of(folder))
     if not by_run:
         write_origin(folder)
     about = f" Without a video: {describe_kinds(summary.kinds)}." if summary.kinds else ""

@@ -84,7 +84,7 @@ def publish_reviewed(lines: Iterable[Mapping[str, Any]], folder: Place, output: 
                 errors.append(line["publish_error"])
             yield line
 
-    summary = write_lines(written(), output, title=title, log_problems=False)
+    summary = write_lines(written(), output, title=title, log_problems=False, learn_prices=False)
     log.info("Rows by what became of them: %s.", ", ".join(f"{count} {name}" for name, count in counts.items()) or "none")
     if errors:
         raise KlingStorageError(f"{len(errors)} approved rows could not be published. The first: {errors[0]}")

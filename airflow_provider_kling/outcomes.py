@@ -184,7 +184,7 @@ class FailureRecord:
         if self.account is None or self.counted or not (final or failed or is_last_try(context)):
             return
         conn_id, scene = account_tag(self.account), self.effect_scene or self.row_scene
-        tags = {"conn_id": conn_id, "scene": scene, "error_kind": error_kind(error)}
+        tags: dict[str, Any] = {"conn_id": conn_id, "scene": scene, "error_kind": error_kind(error)}
         count_end(AirflowSink(), status=error.row_status, task=self.task, **tags)
 
 

@@ -46,6 +46,8 @@ OUTPUT = "{{ params.output or var.value.get('kling_results', '') }}"
         "date": Param(None, type=["null", "string"], description="Date to use instead of the run's date, like 2026-11-22"),
         "kling_conn_id": Param("kling_default", type="string", description="Connection id, or several ids separated by commas"),
         "max_failures": Param(0, type=["null", "number"], minimum=0, description="Rows that may fail. If empty: any number"),
+        "max_videos": Param(None, type=["null", "integer"], minimum=0, description="The most videos to make. If empty: any number"),
+        "max_units": Param(None, type=["null", "number"], minimum=0, description="The most units to spend. If empty: any number"),
     },
 )
 def kling_effects_backfill():
@@ -77,6 +79,8 @@ def kling_effects_backfill():
         manifest=found["manifest"],
         results=found["results"],
         max_failures="{{ params.max_failures }}",
+        max_videos="{{ params.max_videos }}",
+        max_units="{{ params.max_units }}",
         kling_conn_id="{{ params.kling_conn_id }}",
         timeout=timedelta(hours=24),
         deferrable=True,

@@ -22,6 +22,8 @@ from airflow_provider_kling.operators import KlingEffectBatchOperator
         "output": Param(type="string", minLength=1, description="Folder or URI for videos, results and report"),
         "kling_conn_id": Param("kling_default", type="string", description="Connection to the Kling account"),
         "max_failures": Param(None, type=["null", "number"], minimum=0, description="Rows that may fail. If empty: any number"),
+        "max_videos": Param(None, type=["null", "integer"], minimum=0, description="The most videos to make. If empty: any number"),
+        "max_units": Param(None, type=["null", "number"], minimum=0, description="The most units to spend. If empty: any number"),
     },
 )
 def kling_effects_batch():
@@ -30,6 +32,8 @@ def kling_effects_batch():
         manifest="{{ params.manifest }}",
         results="{{ params.output }}",
         max_failures="{{ params.max_failures }}",
+        max_videos="{{ params.max_videos }}",
+        max_units="{{ params.max_units }}",
         kling_conn_id="{{ params.kling_conn_id }}",
         timeout=timedelta(hours=24),
         deferrable=True,

@@ -24,6 +24,8 @@ from airflow_provider_kling.sensors import KlingTaskSensor
         "manifest": Param(type="string", minLength=1, description="Path or URI of a CSV, JSON Lines or JSON file"),
         "output": Param(type="string", minLength=1, description="Folder or URI for videos, results and report"),
         "kling_conn_id": Param("kling_default", type="string", description="Connection to the Kling account"),
+        "max_videos": Param(None, type=["null", "integer"], minimum=0, description="The most videos to make. If empty: any number"),
+        "max_units": Param(None, type=["null", "number"], minimum=0, description="The most units to spend. If empty: any number"),
     },
 )
 def kling_effects_mapped():
@@ -37,6 +39,8 @@ def kling_effects_mapped():
             task_id="create",
             map_index_template="{{ task.row_id }}",
             row=row,
+            max_videos="{{ params.max_videos }}",
+            max_units="{{ params.max_units }}",
             kling_conn_id="{{ params.kling_conn_id }}",
             deferrable=True,
         )

@@ -25,6 +25,8 @@ from airflow_provider_kling.operators import KlingEffectBatchOperator
         "output": Param(type="string", minLength=1, description="Folder or URI for videos, results and reports"),
         "kling_conn_id": Param("kling_default", type="string", description="Connection to the Kling account"),
         "shards": Param(4, type="integer", minimum=1, description="Number of Airflow tasks that share the rows"),
+        "max_videos": Param(None, type=["null", "integer"], minimum=0, description="The most videos to make. If empty: any number"),
+        "max_units": Param(None, type=["null", "number"], minimum=0, description="The most units to spend. If empty: any number"),
     },
 )
 def kling_effects_sharded():
@@ -44,6 +46,8 @@ def kling_effects_sharded():
         manifest="{{ params.manifest }}",
         results="{{ params.output }}/shard-{{ task.shard | replace('/', '-of-') }}",
         save_to="{{ params.output }}/videos",
+        max_videos="{{ params.max_videos }}",
+        max_units="{{ params.max_units }}",
         kling_conn_id="{{ params.kling_conn_id }}",
         deferrable=True,
     ).expand(shard=shared)

@@ -71,10 +71,11 @@ class _Month:
         videos, spent = self.days.get(day, (0, Decimal(0)))
         self.days[day] = (videos + sign, spent + sign * units)
 
-    def counts(self, day: str) -> dict[str, tuple[int, Decimal]]:
-        """Videos and units of this day and of the month, as `AccountCap.refusal` takes them."""
-        months = list(self.days.values())
-        whole = sum(videos for videos, _ in months), sum((units for _, units in months), Decimal(0))
+    def counts(self, day: str, *, without: tuple[str, Decimal] | None) -> dict[str, tuple[int, Decimal]]:
+        """Videos and units of this day and of the month, as `AccountCap.refusal` takes them, `without` one of an earlier day."""
+        days = list(self.days.values())
+        less, less_units = (0, Decimal(0)) if without is None else (1, without[1])
+        whole = sum(videos for videos, _ in days) - less, sum((units for _, units in days), Decimal(0)) - less_units
         return {"day": self.days.get(day, (0, Decimal(0))), "month": whole}
 
 
@@ -95,55 +96,39 @@ class Spending:
         self._months: dict[str, _Month] = {}
 
     def reserve(self, step: Reserve) -> Reserved:
-        """Take a place for one create, if the id has none.
+        """Take a place for one create.
 
-        Raises KlingCappedError if there is no place, KlingStorageError if the file cannot be written. A place that this external
-        id has already stays the one that it is. Blocks for a moment.
+        A place that this external id has from before stays its own; one of an earlier day becomes one of today, if the caps permit.
+        Raises KlingCappedError if there is no place, KlingStorageError if the file cannot be written. Blocks for a moment.
         """
-        now = self._now()
+        now, cost, unknown = self._now(), self._cost(step.scene or ""), self._cost("")
         with self._open(now) as (month, write):
+            for task in step.listed or ():
+                if entry := _entry_of(task, now, month, unknown):
+                    write(entry)
             if step.listed is not None:
-                for task in step.listed:
-                    if entry := self._entry_of(task, now, month):
-                        write(entry)
                 write({"listed": now.timestamp(), "pages": step.pages})
-            elif step.external_id in month.made:
-                return self._keep(step.external_id, month, write)
-            elif now.timestamp() >= month.listed_at + max(LIST_INTERVAL, LIST_INTERVAL_OF_PAGE * month.pages):
+            had = month.made.get(step.external_id)
+            if had is None and now.timestamp() >= month.listed_at + max(LIST_INTERVAL, LIST_INTERVAL_OF_PAGE * month.pages):
                 return Reserved.LIST_FIRST
-            if step.external_id in month.made:
-                return self._keep(step.external_id, month, write)
-            day, cost = _day(now), self._cost(step.scene or "")
-            refusal = self._cap.refusal(month.counts(day), cost)
-            if refusal is not None:
-                raise refusal
-            write({"id": step.external_id, "day": day, "units": None if cost is None else format(cost, "f")})
-        return Reserved.NEW
+            if had is None or had[0] != _day(now):
+                refusal = self._cap.refusal(month.counts(_day(now), without=had), cost)
+                if refusal is not None:
+                    raise refusal
+                write({"id": step.external_id, "day": _day(now), "units": None if cost is None else format(cost, "f")})
+            if had is not None and step.external_id not in month.kept:
+                # The attempt that took it, perhaps still alive, must not give it back any more.
+                write({"id": step.external_id, "kept": True})
+        return Reserved.NEW if had is None else Reserved.HAD
 
     def give_back(self, external_id: str) -> None:
-        """The create was refused: nothing is paid for under this id."""
+        """The create was refused: nothing is paid for under this id, unless another attempt relies on its place."""
         with self._open(self._now()) as (month, write):
             if external_id in month.made and external_id not in month.kept:
                 write({"id": external_id, "back": True})
 
-    def _keep(self, external_id: str, month: _Month, write: Callable[[dict[str, Any]], None]) -> Reserved:
-        """Another attempt uses the place of this id. The one that took it, perhaps still alive, must not give it back any more."""
-        if external_id not in month.kept:
-            write({"id": external_id, "kept": True})
-        return Reserved.HAD
-
     def _cost(self, scene: str) -> Decimal | None:
         return self._price(scene) if self._cap.counts_units else None
-
-    def _entry_of(self, task: Task, now: datetime, month: _Month) -> dict[str, Any] | None:
-        """The line for a task of this month that the list shows and the file does not know. What has failed costs nothing."""
-        external_id = task.external_task_id or task.kling_task_id
-        external_id = first_id(external_id) if is_derived(first_id(external_id)) else external_id
-        made = task.created_at and task.created_at.astimezone(timezone.utc)
-        if task.failed or external_id in month.made or made is None or _month(made) != _month(now):
-            return None
-        units = task.units if task.units is not None else self._cost("")
-        return {"id": external_id, "day": _day(made), "units": None if units is None else str(units)}
 
     @contextlib.contextmanager
     def _open(self, now: datetime) -> Iterator[tuple[_Month, Callable[[dict[str, Any]], None]]]:
@@ -186,6 +171,17 @@ class Spending:
             file.write(b"\n")
             month.read_up_to += 1
         return month
+
+
+def _entry_of(task: Task, now: datetime, month: _Month, unknown: Decimal | None) -> dict[str, Any] | None:
+    """The line for a task of this month that the list shows and the file does not know. What has failed costs nothing."""
+    external_id = task.external_task_id or task.kling_task_id
+    external_id = first_id(external_id) if is_derived(first_id(external_id)) else external_id
+    made = task.created_at and task.created_at.astimezone(timezone.utc)
+    if task.failed or external_id in month.made or made is None or _month(made) != _month(now):
+        return None
+    units = task.units if task.units is not None else unknown
+    return {"id": external_id, "day": _day(made), "units": None if units is None else str(units)}
 
 
 def _month(time: datetime) -> str:

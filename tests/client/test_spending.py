@@ -78,6 +78,20 @@ def test_a_new_day_and_a_new_month_begin_at_midnight_utc(tmp_path, clock):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kling_default-2026-11.jsonl", "kling_default-2026-12.jsonl"]
 
 
+def test_a_place_of_an_earlier_day_becomes_one_of_today(tmp_path, clock):
+    count = count_of(tmp_path, clock, max_videos_per_day=1, max_videos_per_month=2)
+    clock.now = datetime(2026, 11, 29, 12, tzinfo=timezone.utc)
+    take(count, "yesterday")
+    clock.now += timedelta(days=1)
+    take(count, "today")
+    with pytest.raises(KlingCappedError, match="this day"):
+        take(count, "yesterday")
+    count.give_back("today")
+    assert take(count, "yesterday") is Reserved.HAD
+    with pytest.raises(KlingCappedError, match="this day"):
+        take(count, "today")
+
+
 def test_units_are_counted(tmp_path):
     count = count_of(tmp_path, max_units_per_day="7")
     take(count, "a")

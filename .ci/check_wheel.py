@@ -24,6 +24,8 @@ for name in (
     "api/__init__.pyi",
     "py.typed",
     "results/report.html.j2",
+    "reconciling/charges.html.j2",
+    "reconciling/charges.css",
     "results/report.css",
     "results/report.js",
     "emulator/videos/clip.mp4",

@@ -9,7 +9,7 @@ LOCK := requirements.lock
 help:
 	@echo "make demo   make videos from a manifest of photographs, with an emulated Kling account"
 	@echo "make test   run the tests, with branch coverage"
-	@echo "make properties  try twenty times as many made-up inputs and worlds: an hour"
+	@echo "make properties  the property tests alone, with twenty times as many inputs and worlds"
 	@echo "make stack  kill parts of a complete Airflow on PostgreSQL (needs Debian's postgresql); ARGS=\"--rows 40\""
 	@echo "make bench  measure costs and slot use in ten minutes; ARGS=full for all measurements"
 	@echo "make env    write .env with new passwords for docker compose up"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -33,7 +35,7 @@ class Airflow:
         """Run a command and return its output; AssertionError if it fails."""
         environment = environment_of(self.home, self.database, dags=self.dags)
         if self.warm:
-            environment["AIRFLOW_HOME"] = self.warm.settings["AIRFLOW_HOME"]
+            environment["AIRFLOW_HOME"] = str(self.warm.home)
         if self.warm and settings_of(environment) == self.warm.settings:
             code, output = self.warm.run(arguments, environment, self.home)
         else:
@@ -49,12 +51,27 @@ class Airflow:
 
 
 def environment_of(home: Path, database: Path, *, dags: Path) -> dict[str, str]:
-    return os.environ | {
+    return unmeasured(os.environ) | {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database}",
     }
+
+
+def unmeasured(environment: Mapping[str, str]) -> dict[str, str]:
+    """Without coverage, which costs half as much again: most of what a process of Airflow runs is Airflow."""
+    return {name: value for name, value in environment.items() if not name.startswith("COVERAGE_")}
+
+
+@contextlib.contextmanager
+def warm(home: Path, **settings: str) -> Iterator[WarmAirflow]:
+    """A process for the commands of several tests."""
+    process = WarmAirflow(environment_of(home, home / "airflow.db", dags=ROOT / "dags") | settings)
+    try:
+        yield process
+    finally:
+        process.close()
 
 
 def run(arguments: tuple[str, ...], environment: dict[str, str], folder: Path) -> tuple[int, str]:

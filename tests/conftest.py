@@ -51,6 +51,14 @@ def polled_early(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def looked_up_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that a query does not show is looked up again soon."""
+    from airflow_provider_kling.client.flows import lookup
+
+    monkeypatch.setattr(lookup, "LOOKUP_PAUSE", 0.02)
+
+
+@pytest.fixture
 def hostile(monkeypatch: pytest.MonkeyPatch) -> Iterator[HostileKling]:
     """An account that shares nothing with the package and lists its tasks in any order; `kling_default` leads to it."""
     with HostileKling(order="random") as account:

@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 import requests
+from airflow_home import unmeasured
 
 from airflow_provider_kling import testing
 
@@ -170,7 +171,7 @@ def serving(folder: Path, **environment: str) -> Iterator[ApiServer]:
     command = [sys.executable, "-m", "airflow", "api-server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command, "--apps", "core"], env=os.environ | settings, stdout=output, stderr=subprocess.STDOUT, cwd=folder
+            [*command, "--apps", "core"], env=unmeasured(os.environ) | settings, stdout=output, stderr=subprocess.STDOUT, cwd=folder
         )
     try:
         server = ApiServer(f"http://127.0.0.1:{port}", log)

@@ -134,6 +134,7 @@ async def test_a_batch_makes_its_rows_and_adopts_them_the_second_time(kling, tmp
     assert paths(kling) == {PROMPTS.path}
 
 
+@pytest.mark.usefixtures("looked_up_early")
 def test_two_products_share_external_ids_and_nothing_else(kling):
     effect = EffectRequest("squish", ["https://example.com/a.jpg"])
     with KlingHook(retry_wait=0) as effects, KlingHook(product=PROMPTS, retry_wait=0) as prompts:

@@ -21,11 +21,12 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG
-from airflow_home import Airflow, migrated
+from airflow_home import Airflow, migrated, warm
 from hostile import mp4
 from leaks import leaks
 from places import PHOTOS
 from task_runs import FakeAirflow
+from warm_airflow import WarmAirflow
 
 from airflow_provider_kling import errors
 from airflow_provider_kling.api import EffectRequest, Task, Video
@@ -253,12 +254,21 @@ def without_mask_messages(log: str) -> str:
     return "\n".join(kept)
 
 
+# Airflow logs at DEBUG and encrypts nothing, so that a search finds all leaks.
+TELLING = {"AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG", "AIRFLOW__CORE__FERNET_KEY": ""}
+
+
+@pytest.fixture(scope="module")
+def warm_airflow(tmp_path_factory) -> Iterator[WarmAirflow]:
+    with warm(tmp_path_factory.mktemp("airflow"), **TELLING) as process:
+        yield process
+
+
 @pytest.fixture
-def airflow(tmp_path_factory, monkeypatch) -> Airflow:
-    """An Airflow that logs at DEBUG and encrypts nothing, so that a search finds all leaks."""
-    monkeypatch.setenv("AIRFLOW__LOGGING__LOGGING_LEVEL", "DEBUG")
-    monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", "")
-    return Airflow(tmp_path_factory.mktemp("home"), migrated(tmp_path_factory))
+def airflow(warm_airflow, tmp_path_factory, monkeypatch) -> Airflow:
+    for name, value in TELLING.items():
+        monkeypatch.setenv(name, value)
+    return Airflow(tmp_path_factory.mktemp("airflow"), migrated(tmp_path_factory), warm=warm_airflow)
 
 
 MANIFEST = [
@@ -295,7 +305,8 @@ def test_nothing_that_is_written_down_holds_a_key_a_token_or_an_image(airflow, k
         assert len(list((output / "inline").glob("*.mp4"))) == 4
 
     secrets = secrets_of(kling, auth, proxy)
-    assert leaks(secrets, without_mask_messages(log), airflow.home, output / "results.jsonl", output / "report.html") == []
+    written = (airflow.home, airflow.warm.home, output / "results.jsonl", output / "report.html")
+    assert leaks(secrets, without_mask_messages(log), *written) == []
     with sqlite3.connect(airflow.home / "airflow.db") as connection:  # the search would have found each secret there
         everything = b" ".join(each.encode() if isinstance(each, str) else each for each in secrets.values())
         connection.execute("update dag_run set conf = ?", (everything,))

@@ -6,10 +6,12 @@ process would be: it has this package yet to import, the environment of its comm
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,6 +34,7 @@ class WarmAirflow:
     """The process, as the tests use it. It ends with `close`."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
+        self.home = Path(environment["AIRFLOW_HOME"])
         self.settings = settings_of(environment)
         self._process = subprocess.Popen(
             [sys.executable, __file__], env=dict(environment), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -42,12 +45,12 @@ class WarmAirflow:
         assert settings_of(environment) == self.settings
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        output = folder / "output.log"
-        command = {"arguments": arguments, "environment": dict(environment), "folder": str(folder), "output": str(output)}
-        self._process.stdin.write(f"{json.dumps(command)}\n")
-        self._process.stdin.flush()
-        code = int(self._process.stdout.readline())
-        return code, output.read_text()
+        with tempfile.NamedTemporaryFile("r", encoding="utf-8") as output:
+            command = {"arguments": arguments, "environment": dict(environment), "folder": str(folder), "output": output.name}
+            self._process.stdin.write(f"{json.dumps(command)}\n")
+            self._process.stdin.flush()
+            code = int(self._process.stdout.readline())
+            return code, output.read()
 
     def close(self) -> None:
         assert self._process.stdin is not None
@@ -69,18 +72,35 @@ def main() -> None:
 
 
 def warm_up() -> None:
-    """Import what `airflow dags test` imports, but for this package."""
+    """Import and build what `airflow dags test` needs, but for this package."""
     import aiohttp  # noqa: F401
     import airflow.__main__
     import airflow.cli.commands.dag_command
     import airflow.sdk.execution_time.task_runner  # noqa: F401
+    import alembic.context  # noqa: F401
     import PIL.Image  # noqa: F401
     import requests  # noqa: F401
+    import sqlalchemy.orm
     from airflow.sdk.execution_time import supervisor
 
-    supervisor.in_process_api_server().app  # noqa: B018 - it is built once
+    app = supervisor.in_process_api_server().app
+    asyncio.run(ask(app))
+    sqlalchemy.orm.configure_mappers()
     assert threading.active_count() == 1, threading.enumerate()
-    assert not [name for name in sys.modules if name.startswith("airflow_provider_kling.operators")]
+    assert "airflow_provider_kling.operators" not in sys.modules
+
+
+async def ask(app: Any) -> None:
+    """Ask the API of the tasks for something that it does not have: it builds its routes at the first request."""
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b""}
+
+    async def send(_: Any) -> None:
+        pass
+
+    places = {"path": "/nothing", "raw_path": b"/nothing", "root_path": "", "query_string": b"", "server": ("localhost", 80)}
+    await app({"type": "http", "http_version": "1.1", "method": "GET", "scheme": "http", "headers": [], **places}, receive, send)
 
 
 def run(arguments: list[str], environment: dict[str, str], folder: str, output: str) -> None:

@@ -14,6 +14,7 @@ from airflow_provider_kling.manifests import load_image
 @pytest.fixture
 def done(hook, kling, photo):
     """A task that has succeeded."""
+    kling.configure(videos="clip")
     task = hook.create_task(EffectRequest("pet_lion_pro", [load_image(photo)]))
     return hook.wait_for_task(task.kling_task_id, timeout=30, poll_interval=0.05)
 

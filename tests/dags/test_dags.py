@@ -14,19 +14,16 @@ from pathlib import Path
 
 import av
 import pytest
-from airflow_home import Airflow, environment_of, migrated
+from airflow_home import Airflow, migrated, warm
 from hostile import HostileKling
 from places import PHOTOS, ROOT
 from task_runs import FakeAirflow
-from warm_airflow import WarmAirflow
 
 
 @pytest.fixture(scope="module")
 def warm_airflow(tmp_path_factory):
-    home = tmp_path_factory.mktemp("airflow")
-    started = WarmAirflow(environment_of(home, home / "airflow.db", dags=ROOT / "dags"))
-    yield started
-    started.close()
+    with warm(tmp_path_factory.mktemp("airflow")) as process:
+        yield process
 
 
 @pytest.fixture

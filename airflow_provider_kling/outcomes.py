@@ -183,7 +183,7 @@ class FailureRecord:
         if self.account is None or self.counted or not (final or failed or is_last_try(context)):
             return
         conn_id, scene = account_tag(self.account), self.effect_scene or self.row_scene
-        tags = {"conn_id": conn_id, "scene": scene, "error_kind": error_kind(error)}
+        tags: dict[str, Any] = {"conn_id": conn_id, "scene": scene, "error_kind": error_kind(error)}
         count_end(AirflowSink(), status=error.row_status, task=self.task, **tags)
 
 
@@ -224,7 +224,7 @@ def count_timeout(account: Any, effect_scene: str | None) -> None:
     """Count a request whose wait Airflow itself has ended."""
     from airflow_provider_kling.hooks import AirflowSink
 
-    tags = {"conn_id": account_tag(account), "scene": effect_scene, "error_kind": "timeout"}
+    tags: dict[str, Any] = {"conn_id": account_tag(account), "scene": effect_scene, "error_kind": "timeout"}
     count_end(AirflowSink(), status=KlingError.row_status, task=None, **tags)
 
 

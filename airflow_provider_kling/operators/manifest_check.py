@@ -21,6 +21,7 @@ def check_manifest(job: BatchJob, manifest: ManifestFile, *, log: Any) -> int:
     from airflow_provider_kling.manifests import BadRow
     from airflow_provider_kling.naming import NameCheck
 
+    _check_own_leftovers(job)
     name, count, bad, shard = manifest.name, 0, 0, shard_of(job.shard)
     names = NameCheck(job.save_as())
     for row in manifest.rows(lambda text: log.warning("%s: %s", name, text)):
@@ -39,3 +40,16 @@ def check_manifest(job: BatchJob, manifest: ManifestFile, *, log: Any) -> int:
         for field in names.shadowed:
             log.warning("file_name: {%s} is not the column of that name, but the %s of the run or task.", field, field)
     return count
+
+
+def _check_own_leftovers(job: BatchJob) -> None:
+    """Raise KlingInputError for the `unfinished.jsonl` of the folder for results: this run would replace it, and the results."""
+    from airflow_provider_kling.errors import KlingInputError
+    from airflow_provider_kling.object_paths import location_of, storage_path
+    from airflow_provider_kling.results import UNFINISHED
+
+    if location_of(storage_path(job.manifest)) == location_of(storage_path(job.results) / UNFINISHED):
+        raise KlingInputError(
+            f"manifest is the {UNFINISHED} of the folder results, whose files this run would replace; wanted is another folder "
+            "for results."
+        )

@@ -141,7 +141,7 @@ def _by_row(rows: Iterable[Row | BadRow], folders: Sequence[str]) -> Iterator[Ma
     """The line of each row, by its id; then lines of rows that the manifest does not have any more."""
     from airflow_provider_kling.batch import Spool
     from airflow_provider_kling.object_paths import storage_path
-    from airflow_provider_kling.results import ERROR, join
+    from airflow_provider_kling.results import ERROR, join, with_row
 
     with Spool() as found:
         ids: dict[str, bool] = {}  # of the lines, and whether their rows were met
@@ -153,7 +153,7 @@ def _by_row(rows: Iterable[Row | BadRow], folders: Sequence[str]) -> Iterator[Ma
         for row in rows:
             if row.id in ids:
                 ids[row.id] = True
-                yield found.get(row.id)
+                yield with_row(found.get(row.id), row)
             else:
                 shard = (row.number - 1) % len(folders)
                 left = "no line for this row" if _has_results(folders[shard]) else "no results"

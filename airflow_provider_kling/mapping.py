@@ -125,7 +125,9 @@ def _without_inline_images(row: Row | BadRow) -> Row | BadRow:
 
     if not isinstance(row, Row) or not any(map(is_inline, row.images)):
         return row
-    return BadRow(line=row.line, number=row.number, id=row.id, columns=row.columns, problems=(INLINE_IMAGE,), kind="image")
+    return BadRow(
+        line=row.line, number=row.number, id=row.id, columns=row.columns, problems=(INLINE_IMAGE,), kind="image", images=row.images
+    )
 
 
 def _check_names(manifest: Manifest, file_name: str | None) -> None:

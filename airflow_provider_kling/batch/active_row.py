@@ -33,6 +33,7 @@ class ActiveRow:
     adopted: bool = False  # its task is one of an earlier attempt
     saved: bool | None = None  # whether this batch has stored one of its videos; None where none were to be saved
     counted_before: bool = False  # in the metrics, as its line in earlier results shows
+    external_id: str | None = None  # of its submission, once its images are read
     permits: list[asyncio.Semaphore] = field(default_factory=list)
 
     def move(self, stage: str | None) -> None:

@@ -31,6 +31,8 @@ class Failures:
         """What became of a row with this error."""
         row = active.row
         outcome = error_result(error, row_id=row.id, task=active.task, effect_scene=row.effect_scene)
+        if active.task is None:
+            outcome["external_id"] = active.external_id
         self._count(active, error)
         if isinstance(error, KlingError) and error.stops_account:
             self._stop(active.account, error)

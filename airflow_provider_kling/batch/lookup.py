@@ -103,6 +103,11 @@ class TaskLookup:
         task = await self._find(listed.task.kling_task_id)
         return listed if task is None else Attempt(listed.number, task)
 
+    async def left_task(self, any_id: str) -> Task | None:
+        """The task with which an earlier run has left a row, unless it has failed: then the row may get another one."""
+        task = await self._find(any_id)
+        return None if task is None or task.failed else task
+
     async def _find(self, any_id: str) -> Task | None:
         """The task with this external id or Kling task id, if there is one."""
         if self._given_up:

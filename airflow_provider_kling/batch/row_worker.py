@@ -84,11 +84,14 @@ class RowWorker:
 
     async def _line_or_task(self, active: ActiveRow) -> Mapping[str, Any] | Task:
         """The line that an earlier attempt wrote for the row; or the row's task, adopted or created."""
+        if active.row.left_task and (task := await self._left_task(active, active.row.left_task)):
+            return task
         look_up = self._previous is not None and active.account.answers_lookups
         decision = self._decide(active)
         if not look_up and isinstance(decision, Fail):
             raise decision.error  # before its images are read
         submission = await submission_of(active.row, self._job, self._product, self._threads)
+        active.external_id = submission.external_id
         decision = await self._look_up(active, submission) if look_up else self._decide(active)
         match decision:
             case Reuse(line):
@@ -102,6 +105,16 @@ class RowWorker:
                 return await self._create(active, replace(submission, first_attempt=attempt))
             case Fail(error):
                 raise error
+
+    async def _left_task(self, active: ActiveRow, task_id: str) -> Task | None:
+        """The task that the manifest names for the row, in whichever account: an earlier run has paid for it."""
+        own = active.account
+        for account in sorted(self._accounts, key=lambda account: account is not own):
+            if account.answers_lookups and (task := await account.lookup.left_task(task_id)):
+                active.account = account
+                self._metrics.adopted(active)
+                return task
+        return None
 
     def _decide(
         self,

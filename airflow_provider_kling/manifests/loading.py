@@ -79,7 +79,7 @@ class ManifestFile:
             raise RuntimeError("The manifest is not open; read its rows in a `with` block.")
         lines = read_lines(self._copy)
         for row in parse_rows(lines, name=self.location, format=self.format, strict=self.strict, warn=warn):
-            yield resolve_images(row, self._folder) if isinstance(row, Row) else row
+            yield resolve_images(row, self._folder)
 
     def __enter__(self) -> ManifestFile:
         if isinstance(self.location, str) and names_no_object(self.location):

@@ -13,6 +13,7 @@ from airflow_provider_kling.api import EffectRequest, scenes
 from airflow_provider_kling.errors import KlingInputError
 from airflow_provider_kling.manifests.columns import IMAGE_COLUMNS, MAX_SCENE, check_names, did_you_mean, json_kind
 from airflow_provider_kling.manifests.invisible import invisible_in, strip_invisible
+from airflow_provider_kling.manifests.leftovers import request_of, split_reasons
 from airflow_provider_kling.manifests.records import Record
 from airflow_provider_kling.manifests.rows import BadRow, Row
 from airflow_provider_kling.redaction import holds_image, is_inline, show_place
@@ -45,14 +46,14 @@ class RowChecker:
     def check(self, record: Record) -> Row | BadRow:
         """The next record as a row."""
         self.count += 1
-        columns = dict(record.columns)
+        columns, left_task, request = split_reasons(record.columns)
         problems = [*record.problems]
         row_id = self._check_id(columns.pop("id", None), record.line, problems)
         scene = ""
         images: tuple[str, ...] = ()
         kind = "request"
         if not record.problems:
-            name_problems, warnings = check_names(tuple(record.columns))
+            name_problems, warnings = check_names(("id", *columns) if "id" in record.columns else tuple(columns))
             problems += name_problems
             self._warn_once(warnings)
             of_row = len(problems)
@@ -65,8 +66,12 @@ class RowChecker:
         except ValueError as error:
             problems, shown = [*problems, str(error)], {}
         if problems:
-            return BadRow(line=record.line, number=self.count, id=row_id, columns=shown, problems=tuple(problems), kind=kind)
-        return Row(line=record.line, number=self.count, id=row_id, columns=shown, effect_scene=scene, images=images)
+            return BadRow(
+                line=record.line, number=self.count, id=row_id, columns=shown, problems=tuple(problems), kind=kind, images=images
+            )
+        left_task = left_task if left_task and request == request_of(scene, images) else None
+        row: dict[str, Any] = {"line": record.line, "number": self.count, "id": row_id, "columns": shown}
+        return Row(**row, effect_scene=scene, images=images, left_task=left_task)
 
     def _check_id(self, value: Any, line: int, problems: list[str]) -> str:
         """The id of the row: the number of the row, where it has no id or a wrong one."""

@@ -37,14 +37,20 @@ class Row(_NumberedRow):
 
     effect_scene: str
     images: tuple[str, ...] = field(repr=False)
+    left_task: str | None = None
+    """The id of the task with which an earlier run has left this row, as `unfinished.jsonl` names it: it may not have failed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BadRow(_NumberedRow):
-    """A row that cannot work, and why: one sentence for each problem. `kind` is one of `api.ERROR_KINDS`."""
+    """A row that cannot work, and why: one sentence for each problem. `kind` is one of `api.ERROR_KINDS`.
+
+    `images` are the sources of its images, where these are not the problem.
+    """
 
     problems: tuple[str, ...]
     kind: str = "request"
+    images: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def text(self) -> str:
@@ -84,7 +90,7 @@ class Manifest:
             raise KlingManifestError(self.name, [row.text for row in self.bad_rows])
 
 
-def resolve_images(row: Row, base: str) -> Row:
+def resolve_images(row: Row | BadRow, base: str) -> Row | BadRow:
     """The row with its relative paths joined to `base`, the path or URI of the manifest's folder. Nothing is opened."""
     return replace(row, images=tuple(resolve_image(base, image) for image in row.images))
 

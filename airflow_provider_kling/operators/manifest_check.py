@@ -28,6 +28,7 @@ def check_manifest(job: BatchJob, manifest: ManifestFile, *, cap: RunCap, log: A
     from airflow_provider_kling.manifests import BadRow
     from airflow_provider_kling.naming import NameCheck
 
+    _check_own_leftovers(job)
     name, count, bad, shard = manifest.name, 0, 0, shard_of(job.shard)
     names = NameCheck(job.save_as())
     costs, book = (
@@ -78,3 +79,16 @@ def warn_if_short(job: BatchJob, manifest: ManifestFile, *, log: Any) -> None:
         return Counter(row.effect_scene for row in rows if isinstance(row, Row) and (last is None or row.number <= last))
 
     warn_if_short(scenes, conn_ids=conn_ids(job.kling_conn_id), results=job.results, log=log)
+
+
+def _check_own_leftovers(job: BatchJob) -> None:
+    """Raise KlingInputError for the `unfinished.jsonl` of the folder for results: this run would replace it, and the results."""
+    from airflow_provider_kling.errors import KlingInputError
+    from airflow_provider_kling.object_paths import location_of, storage_path
+    from airflow_provider_kling.results import UNFINISHED
+
+    if location_of(storage_path(job.manifest)) == location_of(storage_path(job.results) / UNFINISHED):
+        raise KlingInputError(
+            f"manifest is the {UNFINISHED} of the folder results, whose files this run would replace; wanted is another folder "
+            "for results."
+        )

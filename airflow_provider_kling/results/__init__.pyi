@@ -5,6 +5,7 @@ from .lines import (
     lines_without_rows as lines_without_rows,
     merge as merge,
     to_jsonl as to_jsonl,
+    with_row as with_row,
 )
 from .origin import ORIGIN as ORIGIN, read_origin as read_origin
 from .reading import ReadLine as ReadLine, damaged_row as damaged_row, intact_lines as intact_lines, read_results as read_results
@@ -30,6 +31,7 @@ from .summary import (
     units_text as units_text,
 )
 from .task_result import error_result as error_result, result_of as result_of, saved_result as saved_result
+from .unfinished import UNFINISHED as UNFINISHED
 from .writing import RESULTS as RESULTS, report_title as report_title, write_lines as write_lines
 from .xcom_keys import (
     BATCH as BATCH,

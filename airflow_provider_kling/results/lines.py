@@ -17,6 +17,24 @@ _IDS = ("row_id", "kling_task_id", "external_task_id")
 _LINE_ENDS = {ord(end): f"\\u{ord(end):04x}" for end in "\x7f\x85\u2028\u2029"}
 
 
+class RowLine(dict[str, Any]):
+    """The line of a manifest's row, which knows the row: its scene, and the sources of its images where these are clear.
+
+    `external_id` is that of its submission, where a task may exist that nobody has seen.
+    """
+
+    scene: str = ""
+    images: tuple[str, ...] = ()
+    external_id: str | None = None
+
+
+def with_row(line: Mapping[str, Any], row: Row | BadRow) -> RowLine:
+    """The line, which is that of this row."""
+    known = RowLine(line)
+    known.scene, known.images = getattr(row, "effect_scene", ""), row.images
+    return known
+
+
 def join(rows: Iterable[Row | BadRow], outcomes: Iterable[Mapping[str, Any] | None]) -> Iterator[dict[str, Any]]:
     """One line of the results for each row of a manifest, in the order of the rows.
 
@@ -142,10 +160,12 @@ def _with_task_id(status: str, text: str, facts: Mapping[str, Any]) -> str:
     return text
 
 
-def _line(row: Row | BadRow, facts: Mapping[str, Any]) -> dict[str, Any]:
+def _line(row: Row | BadRow, facts: Mapping[str, Any]) -> RowLine:
     results = {name: facts.get(name) for name in RESULT_COLUMNS}
     scene = {} if "effect_scene" in row.columns else {"effect_scene": getattr(row, "effect_scene", None)}
-    return {"id": row.id, **row.columns, **scene, **results}
+    line = with_row({"id": row.id, **row.columns, **scene, **results}, row)
+    line.external_id = facts.get("external_id")
+    return line
 
 
 def _is_utf8(text: str) -> bool:

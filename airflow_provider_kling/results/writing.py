@@ -1,4 +1,4 @@
-"""The files of the results, `results.jsonl` and `report.html`, written as a stream.
+"""The files of the results, `results.jsonl`, `report.html` and `unfinished.jsonl`, written as a stream.
 
 100,000 rows need no more memory than a few.
 """
@@ -21,6 +21,7 @@ from airflow_provider_kling.results.origin import this_run, write_origin
 from airflow_provider_kling.results.report import render_report
 from airflow_provider_kling.results.statuses import STATUSES
 from airflow_provider_kling.results.summary import Tally, describe_kinds
+from airflow_provider_kling.results.unfinished import Unfinished
 from airflow_provider_kling.storage import read_lines, write_text
 
 RESULTS, REPORT = "results.jsonl", "report.html"
@@ -45,8 +46,9 @@ def write_lines(
     """Write the lines of `join` as `results.jsonl` and `report.html` into this folder or URI.
 
     Returns a summary: `rows`, the number of rows for each status, `error_kinds` (the numbers of rows without a video by what
-    their errors are about), `units` (a decimal text), `videos` (their number), and the locations `results` and `report`. The
-    report shows the images whose paths count from the folder of `manifest`. With `by_run`, it groups the rows by their column
+    their errors are about), `units` (a decimal text), `videos` (their number), and the locations `results`, `report` and
+    `unfinished`: a manifest of the rows without a video; None where none are left, or their manifest is not known. The report
+    shows the images whose paths count from the folder of `manifest`. With `by_run`, it groups the rows by their column
     `run`. With `log_problems`, the first 100 rows without a video are logged as warnings. With `learn_prices`, what the rows
     were charged goes into the price book.
     """
@@ -54,7 +56,13 @@ def write_lines(
     results, report = folder / RESULTS, folder / REPORT
     tally = Tally()
     prices = PriceLearner()
-    write_text(results, _jsonl(prices.watch(lines) if learn_prices else lines, tally, max_logged=MAX_LOGGED if log_problems else 0))
+    origin = _origin(manifest, of_one_run=not by_run)
+    with Unfinished(origin.get("image_folder", "")) as left:
+        write_text(
+            results,
+            _jsonl(prices.watch(lines) if learn_prices else lines, tally, left, max_logged=MAX_LOGGED if log_problems else 0),
+        )
+        unfinished = left.write(folder)
     summary = tally.summary
     written = (json.loads(line) for line in read_lines(results))
     now = datetime.now(timezone.utc)
@@ -66,7 +74,7 @@ def write_lines(
         output=location_of(folder),
         by_run=by_run,
         results_link=RESULTS,
-        **_origin(manifest, of_one_run=not by_run),
+        **origin,
     )
     write_text(report, page)
     prices.learn(location_of(folder))
@@ -82,6 +90,7 @@ def write_lines(
         "videos": summary.videos,
         "results": location_of(results),
         "report": location_of(report),
+        "unfinished": unfinished,
     }
 
 
@@ -104,11 +113,12 @@ def _origin(manifest: Place | None, *, of_one_run: bool) -> dict[str, Any]:
     return {"about": [*about, ("manifest", show_place(place_text(manifest)))], "image_folder": folder}
 
 
-def _jsonl(lines: Iterable[Mapping[str, Any]], tally: Tally, *, max_logged: int) -> Iterator[str]:
-    """The lines as JSON, counted in `tally` on the way."""
+def _jsonl(lines: Iterable[Mapping[str, Any]], tally: Tally, left: Unfinished, *, max_logged: int) -> Iterator[str]:
+    """The lines as JSON, counted in `tally` on the way; `left` keeps those without a video."""
     problems = 0
     for line in lines:
         tally.add(line)
+        left.add(line)
         if line["error"]:
             problems += 1
             if problems <= max_logged:

@@ -26,6 +26,7 @@ def test_a_manifest_becomes_videos_results_and_a_report(airflow, kling, tmp_path
     assert airflow.result == {
         "rows": 20, "succeed": 20, "failed": 0, "invalid": 0, "capped": 0, "error": 0, "units": "50.0", "videos": 20,
         "results": str(tmp_path / "out" / "results.jsonl"), "report": str(tmp_path / "out" / "report.html"),
+        "error_kinds": {}, "unfinished": None,
     }  # fmt: skip
     report = (tmp_path / "out" / "report.html").read_text()
     assert report.count('<tr class="row succeed"') == 20

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_kling.api import MAX_PAGE_SIZE, Task
 from airflow_provider_kling.client import flows
-from airflow_provider_kling.errors import KlingError
+from airflow_provider_kling.errors import KlingAuthError, KlingError, KlingSettingsError
 from airflow_provider_kling.planning.scenes import region_of
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ class AccountFacts:
     """
 
     regions: set[str] = field(default_factory=set)
-    unlisted: set[str] = field(default_factory=set)
     slots: int | None = None
     slots_from: str | None = None
     running: int = 0
@@ -75,11 +74,11 @@ def ask(conn_ids: Sequence[str], earlier: EarlierAttempts | None) -> AccountFact
 
 
 def _noting(facts: AccountFacts, hook: KlingHook, what: str, read: Callable[[], Any]) -> Any:
-    """What `read` brings; None, and a note, where it cannot be read for now."""
+    """What `read` brings; None, and a note, where it cannot be read. Keys may have no right to see the balance."""
     try:
         return read()
     except KlingError as error:
-        if not error.retryable:
+        if isinstance(error, KlingAuthError | KlingSettingsError):
             raise
         facts.notes.append(f"Connection {hook.kling_conn_id}: {what} could not be read: {error}")
         return None

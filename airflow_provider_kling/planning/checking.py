@@ -19,6 +19,7 @@ from airflow_provider_kling.redaction import show_error
 # Decoding an image leaves Python's lock to the others. A store's answers are waited for, so there are more threads than cores.
 THREADS = min(16, 4 + 2 * (os.cpu_count() or 1))
 AHEAD = 2 * THREADS  # rows that are checked before they are asked for
+AHEAD_CHARACTERS = 50_000_000  # of images in these rows themselves, as base64
 
 CheckUrl = Callable[[str], str | None]
 """Returns what is wrong with an image's URL, if anything."""
@@ -75,13 +76,21 @@ def checked_rows(rows: Iterable[Row | BadRow], check: Check) -> Iterator[Checked
         return
     with ThreadPoolExecutor(THREADS, thread_name_prefix="kling-plan") as threads:
         waiting: deque[Future[Checked]] = deque()
+        held = 0
         try:
             for row in rows:
+                held += _characters(row)
                 waiting.append(threads.submit(contextvars.copy_context().run, check.of, row))
-                while len(waiting) >= AHEAD:
-                    yield waiting.popleft().result()
+                while len(waiting) >= AHEAD or held > AHEAD_CHARACTERS:
+                    checked = waiting.popleft().result()
+                    held -= _characters(checked.row)
+                    yield checked
             while waiting:
                 yield waiting.popleft().result()
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def _characters(row: Row | BadRow) -> int:
+    return sum(map(len, row.images)) if isinstance(row, Row) else 0

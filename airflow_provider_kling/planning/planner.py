@@ -16,12 +16,11 @@ import pendulum
 from airflow_provider_kling.api import scenes
 from airflow_provider_kling.batch import in_shard, shard_of
 from airflow_provider_kling.caps import Allowance, RunCap
-from airflow_provider_kling.client import link_problem
 from airflow_provider_kling.dispatch import conn_ids
 from airflow_provider_kling.manifests import BadRow, ManifestFile, Row
 from airflow_provider_kling.object_paths import location_of, storage_path
 from airflow_provider_kling.planning.account import AccountFacts, ask
-from airflow_provider_kling.planning.checking import Check, Checked, checked_rows
+from airflow_provider_kling.planning.checking import Check, Checked, CheckUrl, checked_rows
 from airflow_provider_kling.planning.describe import describe_plan
 from airflow_provider_kling.planning.earlier import EarlierAttempts
 from airflow_provider_kling.planning.scenes import doubt_about
@@ -150,6 +149,9 @@ class _Survey:
 
 def _survey(job: PlanJob, manifest: ManifestFile, book: PriceBook) -> _Survey:
     part, count, good = shard_of(job.shard), 0, 0
+    if part and job.cap.max_units is not None:  # shards count with the one book that all of them know
+        location = price_book_location()
+        book = read_prices(location) if location else PriceBook()
     costs: list[tuple[int, Decimal | None]] = []
     warnings: list[str] = []
     for row in manifest.rows(warnings.append):
@@ -172,8 +174,7 @@ class _Planner:
         earlier: EarlierAttempts | None,
         allowance: Allowance | None,
     ) -> None:
-        url = functools.partial(link_problem, allow_private=facts.allow_private_links) if job.check_urls else None
-        self._check = Check(images=job.check_images, url=url, identity=job.identity, fresh=job.fresh)
+        self._check = Check(images=job.check_images, url=_url_check(job, facts), identity=job.identity, fresh=job.fresh)
         self._earlier, self._allowance = earlier, allowance
         self._doubt = functools.lru_cache(1024)(
             lambda scene, images: doubt_about(scene, images, frozenset(facts.regions), scenes())
@@ -213,6 +214,14 @@ class _Planner:
         if self._allowance and (error := self._allowance.refusal(row.number)):
             return CAPPED, str(error), "capped"
         return MAKE, None, None
+
+
+def _url_check(job: PlanJob, facts: AccountFacts) -> CheckUrl | None:
+    if not job.check_urls:
+        return None
+    from airflow_provider_kling.client import link_problem
+
+    return functools.partial(link_problem, allow_private=facts.allow_private_links)
 
 
 def _reporting(rows: Iterator[Row | BadRow], count: int, log: Log) -> Iterator[Row | BadRow]:

@@ -96,6 +96,7 @@ def get_provider_info() -> dict[str, Any]:
                 },
             }
         },
+        "retry-policies": [{"integration-name": "Kling AI", "python-modules": [f"{package}.retry_policy"]}],
         "plugins": [{"name": "kling", "plugin-class": f"{package}.plugin.KlingPlugin"}],
         "extra-links": [f"{package}.links.Kling{what}Link" for what in ("Video", "Report", "Results")],
         "connection-types": [

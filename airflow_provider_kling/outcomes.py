@@ -24,6 +24,7 @@ from airflow_provider_kling.errors import (
 )
 from airflow_provider_kling.naming import SaveAs
 from airflow_provider_kling.results import CREATED_TASK, FAILED_RESULT
+from airflow_provider_kling.retry_policy import has_own_policy, worth_a_retry
 from airflow_provider_kling.row_metrics import account_tag, count_end, is_last_try, row_scene_of
 
 try:  # since Airflow 3.2
@@ -195,7 +196,8 @@ def recording_failures(
 
     An error that cannot pass by itself becomes AirflowFailException, so that no retry is spent on it. A sensor's time-out
     becomes AirflowSensorTimeout. Both have the KlingError as their `__cause__`, which callbacks can read. Any other error
-    stays as it is, and Airflow's retries apply.
+    stays as it is, and Airflow's retries apply. With a retry policy of the DAG's author, all but a time-out stay as they are:
+    Airflow asks no policy about an AirflowFailException.
     """
     record = FailureRecord(effect_scene=effect_scene, account=account)
     operator: Any = context.get("task")
@@ -210,10 +212,11 @@ def recording_failures(
         failed = error_result(error, row_id=row_id, task=record.task, effect_scene=record.effect_scene)
         context["ti"].xcom_push(key=FAILED_RESULT, value=failed)
         timed_out = sensor and isinstance(error, KlingTimeoutError)
-        record.count(context, error, final=timed_out or not _worth_a_retry(error, sensor=sensor))
+        own_policy = has_own_policy(operator)
+        record.count(context, error, final=timed_out or not (own_policy or worth_a_retry(error, sensor=sensor)))
         if timed_out:
             raise AirflowSensorTimeout(str(error)) from error
-        if _worth_a_retry(error, sensor=sensor):
+        if own_policy or worth_a_retry(error, sensor=sensor):
             raise
         if isinstance(error, KlingInputError):  # where in this package it was noticed says nothing to the author of a DAG
             error.__traceback__ = None
@@ -226,11 +229,6 @@ def count_timeout(account: Any, effect_scene: str | None) -> None:
 
     tags: dict[str, Any] = {"conn_id": account_tag(account), "scene": effect_scene, "error_kind": "timeout"}
     count_end(AirflowSink(), status=KlingError.row_status, task=None, **tags)
-
-
-def _worth_a_retry(error: KlingError, *, sensor: bool) -> bool:
-    """Whether one of Airflow's retries may help. After a failed task, only an operator can ask for another one."""
-    return error.may_pass and not (sensor and isinstance(error, KlingTaskFailed))
 
 
 def earlier_attempt(context: Context) -> bool:

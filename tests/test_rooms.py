@@ -30,7 +30,7 @@ manifests client prices
 results
 dispatch
 hooks
-row_metrics
+row_metrics retry_policy
 batch outcomes asset_events
 task_end
 triggers

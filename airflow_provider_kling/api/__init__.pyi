@@ -44,6 +44,7 @@ from .kinds import (
     ErrorKind as ErrorKind,
     error_kind as error_kind,
     failure_kind as failure_kind,
+    kling_error_of as kling_error_of,
     known_kind as known_kind,
 )
 from .known_scenes import (

@@ -77,7 +77,7 @@ _SERVER = ("internal error", "server error", "server timeout", "system error", "
 def error_kind(error: BaseException) -> ErrorKind:
     """What an error is about. One that is not of this package counts as its cause, if that is a KlingError."""
     if not isinstance(error, KlingError):
-        error = _kling_cause(error) or error
+        error = kling_error_of(error) or error
     kind: ErrorKind = next((KIND_OF_CLASS[cls] for cls in type(error).__mro__ if cls in KIND_OF_CLASS), "unknown")
     if isinstance(error, KlingError) and error.kind in ERROR_KINDS:
         return error.kind
@@ -115,8 +115,8 @@ def _parameter_kind(message: str) -> ErrorKind | None:
     return "image" if "image" in lowered else None
 
 
-def _kling_cause(error: BaseException) -> KlingError | None:
-    """The first KlingError among the causes of an error: AirflowFailException has one."""
+def kling_error_of(error: BaseException) -> KlingError | None:
+    """The error itself, or the first KlingError among its causes: AirflowFailException has one."""
     seen: set[int] = set()
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:

@@ -22,6 +22,7 @@ from airflow_provider_kling.operators.checks import check_batch
 from airflow_provider_kling.operators.manifest_check import check_manifest
 from airflow_provider_kling.outcomes import earlier_attempt, recording_failures, task_of
 from airflow_provider_kling.redaction import show_place
+from airflow_provider_kling.retry_policy import use_default_policy
 from airflow_provider_kling.row_metrics import is_last_try
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ class KlingEffectBatchOperator(BatchLineage, KlingOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        use_default_policy(self)
         self.manifest: Any = manifest
         self.results: Any = results
         self.save_to: Any = save_to

@@ -21,6 +21,7 @@ from airflow_provider_kling.operators.inline_images import InlineImages
 from airflow_provider_kling.operators.reschedule import create_or_reschedule, log_level
 from airflow_provider_kling.operators.submissions import account_for, adoptable_task, deadline_of, submission_of
 from airflow_provider_kling.outcomes import push_task_ids, recording_failures, task_of
+from airflow_provider_kling.retry_policy import use_default_policy
 from airflow_provider_kling.row_metrics import was_cleared
 from airflow_provider_kling.saving import save_as_of
 from airflow_provider_kling.task_end import end
@@ -112,6 +113,7 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        use_default_policy(self)
         self.effect_scene: Any = effect_scene
         self.image: Any = image
         self.images: Any = images

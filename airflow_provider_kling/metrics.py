@@ -47,8 +47,8 @@ FAILED = Metric(
     "kling.failed",
     "counter",
     (*_REQUEST, "kind", "error_kind"),
-    "Requests that ended without a video. `kind` is the row's status: `failed` at Kling, `invalid` input, or another `error`. "
-    "`error_kind` is what the error is about, such as `moderation`: one of `api.ERROR_KINDS`.",
+    "Requests that ended without a video. `kind` is the row's status: `failed` at Kling, `invalid` input, `capped`, or another "
+    "`error`. `error_kind` is what the error is about, such as `moderation`: one of `api.ERROR_KINDS`.",
 )
 UNITS = Metric("kling.units", "counter", _REQUEST, "Units that Kling has charged for the requests that ended.")
 SECONDS_AT_KLING = Metric(

@@ -100,7 +100,7 @@ def test_a_redirect_within_the_accounts_own_origin_is_followed(account, mode, nu
 def test_redirects_have_an_end(account, mode, tmp_path):
     account.answer("video", redirect("/video/1"))
     with pytest.raises(errors.KlingDownloadError, match="more than 5 times"):
-        save(mode, account.connection(), f"{account.url}/video/1", tmp_path, seconds=1.0)
+        save(mode, account.connection(), f"{account.url}/video/1", tmp_path, seconds=10.0)
 
 
 @MODES

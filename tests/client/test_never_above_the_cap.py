@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from examples import examples
 from hypothesis import HealthCheck, settings, strategies as st
 from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 from kling_model import Account, fail_after, fail_before
@@ -127,7 +128,7 @@ def test_never_more_than_the_cap_and_never_less_whatever_happens() -> None:
     run_state_machine_as_test(
         CappedWorld,
         settings=settings(
-            max_examples=400,
+            max_examples=examples(150),
             stateful_step_count=40,
             deadline=None,
             report_multiple_bugs=False,

@@ -195,11 +195,10 @@ def recording_failures(
 ) -> Iterator[FailureRecord]:
     """Record what became of the row (XCom `failed_result`) before a KlingError goes on as Airflow expects it.
 
-    An error that cannot pass by itself becomes AirflowFailException, so that no retry is spent on it; that of a cap skips the task,
-    unless its author wishes it to fail. A sensor's time-out
-    becomes AirflowSensorTimeout. Both have the KlingError as their `__cause__`, which callbacks can read. Any other error
-    stays as it is, and Airflow's retries apply. With a retry policy of the DAG's author, all but a time-out stay as they are:
-    Airflow asks no policy about an AirflowFailException.
+    An error that cannot pass by itself becomes AirflowFailException, so that no retry is spent on it. A sensor's time-out
+    becomes AirflowSensorTimeout, and a cap AirflowSkipException, unless the author wishes it to fail. All have the KlingError as
+    their `__cause__`, which callbacks can read. Any other error stays as it is, and Airflow's retries apply. With a retry policy
+    of the DAG's author, what would fail stays as it is, too: Airflow asks no policy about an AirflowFailException.
     """
     record = FailureRecord(effect_scene=effect_scene, account=account)
     operator: Any = context.get("task")
@@ -214,14 +213,15 @@ def recording_failures(
         failed = error_result(error, row_id=row_id, task=record.task, effect_scene=record.effect_scene)
         context["ti"].xcom_push(key=FAILED_RESULT, value=failed)
         timed_out = sensor and isinstance(error, KlingTimeoutError)
-        own_policy = has_own_policy(operator)
-        record.count(context, error, final=timed_out or not (own_policy or worth_a_retry(error, sensor=sensor)))
+        skipped = isinstance(error, KlingCappedError) and not getattr(operator, "fail_if_capped", False)
+        goes_on = has_own_policy(operator) or worth_a_retry(error, sensor=sensor)
+        record.count(context, error, final=timed_out or skipped or not goes_on)
         if timed_out:
             raise AirflowSensorTimeout(str(error)) from error
-        if own_policy or worth_a_retry(error, sensor=sensor):
-            raise
-        if isinstance(error, KlingCappedError) and not getattr(operator, "fail_if_capped", False):
+        if skipped:
             raise AirflowSkipException(str(error)) from error
+        if goes_on:
+            raise
         if isinstance(error, KlingInputError):  # where in this package it was noticed says nothing to the author of a DAG
             error.__traceback__ = None
         raise AirflowFailException(str(error)) from error

@@ -125,6 +125,12 @@ def test_soft_fail_skips_with_a_policy_of_the_author_too(kling) -> None:
     assert twice().finish(sensor).state == "skipped"
 
 
+def test_a_cap_skips_with_a_policy_of_the_author_too(kling) -> None:
+    policy = Always()
+    assert twice().finish(video(retry_policy=policy, max_videos=0)).state == "skipped"
+    assert not policy.asked
+
+
 def test_a_task_of_ones_own_with_the_hook(kling) -> None:
     def run_of(**options: Any) -> str:
         @task(retries=3, retry_policy=KlingRetryPolicy())

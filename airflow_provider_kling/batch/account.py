@@ -50,7 +50,8 @@ async def open_account(
 ) -> AsyncIterator[Account]:
     """The account of a connection; `deadline` is monotonic, `made` is the run's.
 
-    Raises KlingSettingsError for a connection that cannot work."""
+    Raises KlingSettingsError for a connection that cannot work.
+    """
     async with KlingHook.dispatched(conn_id, product) as dispatcher, KlingHook(conn_id, product=product) as hook:
         client = await hook.aget_conn()
         with PreviousAttempts(client, product, deadline=deadline, made=made) as previous:

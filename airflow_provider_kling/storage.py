@@ -16,7 +16,8 @@ import re
 import secrets
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -39,6 +40,22 @@ _parts_removed: dict[Path, float] = {}  # folder → when
 def exists(path: ObjectStoragePath) -> bool:
     """Whether there is a file that is not empty. Files are written whole, so it is finished."""
     return bool(path.is_file() and path.stat().st_size > 0)
+
+
+def time_of(info: Mapping[str, Any]) -> datetime | None:
+    """When a file was changed, from what its file system tells of it."""
+    for name in ("mtime", "LastModified", "last_modified", "updated", "created"):
+        value = info.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value, timezone.utc)
+        if isinstance(value, str):
+            try:
+                value = datetime.fromisoformat(value.replace("Z", "+00:00"))
+            except ValueError:
+                continue
+        if isinstance(value, datetime):
+            return value if value.tzinfo else value.replace(tzinfo=timezone.utc)
+    return None
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ from airflow_provider_kling.batch.progress import RUNNING, SAVING, WAITING, Prog
 from airflow_provider_kling.batch.threads import Threads
 from airflow_provider_kling.manifests import BadRow
 from airflow_provider_kling.redaction import is_inline, show_error, show_place
-from airflow_provider_kling.results import PROGRESS, lines_of
+from airflow_provider_kling.results import PROGRESS, lines_of, read_progress
 
 FIRST, EVERY = 2.0, 10.0  # seconds until the first file, and between two of them at least
 SHARE = 20  # a file is written at most in one twentieth of the time
@@ -115,7 +115,7 @@ class Snapshot:
         from airflow_provider_kling.object_paths import storage_path
 
         try:
-            data = json.loads((storage_path(self._job.results) / PROGRESS).read_text())
+            data = read_progress(storage_path(self._job.results)) or {}
             if self._whole and {name: data[name] for name in self._identity} == self._identity:
                 self._earlier = {line["id"]: line for line in data["lines"]}
         except Exception:  # noqa: BLE001 - mostly, there is none

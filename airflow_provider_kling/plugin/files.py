@@ -16,8 +16,9 @@ from typing import IO, TYPE_CHECKING, Any
 from airflow_provider_kling.mp4 import why_not_mp4
 from airflow_provider_kling.plugin.cache import Cache
 from airflow_provider_kling.plugin.ranges import etag_of
-from airflow_provider_kling.plugin.stores import UnreadableError, time_of
+from airflow_provider_kling.plugin.stores import UnreadableError
 from airflow_provider_kling.redaction import scheme_of
+from airflow_provider_kling.storage import time_of
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath

@@ -6,15 +6,13 @@ one sentence.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
 from airflow_provider_kling.redaction import show_place, show_reason
-from airflow_provider_kling.results import PROGRESS, RESULTS
-
-LARGEST_PROGRESS = 64 * 1024 * 1024  # bytes
+from airflow_provider_kling.results import RESULTS
+from airflow_provider_kling.storage import time_of
 
 
 class UnreadableError(Exception):
@@ -55,39 +53,15 @@ def modified_at(location: str) -> datetime | None:
         return None
 
 
-def time_of(info: Mapping[str, Any]) -> datetime | None:
-    """When a file was changed, from what its file system tells of it."""
-    for name in ("mtime", "LastModified", "last_modified", "updated", "created"):
-        value = info.get(name)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return datetime.fromtimestamp(value, timezone.utc)
-        if isinstance(value, str):
-            try:
-                value = datetime.fromisoformat(value.replace("Z", "+00:00"))
-            except ValueError:
-                continue
-        if isinstance(value, datetime):
-            return value if value.tzinfo else value.replace(tzinfo=timezone.utc)
-    return None
-
-
 def read_progress(folder: str) -> Mapping[str, Any] | None:
-    """What a batch has written of its progress beside its results; None where there is none."""
+    """What a batch has written of its progress beside its results; None where there is none. Raises UnreadableError."""
+    from airflow_provider_kling import results
     from airflow_provider_kling.object_paths import storage_path
 
     try:
-        path = storage_path(folder) / PROGRESS
-        with path.open("rb") as file:
-            text = file.read(LARGEST_PROGRESS + 1)
-    except FileNotFoundError:
-        return None
+        return results.read_progress(storage_path(folder))
     except Exception as error:  # noqa: BLE001 - each store has errors of its own
         raise UnreadableError(folder, error) from None
-    try:
-        data = json.loads(text) if len(text) <= LARGEST_PROGRESS else None
-    except (ValueError, RecursionError):
-        data = None
-    return data if isinstance(data, Mapping) else None
 
 
 def manifest_lines(batch: Mapping[str, Any], *, most: int) -> Iterator[dict[str, Any]]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_kling.arguments import place_text
@@ -14,14 +13,14 @@ from airflow_provider_kling.errors import KlingInputError, KlingStorageError
 from airflow_provider_kling.object_paths import as_stored, location_of, shown, storage_path
 from airflow_provider_kling.reconciling.known import KnownTask, task_of_line
 from airflow_provider_kling.redaction import show_reason
-from airflow_provider_kling.results import PROGRESS, RESULTS, intact_lines, read_origin
+from airflow_provider_kling.results import PROGRESS, RESULTS, intact_lines, read_origin, read_progress
+from airflow_provider_kling.storage import time_of
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
 DEEPEST = 6  # folders below a place in which results are looked for
 VIDEOS = "videos"  # the folder beside results that may hold 100,000 files, and no results
-LARGEST_PROGRESS = 64 * 1024 * 1024  # bytes
 CLOCKS = timedelta(days=1)  # by which the clock of a store may be wrong
 
 WANTED = "wanted is the path or URI of a results.jsonl or of a folder with results, the summary of a batch, or a result"
@@ -98,7 +97,7 @@ def _results_below(folder: ObjectStoragePath, deepest: int) -> Iterator[tuple[Ob
         raise KlingStorageError(f"The folder {shown(folder)} cannot be read: {show_reason(error, location_of(folder))}.") from None
     by_name = {str(entry["name"]).rstrip("/").rpartition("/")[2]: entry for entry in entries}
     found = [name for name in (RESULTS, PROGRESS) if name in by_name and by_name[name].get("type") != "directory"]
-    yield from ((folder / name, _modified(by_name[name])) for name in found)
+    yield from ((folder / name, time_of(by_name[name])) for name in found)
     for name in sorted(by_name):
         below = by_name[name].get("type") == "directory" and not (name == VIDEOS and found)
         if below and deepest and re.search(r"[^.]", name):
@@ -125,28 +124,11 @@ def _tasks_of(file: ObjectStoragePath) -> Iterator[KnownTask]:
 def _tasks_under_way(file: ObjectStoragePath) -> Iterator[KnownTask]:
     """The tasks of a batch that has not written its results yet, as far as the file in which it says so has them."""
     try:
-        with file.open("rb") as opened:
-            data = json.loads(opened.read(LARGEST_PROGRESS))
-        lines, origin = list(data["lines"]), {"dag_id": _name(data, "dag_id"), "run_id": _name(data, "run_id")}
-    except Exception as error:  # noqa: BLE001 - it may be gone by now, and each store has errors of its own
+        data = read_progress(file.parent) or {}
+    except Exception as error:  # noqa: BLE001 - each store has errors of its own
         log.info("%s is not used: %s", shown(file), show_reason(error, location_of(file)))
         return
-    for line in lines:
+    origin, lines = {"dag_id": _name(data, "dag_id"), "run_id": _name(data, "run_id")}, data.get("lines")
+    for line in lines if isinstance(lines, list) else ():
         if isinstance(line, Mapping) and (task := task_of_line(line, run=file.parent.name, **origin)):
             yield task
-
-
-def _modified(entry: Mapping[str, Any]) -> datetime | None:
-    """When a file was written, from what its file system tells of it; None where it does not."""
-    for name in ("mtime", "LastModified", "last_modified", "updated"):
-        value = entry.get(name)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return datetime.fromtimestamp(value, timezone.utc)
-        if isinstance(value, str):
-            try:
-                value = datetime.fromisoformat(value.replace("Z", "+00:00"))
-            except ValueError:
-                continue
-        if isinstance(value, datetime):
-            return value if value.tzinfo else value.replace(tzinfo=timezone.utc)
-    return None

@@ -8,6 +8,7 @@ from .lines import (
     with_row as with_row,
 )
 from .origin import ORIGIN as ORIGIN, read_origin as read_origin
+from .progress_file import read_progress as read_progress
 from .reading import ReadLine as ReadLine, damaged_row as damaged_row, intact_lines as intact_lines, read_results as read_results
 from .report import page_style as page_style, render_report as render_report, report_policy as report_policy
 from .report_links import LinkOf as LinkOf, relative_links as relative_links

@@ -9,6 +9,7 @@ import pytest
 from airflow.sdk.io import attach
 from fsspec.implementations.memory import MemoryFileSystem
 
+from airflow_provider_kling import storage
 from airflow_provider_kling.plugin import files, stores
 
 
@@ -83,8 +84,8 @@ def test_a_place_without_a_file_system_is_a_sentence():
     ],
 )
 def test_stores_tell_when_a_file_was_changed_in_ways_of_their_own(info):
-    assert stores.time_of(info) == datetime(2026, 1, 1, tzinfo=timezone.utc)
-    assert stores.time_of({"mtime": "x"}) is None
+    assert storage.time_of(info) == datetime(2026, 1, 1, tzinfo=timezone.utc)
+    assert storage.time_of({"mtime": "x"}) is None
 
 
 def test_results_are_read_only_from_files_of_their_name(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -41,7 +41,8 @@ class KlingBalanceSensor(KlingOperator, BaseSensorOperator):
     Kling's number is up to 12 hours late: units that were bought may show later, and units that tasks have taken may still be
     in it. So it tells that a run can begin, not that it will be paid to its end.
 
-    :param units: how many units the packs must hold: a number, or a text like "12.5". Templated.
+    :param units: how many units the packs must hold: a number, a text like "12.5", or a plan (the output of a task that returned
+        `plan_manifest(…)`), for the most that its videos may cost. Templated.
     :param kling_conn_id: the connection of the account. Templated.
     :param pack_name: count only packs of this name. Default: all that are online. Templated.
     :param wait: False: fail at once, without a retry, if the packs hold less. Default: wait for them.
@@ -160,7 +161,14 @@ class KlingBalanceSensor(KlingOperator, BaseSensorOperator):
 
 
 def read_units(given: Any) -> Decimal:
-    """A number of units. Raises KlingInputError for anything else."""
+    """A number of units, or the most that a plan may cost. Raises KlingInputError for anything else."""
+    if isinstance(given, Mapping) and isinstance(given.get("cost"), Mapping):
+        given = given["cost"].get("at_most")
+        if given is None:
+            raise KlingInputError(
+                "units is a plan whose cost is not known, since no price of any scene is; wanted is a number, or a price that is set "
+                "by hand (prices.fix_price)."
+            )
     try:
         if isinstance(given, bool) or not isinstance(given, int | float | str | Decimal) or len(str(given)) > MOST_DIGITS:
             raise InvalidOperation
@@ -168,7 +176,9 @@ def read_units(given: Any) -> Decimal:
         if not units.is_finite() or units < 0 or abs(units.adjusted()) > MOST_DIGITS:
             raise InvalidOperation
     except InvalidOperation:
-        raise KlingInputError(f"units is {str(given)[:60]!r}; wanted is how many units the packs must hold, like 250.") from None
+        raise KlingInputError(
+            f"units is {str(given)[:60]!r}; wanted is how many units the packs must hold, like 250, or a plan."
+        ) from None
     return units
 
 

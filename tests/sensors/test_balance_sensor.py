@@ -152,6 +152,14 @@ def test_numbers_of_any_kind_are_taken(airflow, kling, units):
     assert finish(airflow, sensor(units)).state == "success"
 
 
+def test_a_plan_says_what_is_needed(airflow, kling):
+    assert finish(airflow, sensor({"cost": {"at_most": "2.5", "unknown": 0}})).state == "success"
+    with pytest.raises(errors.KlingInputError, match="a plan whose cost is not known"):
+        sensor({"cost": {"at_most": None, "unknown": 3}})
+    with pytest.raises(errors.KlingInputError, match="or a plan"):
+        sensor({"units": 7})
+
+
 def test_a_template_is_checked_when_it_is_rendered(airflow, kling):
     assert finish(airflow, sensor("{{ 2 * 3 }}", pack_name="{{ none }}")).state == "success"
     run = finish(FakeAirflow(max_tries=3), sensor("{{ none }}"))

@@ -166,8 +166,8 @@ def read_units(given: Any) -> Decimal:
         given = given["cost"].get("at_most")
         if given is None:
             raise KlingInputError(
-                "units is a plan whose cost is not known, since no price of any scene is; wanted is a number, or a price that is set "
-                "by hand (prices.fix_price)."
+                "units is a plan whose cost is not known, since no price of any scene is; wanted is a number, or a price that is "
+                "set by hand (prices.fix_price)."
             )
     try:
         if isinstance(given, bool) or not isinstance(given, int | float | str | Decimal) or len(str(given)) > MOST_DIGITS:

@@ -182,17 +182,3 @@ def test_a_time_zone_that_is_none_fails_the_sample_at_once(tmp_path):
     run = FakeAirflow().run(sample("find", output=str(tmp_path), timezone="Mars"))
     assert (run.state, type(run.error).__name__) == ("failed", "AirflowFailException")
     assert "The time zone is 'Mars'" in str(run.error)
-
-
-@pytest.mark.kling_emulator(slots=50, duration=0)
-def test_the_sample_writes_a_day_as_airflow_runs_it(kling, tmp_path):
-    from airflow_provider_kling.mapping import write_results
-    from airflow_provider_kling.testing import run_dag
-
-    result = a_result()
-    day = result["created_at"][:10]
-    write_results(None, str(tmp_path / "results" / "a"), [result])
-    dag = runpy.run_path(str(ROOT / "dags" / "kling_charges.py"))["kling_charges"]()
-    conf = {"output": str(tmp_path / "charges"), "results": str(tmp_path / "results"), "date": day}
-    run_dag(dag, conf)
-    assert [line["state"] for line in lines(tmp_path / "charges" / day)] == ["matched"]

@@ -24,7 +24,7 @@ def task_of(task_id: str, **params: Any) -> Any:
     task = dag.get_task(task_id)
     for name, value in params.items():
         dag.params[name] = value
-        if task_id != "approve":  # whose own params are the fields of its form
+        if task_id != "approve" or name in task.params:  # its own params are the fields of its form
             task.params[name] = value
     return task
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -31,8 +30,6 @@ MOST_PAGES = 400  # 200,000 tasks
 LIST_TIMEOUT = 30.0  # seconds for one page: the list only saves time
 TASKS_AT_ONCE = 100  # tasks of a page that are stored before others get their turn on the event loop
 
-# The ids of `client.external_id_of`, and those of the attempts that follow failed ones.
-_EXTERNAL_ID = re.compile(r"(airflow-[0-9a-f]{40})(?:-(\d+))?")
 logger = logging.getLogger(__name__)
 
 
@@ -89,9 +86,9 @@ class PreviousAttempts:
         """Keep the tasks of a page that are attempts at a submission of this package; returns how many those are."""
         found = 0
         for number, task in enumerate(page.tasks, 1):
-            if match := _EXTERNAL_ID.fullmatch(task.external_task_id or ""):
+            if attempt := flows.attempt_of(task.external_task_id):
                 found += 1
-                self._keep_last(match[1], int(match[2] or 1), task)
+                self._keep_last(*attempt, task)
             if number % TASKS_AT_ONCE == 0:
                 await asyncio.sleep(0)
         return found
@@ -128,8 +125,8 @@ class PreviousResults:
                 self._failures.add(hash((line["id"], line["status"], line["kling_task_id"])))
             if line["status"] != SUCCEED:
                 continue
-            if match := _EXTERNAL_ID.fullmatch(line["external_task_id"] or ""):
-                self._lines.put(match[1], line)
+            if attempt := flows.attempt_of(line["external_task_id"]):
+                self._lines.put(attempt[0], line)
 
     def line(self, external_id: str) -> Mapping[str, Any] | None:
         """The line of the submission with this external id."""

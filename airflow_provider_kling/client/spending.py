@@ -25,7 +25,7 @@ from typing import IO, Any
 from airflow_provider_kling.api import Task
 from airflow_provider_kling.caps import AccountCap
 from airflow_provider_kling.client.flows.steps import Reserve, Reserved
-from airflow_provider_kling.client.flows.submission import first_id, is_derived
+from airflow_provider_kling.client.flows.submission import attempt_of
 from airflow_provider_kling.errors import KlingStorageError
 from airflow_provider_kling.redaction import show_reason
 
@@ -175,8 +175,8 @@ class Spending:
 
 def _entry_of(task: Task, now: datetime, month: _Month, unknown: Decimal | None) -> dict[str, Any] | None:
     """The line for a task of this month that the list shows and the file does not know. What has failed costs nothing."""
-    external_id = task.external_task_id or task.kling_task_id
-    external_id = first_id(external_id) if is_derived(first_id(external_id)) else external_id
+    attempt = attempt_of(task.external_task_id)
+    external_id = attempt[0] if attempt else task.external_task_id or task.kling_task_id
     made = task.created_at and task.created_at.astimezone(timezone.utc)
     if task.failed or external_id in month.made or made is None or _month(made) != _month(now):
         return None

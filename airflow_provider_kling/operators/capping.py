@@ -26,12 +26,12 @@ def task_within(context: Context, hook: KlingHook, submission: Submission, cap: 
     if not cap:
         return None
     place = max(0, context["ti"].map_index or 0)
-    price = _highest_price(submission.scene or "") if cap.max_units is not None else None
+    price = _highest_price(cap, submission.scene or "")
     allowance = cap.allowance((number, price) for number in range(place + 1))
     refusal = allowance.refusal(place)
     if not submission.adopt_existing and refusal is None:
         return None
-    if task := (_made(hook, submission) if submission.adopt_existing else None):
+    if submission.adopt_existing and (task := _made(hook, submission)):
         return _adopted(submission, task, log)
     if refusal is None and context["ti"].try_number > 1:
         made = _made_in_run(context, hook)
@@ -60,9 +60,9 @@ def book_for(cap: RunCap, results: str | None = None) -> PriceBook | None:
     return read_prices(location)
 
 
-def _highest_price(scene: str) -> Decimal | None:
-    """The highest price of all scenes that are known: an instance does not know the scenes of those before it."""
-    book = book_for(RunCap(max_units=Decimal(0)))
+def _highest_price(cap: RunCap, scene: str) -> Decimal | None:
+    """The highest price of all scenes that are known, where prices matter: an instance knows no scenes of those before it."""
+    book = book_for(cap)
     price = book.price(scene) if book else None
     known = [] if price is None else [units for units in (price.units, price.high) if units is not None]
     return max(known, default=None)

@@ -31,10 +31,8 @@ def check_manifest(job: BatchJob, manifest: ManifestFile, *, cap: RunCap, log: A
     _check_own_leftovers(job)
     name, count, bad, shard = manifest.name, 0, 0, shard_of(job.shard)
     names = NameCheck(job.save_as())
-    costs, book = (
-        list[tuple[int, Decimal | None]](),
-        book_for(cap, None if job.shard else job.results),
-    )  # shards must agree on the prices
+    costs: list[tuple[int, Decimal | None]] = []
+    book = book_for(cap, None if job.shard else job.results)  # shards must agree on the prices
     for row in manifest.rows(lambda text: log.warning("%s: %s", name, text)):
         if not isinstance(row, BadRow):
             names.see(place=row.place, line=row.line, row_id=row.id, effect_scene=row.effect_scene, columns=row.columns)

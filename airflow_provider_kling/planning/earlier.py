@@ -5,7 +5,6 @@ A list may be late or cut short. A task that it does not show counts as one to m
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -16,8 +15,6 @@ from airflow_provider_kling.object_paths import storage_path
 from airflow_provider_kling.planning.tally import FAILED, MADE
 from airflow_provider_kling.results import RESULTS, intact_lines
 from airflow_provider_kling.storage import exists
-
-_ATTEMPT = re.compile(r"-(\d+)$")
 
 
 class Found(NamedTuple):
@@ -50,14 +47,16 @@ class EarlierAttempts:
         own = 0
         for number, task in enumerate(tasks, 1):
             external_id = task.external_task_id or ""
-            own += external_id.startswith("airflow-")
+            own += flows.attempt_of(external_id) is not None
             if external_id.startswith(self.key):
                 self._keep(external_id, task.status, Attempt(number, task).repeatable, task.message)
         return own
 
     def _keep(self, external_id: str, status: str, repeatable: bool = False, message: str = "") -> None:
-        match = _ATTEMPT.search(external_id)
-        number, first = int(match[1]) if match else 1, _ATTEMPT.sub("", external_id)
+        attempt = flows.attempt_of(external_id)
+        if attempt is None:
+            return
+        first, number = attempt
         if number >= self._found.get(first, Found(0, "")).number:
             self._found[first] = Found(number, status, repeatable, message)
 

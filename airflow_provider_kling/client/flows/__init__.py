@@ -5,8 +5,8 @@ throws in the KlingError that came instead, and returns what the flow returns:
 
 - a `Call` is sent to the API; drivers repeat reads over faults that may pass, and never repeat a create;
 - `Sleep` waits, `CheckCapacity` checks the user's own limit of running tasks, `Reserve` and `GiveBack` hold the caps of the
-  account, `LoadRequest` loads images when they are
-  sent, `SaveVideo` stores a video, `Log` writes to the caller's log, `Count` counts an event in the metrics.
+  account, `LoadRequest` loads images when they are sent, `SaveVideo` stores a video, `Log` writes to the caller's log,
+  `Count` counts an event in the metrics.
 
 So each rule stands here once, for worker and triggerer, and is tested without a socket or a clock.
 """
@@ -33,7 +33,7 @@ from airflow_provider_kling.client.flows.steps import (
     Sleep,
     Step,
 )
-from airflow_provider_kling.client.flows.submission import Submission, external_id_of, run_key
+from airflow_provider_kling.client.flows.submission import Submission, attempt_of, external_id_of, run_key
 from airflow_provider_kling.client.flows.wait import Watch, wait
 
 __all__ = [
@@ -60,6 +60,7 @@ __all__ = [
     "Submission",
     "Watch",
     "asked_pause",
+    "attempt_of",
     "charges",
     "create",
     "create_when_free",

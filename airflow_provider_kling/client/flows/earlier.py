@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from airflow_provider_kling.api import MAX_PAGE_SIZE, Page, Product, Task, page_call
 from airflow_provider_kling.client.flows.steps import Flow
-from airflow_provider_kling.client.flows.submission import Submission, first_id, is_derived, row_key
+from airflow_provider_kling.client.flows.submission import Submission, attempt_of, row_key
 
 MOST_PAGES = 40  # of the account's list, 20,000 tasks
 
@@ -25,9 +25,9 @@ class MadeInRun:
 
     def see(self, task: Task) -> None:
         """The account has this task."""
-        external_id = first_id(task.external_task_id or "")
-        if not task.failed and external_id.startswith(self.run_key) and is_derived(external_id):
-            self._add(external_id)
+        attempt = attempt_of(task.external_task_id)
+        if attempt and not task.failed and attempt[0].startswith(self.run_key):
+            self._add(attempt[0])
 
     def begin(self, submission: Submission) -> None:
         """The task of this submission is about to be created."""

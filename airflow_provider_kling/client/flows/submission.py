@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from airflow_provider_kling.api import Task, TaskRequest
 
 MOST_FAILED = 100  # failed tasks that one submission may leave behind
-_DERIVED = re.compile(r"airflow-[0-9a-f]{40}")
+_DERIVED = re.compile(r"(airflow-[0-9a-f]{40})(?:-(\d+))?")
 _RUN, _ROW, _REQUEST = 10, 10, 20  # digits of a derived external id for each part of what it is made of
-_ATTEMPT = re.compile(r"-\d+$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +46,7 @@ class Submission:
     @property
     def derived(self) -> bool:
         """Whether the external id is one of `external_id_of`, which nobody else uses for another request."""
-        return is_derived(self.external_id)
+        return attempt_of(self.external_id) == (self.external_id, 1)
 
     def surely_made(self, task: Task) -> bool:
         """Whether it is certain that this task was made of this request: an id of the user's own can have been used before."""
@@ -77,14 +76,10 @@ def row_key(external_id: str) -> str:
     return external_id[: len("airflow-") + _RUN + _ROW]
 
 
-def first_id(external_id: str) -> str:
-    """The external id of the first attempt: without the number of another one."""
-    return _ATTEMPT.sub("", external_id)
-
-
-def is_derived(external_id: str) -> bool:
-    """Whether an external id is one of `external_id_of`."""
-    return bool(_DERIVED.fullmatch(external_id))
+def attempt_of(external_id: str | None) -> tuple[str, int] | None:
+    """The external id of the first attempt and the number of this one, for an id of `external_id_of`; None for any other."""
+    match = _DERIVED.fullmatch(external_id or "")
+    return (match[1], int(match[2] or 1)) if match else None
 
 
 def _digits(identity: list[str], count: int) -> str:

@@ -40,8 +40,13 @@ CONN_FIELDS: dict[str, Any] = {
     },
     "webhook_secret": {
         "label": "Webhook secret",
-        "description": "The secret with which Kling signs its callbacks: whsec_…",
+        "description": "The secret with which Kling signs its callbacks: whsec_… While it rotates, both, with a blank between.",
         "schema": {"type": ["string", "null"], "format": "password"},
+    },
+    "accept_unsigned_callbacks": {
+        "label": "Accept unsigned callbacks",
+        "description": "Whether callbacks without a signature count. Anyone who knows the address can then send one. Default: no.",
+        "schema": {"type": ["boolean", "null"]},
     },
     "allow_private_links": {
         "label": "Allow private links",

@@ -67,7 +67,15 @@ SLOTS_IN_USE = Metric(
     "Slots of the account that are taken, as far as this process knows: its own tasks, and others that the account's list showed.",
 )
 
-METRICS = (CREATED, REFUSED, ADOPTED, DONE, FAILED, UNITS, SECONDS_AT_KLING, BYTES_SAVED, WAITING, SLOTS_IN_USE)
+CALLBACKS = Metric(
+    "kling.callbacks",
+    "counter",
+    (*_ACCOUNT, "result"),
+    "Callbacks that the API server has received. `result` is the word that it answered: `accepted`, `repeated`, `no-end`, `late`, "
+    "`unheard`, `refused`, `no-task`, `too-large`, `unknown` or `busy`.",
+)
+
+METRICS = (CREATED, REFUSED, ADOPTED, DONE, FAILED, UNITS, SECONDS_AT_KLING, BYTES_SAVED, WAITING, SLOTS_IN_USE, CALLBACKS)
 
 # The spans of a trace: one each for the create with its wait for a slot, for the wait until the task is done, and for saving.
 CREATE_SPAN, WAIT_SPAN, SAVE_SPAN = "kling.create", "kling.wait", "kling.save"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow.sdk import DAG, task, task_group
+from airflow.sdk import DAG, Asset, task, task_group
 
 from airflow_provider_kling.operators import KlingEffectBatchOperator, KlingEffectOperator
 from airflow_provider_kling.sensors import KlingTaskSensor
@@ -41,6 +41,13 @@ def dags() -> dict[str, DAG]:
         KlingTaskSensor(task_id="wait", kling_task_id=made.output)
     with DAG("kling_batch_dag", schedule=None) as batch:
         KlingEffectBatchOperator(task_id="batch", manifest="/m.csv", results="/r")
+    with DAG("on_ends", schedule=Asset("kling://kling_signed")) as on_ends:
+
+        @task
+        def read_ends():
+            return []
+
+        read_ends()
     with DAG("no_kling", schedule=None) as other:
 
         @task
@@ -48,4 +55,4 @@ def dags() -> dict[str, DAG]:
             return 1
 
         hello()
-    return {dag.dag_id: dag for dag in (mapped, whole, pair, batch, other)}
+    return {dag.dag_id: dag for dag in (mapped, whole, pair, batch, on_ends, other)}

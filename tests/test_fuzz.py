@@ -205,7 +205,7 @@ def hook() -> Iterator[KlingHook]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW_CONN_KLING_DEFAULT", json.dumps(connection))
         hook = KlingHook()
-        assert hook.settings.webhook_secret
+        assert hook.settings.webhook_secrets
     return hook
 
 

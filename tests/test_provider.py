@@ -42,7 +42,8 @@ def test_the_connection_form_masks_secrets_and_has_all_fields():
     (kling,) = get_provider_info()["connection-types"]
     assert kling["conn-fields"]["webhook_secret"]["schema"]["format"] == "password"
     assert set(kling["conn-fields"]) == {
-        *("max_concurrency", "timeout", "verify", "proxies", "webhook_secret", "allow_private_links")
+        *("max_concurrency", "timeout", "verify", "proxies", "webhook_secret"),
+        *("accept_unsigned_callbacks", "allow_private_links"),
     }
     assert kling["ui-field-behaviour"] == KlingHook.get_ui_field_behaviour()
     assert kling["ui-field-behaviour"]["hidden-fields"] == ["schema"]

@@ -22,11 +22,11 @@ __init__ errors
 arguments caps get_provider_info metrics places mp4 naming
 links redaction saving
 operator_base
-object_paths
+object_paths asset_uris
 storage
 writable saved_videos
 api
-manifests client prices
+manifests client prices callbacks
 results
 dispatch
 hooks
@@ -59,7 +59,19 @@ APART = {
 }
 
 # Folders of which nothing opens a file, reads a clock or knows Airflow; `loading` and `files` are the modules that open files.
-PURE = ["caps", "places", "naming", "redaction", "api", "manifests", "prices", "reconciling", "emulator.model"]
+PURE = [
+    "caps",
+    "places",
+    "naming",
+    "redaction",
+    "asset_uris",
+    "api",
+    "callbacks",
+    "manifests",
+    "prices",
+    "reconciling",
+    "emulator.model",
+]
 OPENS = ["manifests.loading", "prices.files", "reconciling.accounts", "reconciling.finding", "reconciling.writing"]
 IMPURE = {"airflow", "requests", "aiohttp", "socket", "os", "pathlib", "time", "asyncio", "subprocess", "tempfile"}
 

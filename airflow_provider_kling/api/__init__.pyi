@@ -1,5 +1,6 @@
 # The public names of this folder; `__init__.py` loads each when it is first used.
 from .balance import Balance as Balance
+from .callbacks import callback_task as callback_task
 from .calls import (
     Call as Call,
     Page as Page,
@@ -89,5 +90,4 @@ from .tasks import (
     ResourcePack as ResourcePack,
     Task as Task,
     Video as Video,
-    callback_task as callback_task,
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -11,7 +10,6 @@ from typing import Any
 import pendulum
 
 from airflow_provider_kling.api.parsing import (
-    excerpt,
     milliseconds,
     read_id,
     read_number,
@@ -170,11 +168,3 @@ class ResourcePack:
             effective_at=read_time(data, "effective_time"),
             invalid_at=read_time(data, "invalid_time"),
         )
-
-
-def callback_task(body: bytes) -> Task:
-    """The task in a callback's body, which has no envelope. Raises KlingAnswerError for anything else."""
-    try:
-        return Task.from_json(json.loads(body))
-    except (ValueError, RecursionError):
-        raise KlingAnswerError(f"A callback holds {excerpt(body)} instead of JSON.") from None

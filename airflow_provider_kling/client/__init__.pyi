@@ -19,3 +19,4 @@ from .retrying import Attempts as Attempts
 from .settings import KlingSettings as KlingSettings
 from .spending import Spending as Spending
 from .sync_client import Client as Client
+from .webhooks import check_signature as check_signature

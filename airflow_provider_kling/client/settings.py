@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from airflow_provider_kling.api import DEFAULT_BASE_URL, AccessKey, ApiKey, Cred
 from airflow_provider_kling.caps import AccountCap
 from airflow_provider_kling.client.addresses import DEFAULT_PORTS
 from airflow_provider_kling.client.proxies import NO_PROXY, checked_proxy
+from airflow_provider_kling.client.webhooks import read_secrets
 from airflow_provider_kling.errors import KlingInputError, KlingSettingsError
 from airflow_provider_kling.redaction import show_place
 
@@ -46,7 +46,8 @@ class KlingSettings:
     `http` and `https` to proxy URLs, or to an empty text for no proxy; if it is empty, the environment's proxies count.
     `max_concurrency` is the user's own limit of running tasks, if it is lower than the number of the account's slots.
     `cap` is the most that may be made with it in a day or month.
-    With `allow_private_links`, videos are also loaded from addresses that are not public.
+    `webhook_secrets` are those that Kling signs callbacks with; all of them count. With `accept_unsigned_callbacks`, a callback
+    without a signature counts as well. With `allow_private_links`, videos are also loaded from addresses that are not public.
     """
 
     base_url: str
@@ -56,7 +57,8 @@ class KlingSettings:
     verify: bool | str = True
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
     max_concurrency: int | None = None
-    webhook_secret: str | None = field(default=None, repr=False)
+    webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+    accept_unsigned_callbacks: bool = False
     allow_private_links: bool = False
     cap: AccountCap = field(default_factory=AccountCap)
 
@@ -81,8 +83,9 @@ class KlingSettings:
             verify=_verify(extra.get("verify"), where),
             proxies=_proxies(extra.get("proxies"), where),
             max_concurrency=_max_concurrency(extra.get("max_concurrency"), where),
-            webhook_secret=_webhook_secret(extra.get("webhook_secret"), where),
-            allow_private_links=_allow_private_links(extra.get("allow_private_links"), where),
+            webhook_secrets=read_secrets(extra.get("webhook_secret"), where),
+            accept_unsigned_callbacks=_flag(extra, "accept_unsigned_callbacks", where),
+            allow_private_links=_flag(extra, "allow_private_links", where),
             cap=_cap(extra, where),
         )
 
@@ -148,13 +151,14 @@ def _verify(value: Any, where: str) -> bool | str:
     raise KlingSettingsError(f"{where}: extra verify is {value!r}; wanted is true, false, or the path of a CA bundle.")
 
 
-def _allow_private_links(value: Any, where: str) -> bool:
-    allowed = _WORDS.get(value.strip().lower()) if isinstance(value, str) else value
+def _flag(extra: Mapping[str, Any], name: str, where: str) -> bool:
+    value = extra.get(name)
     if value is None or value == "":
         return False
-    if not isinstance(allowed, bool):
-        raise KlingSettingsError(f"{where}: extra allow_private_links is {value!r}; wanted is true or false.")
-    return allowed
+    flag = _WORDS.get(value.strip().lower()) if isinstance(value, str) else value
+    if not isinstance(flag, bool):
+        raise KlingSettingsError(f"{where}: extra {name} is {value!r}; wanted is true or false.")
+    return flag
 
 
 def _proxies(value: Any, where: str) -> dict[str, str]:
@@ -200,15 +204,3 @@ def _cap(extra: Mapping[str, Any], where: str) -> AccountCap:
         return AccountCap.of(extra)
     except KlingInputError as error:
         raise KlingSettingsError(f"{where}: extra {error}") from None
-
-
-def _webhook_secret(value: Any, where: str) -> str | None:
-    if value is None or value == "":
-        return None
-    try:
-        key = base64.b64decode(value.removeprefix("whsec_"), validate=True)
-    except (AttributeError, TypeError, ValueError):
-        key = b""
-    if not key or not value.startswith("whsec_"):
-        raise KlingSettingsError(f"{where}: extra webhook_secret is not as wanted: whsec_ and base64, as Kling's console shows it.")
-    return str(value)

@@ -208,6 +208,8 @@ class KlingHook(BillingHook):
     def read_callback(self, body: bytes, headers: Mapping[str, str]) -> Task:
         """The task in a callback from Kling, after its signature is verified with the connection's `webhook_secret`.
 
+        Takes both shapes that Kling has for a body, that of `/v1` and that of its newer APIs. Each of several secrets counts, as
+        a rotation needs it. What is unsigned is refused, unless the connection has `accept_unsigned_callbacks`.
         Raises KlingSettingsError without a secret, KlingAnswerError for a signature that is wrong or older than five
         minutes, and for a body that is not a task. Callbacks can be repeated, late or out of order: query the task before
         money or files depend on it.

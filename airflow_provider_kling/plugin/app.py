@@ -1,4 +1,4 @@
-"""The sub-application below `/kling` of the API server. No route answers anyone who is not logged in."""
+"""The sub-application below `/kling` of the API server. No route but that of callbacks answers anyone who is not logged in."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from airflow.api_fastapi.core_api.security import requires_authenticated
 from fastapi import Depends, FastAPI
 from starlette.datastructures import MutableHeaders
 
-from airflow_provider_kling.plugin import api, pages
+from airflow_provider_kling.plugin import api, callbacks, pages
 
 _HEADERS = {
     "Referrer-Policy": "no-referrer",
@@ -34,9 +34,11 @@ class _WithHeaders:
 
 
 def build_app() -> FastAPI:
-    """The application. Each of its routes needs a login; those with data need the right to read the DAG's XComs."""
-    app = FastAPI(title="Kling", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(requires_authenticated())])
+    """The application. Its routes need a login, and those with data the right to read the DAG's XComs; that of callbacks needs a
+    signature of Kling's."""
+    app = FastAPI(title="Kling", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(_WithHeaders)
-    app.include_router(pages.router)
-    app.include_router(api.router)
+    for router in (pages.router, api.router):
+        app.include_router(router, dependencies=[Depends(requires_authenticated())])
+    app.include_router(callbacks.router)
     return app

@@ -9,4 +9,5 @@ from .deferral import (
     defer as defer,
     defer_with as defer_with,
 )
+from .finished import KlingFinishedTasksTrigger as KlingFinishedTasksTrigger
 from .waiting import KlingEffectTrigger as KlingEffectTrigger, KlingTaskTrigger as KlingTaskTrigger

@@ -1,7 +1,7 @@
 """All metrics of this package by name, and what they are told to. Pure: a `Sink` passes them on, where there is one.
 
 `client` and `dispatch` are handed a sink and know nothing of Airflow. `hooks.AirflowSink` is the one behind which Airflow's
-own metrics and traces stand. docs/metrics.md holds the same table.
+own metrics and traces stand. docs/reference/metrics.md holds the same table.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The twenty likeliest mistakes of a DAG author. Each is really made; docs/mistakes.md shows the sentence that Airflow then logs.
+"""The twenty likeliest mistakes of a DAG author. Each is really made; docs/guides/mistakes.md shows the sentence that Airflow then logs.
 
 After a change of a sentence: `REWRITE_DOCS=1 .venv/bin/python -m pytest tests/test_mistakes.py -p no:xdist` writes the page.
 """
@@ -19,7 +19,7 @@ from airflow_provider_kling.mapping import read_manifest
 from airflow_provider_kling.operators import KlingEffectBatchOperator, KlingEffectOperator
 from airflow_provider_kling.sensors import KlingTaskSensor
 
-PAGE = ROOT / "docs" / "mistakes.md"
+PAGE = ROOT / "docs" / "guides" / "mistakes.md"
 HEAD = """# The twenty likeliest mistakes
 
 What a DAG author may get wrong, and the sentence that says so. Nothing is created at Kling, and nothing is paid, by any of them.

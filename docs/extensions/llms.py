@@ -1,7 +1,7 @@
 """llms.txt and llms-full.txt (llmstxt.org): the site as Markdown, in the order of the tables of contents, for language models.
 
-`llms.txt` lists the pages with one sentence each, and links to their Markdown, which is copied beside the HTML. `llms-full.txt` is all
-of them in one file. Pages made from docstrings have no Markdown that says anything, so their text is what Sphinx makes of them.
+`llms.txt` lists the pages with one sentence each, and links to their Markdown, which is copied beside the HTML. `llms-full.txt`
+is all of them in one file. The Markdown of pages made from docstrings says nothing, so their text is what Sphinx makes of them.
 """
 
 from __future__ import annotations

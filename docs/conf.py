@@ -23,19 +23,16 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx_copybutton",
-    "docstrings",  # these two: docs/extensions
+    "docstrings",  # these three: docs/extensions
     "llms",
+    "toctrees",
 ]
 exclude_patterns = ["extensions", "pictures/*.py"]
 root_doc = "index"
 
 # --- Markdown
 myst_heading_anchors = 4  # as GitHub makes them; a link to an anchor that is not there is a warning
-myst_enable_extensions = ["colon_fence", "attrs_block"]
-suppress_warnings = [
-    "myst.header",  # a directive may come before the first heading
-    "toc.empty_glob",
-]
+myst_enable_extensions = ["colon_fence"]
 
 # --- Docstrings
 default_role = "code"  # docstrings have `single` backticks, as Markdown has

@@ -36,8 +36,11 @@ myst_enable_extensions = ["colon_fence"]
 
 # --- Docstrings
 default_role = "code"  # docstrings have `single` backticks, as Markdown has
-autodoc_typehints = "description"
-autodoc_typehints_description_target = "documented_params"
+autodoc_typehints = "signature"
+autodoc_type_aliases = {  # as the reference has them, so that they become links
+    name: f"airflow_provider_kling.api.{name}"
+    for name in ("Balance", "Charge", "ResourcePack", "Task", "TaskRequest")
+}
 autodoc_member_order = "bysource"
 autodoc_class_signature = "mixed"
 autodoc_preserve_defaults = True
@@ -47,7 +50,10 @@ add_module_names = False
 toc_object_entries_show_parents = "hide"
 # Everything named in a signature that is ours must be in the reference; names of others are shown as text.
 nitpicky = True
-nitpick_ignore_regex = [(r"py:.*", r"(?!airflow_provider_kling\.).*")]
+nitpick_ignore_regex = [
+    (r"py:.*", r"(?!airflow_provider_kling\.).*"),
+    (r"py:class", r"airflow_provider_kling\.(api\.products\.Product|emulator\.handle\.Runner)"),  # for the package itself
+]
 
 # --- HTML
 html_theme = "furo"

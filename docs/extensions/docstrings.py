@@ -25,7 +25,8 @@ def as_rst(lines: list[str]) -> list[str]:
 
 def _read(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     if name.startswith(f"{HOOK}a") and not "".join(lines):
-        lines[:] = [f"As :py:meth:`{HOOK}{name.removeprefix(f'{HOOK}a')}`, in an event loop.", ""]
+        twin = name.removeprefix(f"{HOOK}a")
+        lines[:] = [f"As :py:meth:`{twin} <{HOOK}{twin}>`, in an event loop.", ""]
     lines[:] = as_rst(lines) if lines and ":py:meth:" not in lines[0] else lines
 
 

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 LOCK := requirements.lock
 
-.PHONY: help demo pictures test properties stack bench env compose-test month lint types format lock clean
+.PHONY: help demo pictures test properties stack bench env compose-test docs docs-links month lint types format lock clean
 help:
 	@echo "make demo   make videos from a manifest of photographs, with an emulated Kling account"
 	@echo "make test   run the tests, with branch coverage"
@@ -14,6 +14,7 @@ help:
 	@echo "make bench  measure costs and slot use in ten minutes; ARGS=full for all measurements"
 	@echo "make env    write .env with new passwords for docker compose up"
 	@echo "make compose-test  test docker-compose.yaml without Docker (needs root, postgresql, redis-server and prometheus)"
+	@echo "make docs   build the site into build/docs; every warning is an error   make docs-links  also ask for links to other hosts"
 	@echo "make pictures  take the screenshots of the docs again (needs chromium)"
 	@echo "make month  the same with a backfill of 30 dates: kill parts of it, then clear half of it"
 	@echo "make lint   check style and errors with ruff   make format  fix what ruff can fix"
@@ -36,6 +37,17 @@ demo: $(VENV)/installed
 # Needs Debian's package chromium.
 pictures: $(VENV)/installed
 	$(BIN)/python docs/pictures/take.py $(ARGS)
+
+# All pages are read anew: Sphinx repeats no warning of a page that has not changed.
+SPHINX = $(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --quiet docs
+
+docs: $(VENV)/installed
+	rm -rf build/docs
+	$(SPHINX) -b html -d build/docs-read build/docs
+	@echo "Open build/docs/index.html; no server is needed."
+
+docs-links: $(VENV)/installed
+	$(SPHINX) -b linkcheck -d build/docs-read build/docs-links
 
 test: $(VENV)/installed
 	./tests/run.sh $(BIN)/python
@@ -71,7 +83,7 @@ format: $(VENV)/installed
 types: $(VENV)/installed
 	$(BIN)/mypy
 
-COMPILE = $(UV) pip compile pyproject.toml --extra emulator --group dev --universal --python-version 3.10 \
+COMPILE = $(UV) pip compile pyproject.toml --extra emulator --group dev --group docs --universal --python-version 3.10 \
   --generate-hashes --no-annotate --no-header --quiet --upgrade
 
 lock: $(VENV)/installed

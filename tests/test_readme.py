@@ -15,7 +15,7 @@ else:
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-LINKS = re.findall(r"\]\(([^)]+)\)", README)
+LINKS = [inline or defined for inline, defined in re.findall(r"\]\(([^)]+)\)|^\[.+?\]: (\S+)$", README, re.MULTILINE)]
 
 
 def test_metadata_has_the_four_links():

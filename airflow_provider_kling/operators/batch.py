@@ -69,6 +69,9 @@ class KlingEffectBatchOperator(BatchLineage, KlingOperator):
     :param dry_run: make nothing, and return the plan: what a run would make and cost; see the docs. Templated.
     :param deferrable: create and wait in the triggerer, if it can read the manifest; a worker saves the videos.
         Default: Airflow's `[operators] default_deferrable`.
+
+    The summary is that of `mapping.write_results`. Raises AirflowFailException, without a retry, for credentials, an account or a
+    connection that cannot work, and beyond `max_failures`; KlingTimeoutError, and the errors of rows that may pass, with retries.
     """
 
     template_fields: Sequence[str] = (

@@ -74,6 +74,10 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
 
     Waiting for a slot (error codes 1303 and 1302) uses no retry. With `deferrable` it uses no worker either: the triggerer
     creates the task when it is its turn. If only workers can read the images, the task is rescheduled instead.
+
+    Wrong arguments raise KlingInputError when the DAG is parsed. While it runs, an error that no retry can mend fails the task at
+    once: AirflowFailException, with the KlingError as its `__cause__`. Any other KlingError, like KlingTimeoutError or
+    KlingStorageError, is raised as it is, so that Airflow's retries apply.
     """
 
     template_fields: Sequence[str] = (

@@ -64,6 +64,10 @@ class KlingTaskSensor(TaskLineage, KlingOperator, BaseSensorOperator):
     `mode`, `poke_interval` (default 10 s), `soft_fail`, `never_fail` and the others work as for every sensor, and mean the
     same in all modes. A failed task fails the sensor without a retry. The sensor waits out faults of the API that may pass,
     until the timeout.
+
+    Raises AirflowSensorTimeout at the timeout, and AirflowFailException, with the KlingError as its `__cause__`, for what no retry
+    can mend: a failed task, no task with this id, refused credentials. A KlingDownloadError or KlingStorageError that may pass is
+    raised as it is.
     """
 
     template_fields: Sequence[str] = ("kling_task_id", "save_to", "kling_conn_id", "row_id")

@@ -138,8 +138,8 @@ def test_each_query_has_a_result_in_a_real_prometheus(kling, monkeypatch, tmp_pa
 
 def test_prometheus_knows_the_alerts_of_the_docs(prometheus):
     prometheus.wait_for("vector(1)")
-    page = (ROOT / "docs" / "metrics.md").read_text().partition("### What to alert on")[2].partition("## Traces")[0]
-    alerts = re.findall(r"^\| .+? \| `(.+)` \|$", page, re.MULTILINE)
+    page = (ROOT / "docs" / "reference" / "metrics.md").read_text().partition("### What to alert on")[2].partition("## Traces")[0]
+    alerts = re.findall(r"^  `(.+)`$", page, re.MULTILINE)
     assert len(alerts) == 5
     known = {in_prometheus(metric) for metric in METRICS}
     for alert in alerts:

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 LOCK := requirements.lock
 
-.PHONY: help demo pictures test properties stack bench env compose-test docs docs-links month lint types format lock clean
+.PHONY: help demo pictures test properties stack bench env compose-test docs docs-links month lint types format lock clean dist hooks release
 help:
 	@echo "make demo   make videos from a manifest of photographs, with an emulated Kling account"
 	@echo "make test   run the tests, with branch coverage"
@@ -19,6 +19,8 @@ help:
 	@echo "make month  the same with a backfill of 30 dates: kill parts of it, then clear half of it"
 	@echo "make lint   check style and errors with ruff   make format  fix what ruff can fix"
 	@echo "make types  check types with mypy --strict"
+	@echo "make hooks  let git check style and types before each commit"
+	@echo "make dist   build wheel and source archive   make release  check what must be true before a version is tagged"
 	@echo "make lock   update the locked dependencies     make clean   remove all files that these commands created"
 
 # All commands use the locked versions.
@@ -75,6 +77,13 @@ month: $(VENV)/installed
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/feature.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(BIN)/pre-commit validate-config
+	$(BIN)/zizmor --offline --quiet --strict-collection .github .pre-commit-config.yaml
+	@if command -v actionlint >/dev/null; then actionlint; else echo "actionlint is not installed here: the workflow CI runs it."; fi
 
 format: $(VENV)/installed
 	$(BIN)/ruff check --fix .
@@ -82,6 +91,18 @@ format: $(VENV)/installed
 
 types: $(VENV)/installed
 	$(BIN)/mypy
+	cd .ci && ../$(BIN)/mypy --strict release.py green.py
+
+# The same hooks as `make lint types`, with the tools of .venv.
+hooks: $(VENV)/installed
+	$(BIN)/pre-commit install
+
+dist: $(VENV)/installed
+	rm -rf dist
+	$(UV) build --quiet --wheel --sdist --no-build-isolation --out-dir dist
+
+release: $(VENV)/installed
+	$(BIN)/python .ci/release.py $(ARGS)
 
 COMPILE = $(UV) pip compile pyproject.toml --extra emulator --group dev --group docs --universal --python-version 3.10 \
   --generate-hashes --no-annotate --no-header --quiet --upgrade

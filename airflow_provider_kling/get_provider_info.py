@@ -139,6 +139,7 @@ def get_provider_info() -> dict[str, Any]:
         },
         "retry-policies": _modules(f"{package}.retry_policy"),  # a key since Airflow 3.4
         "asset-uris": [{"schemes": ["kling"], "handler": f"{package}.asset_uris.sanitize_uri"}],
+        "task-decorators": [{"name": "kling_effect", "class-name": f"{package}.decorators.kling_effect"}],
         "plugins": [{"name": "kling", "plugin-class": f"{package}.plugin.KlingPlugin"}],
         "extra-links": [f"{package}.links.Kling{what}Link" for what in ("Video", "Report", "Results", "Charges")],
         "connection-types": [

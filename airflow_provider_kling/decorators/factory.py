@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow_provider_kling.arguments import Later, Place
 
 Request: TypeAlias = Mapping[str, Any]
-"""`effect_scene`, and `image` or `images`; `row_id`, `columns`, `external_task_id`, `callback_url`, `fresh` and `save_to` if wished."""
+"""`effect_scene`, `image` or `images`; if wished `row_id`, `columns`, `external_task_id`, `callback_url`, `fresh` and `save_to`."""
 
 if TYPE_CHECKING:
     Returned: TypeAlias = Request | Sequence[Request]

@@ -11,24 +11,21 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_kling.errors import KlingInputError, KlingManifestError
+from airflow_provider_kling.errors import KlingInputError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_kling.decorators.operator import KlingEffectDecoratedOperator
     from airflow_provider_kling.operators import KlingEffectBatchOperator
 
 FOR_ONE = ("external_task_id", "callback_url", "row_id")  # options of the decorator that a list has no place for
-SAME = (
+SAME = (  # options that mean the same for a batch
     *("save_to", "file_name", "watermark", "sidecar", "max_concurrency", "max_failures", "max_videos", "max_units"),
     *("fail_if_capped", "kling_conn_id", "strict", "fresh", "poll_interval", "timeout", "deferrable", "execution_timeout"),
 )
 
 
-def batch_of(
-    operator: KlingEffectDecoratedOperator, requests: Sequence[Mapping[str, Any]], context: Context
-) -> KlingEffectBatchOperator:
+def batch_of(operator: Any, requests: Sequence[Mapping[str, Any]], context: Context) -> KlingEffectBatchOperator:
     """The batch of these requests, which are written as its manifest. Raises KlingInputError where the task can have none."""
     from airflow_provider_kling.decorators.returned import as_record
 
@@ -43,7 +40,7 @@ def batch_of(
     return batch_again(operator, context)
 
 
-def batch_again(operator: KlingEffectDecoratedOperator, context: Context) -> KlingEffectBatchOperator:
+def batch_again(operator: Any, context: Context) -> KlingEffectBatchOperator:
     """The batch of the requests that are written already, for a task that resumes."""
     from airflow_provider_kling.operators import KlingEffectBatchOperator
 
@@ -54,7 +51,7 @@ def batch_again(operator: KlingEffectDecoratedOperator, context: Context) -> Kli
     )
 
 
-def make(operator: KlingEffectDecoratedOperator, context: Context) -> list[dict[str, Any]]:
+def make(operator: Any, context: Context) -> list[dict[str, Any]]:
     """The lines of the results, in the order of the requests. With `deferrable`, this defers and does not return."""
     if operator.batch is None:
         operator.log.info("%s() returned an empty list: there is nothing to make.", operator.function)
@@ -62,14 +59,14 @@ def make(operator: KlingEffectDecoratedOperator, context: Context) -> list[dict[
     return _lines(operator, operator.batch, operator.batch.start(context))
 
 
-def complete(operator: KlingEffectDecoratedOperator, context: Context, event: Any) -> list[dict[str, Any]]:
+def complete(operator: Any, context: Context, event: Any) -> list[dict[str, Any]]:
     """The same, after the triggerer has worked on all rows."""
     if operator.batch is None:
         raise AssertionError("a task that resumes has its batch")
     return _lines(operator, operator.batch, operator.batch.execute_complete(context, event))
 
 
-def _lines(operator: KlingEffectDecoratedOperator, batch: KlingEffectBatchOperator, summary: Mapping[str, Any]) -> list[Any]:
+def _lines(operator: Any, batch: KlingEffectBatchOperator, summary: Mapping[str, Any]) -> list[Any]:
     from airflow_provider_kling.object_paths import storage_path
     from airflow_provider_kling.results import intact_lines
 
@@ -77,7 +74,7 @@ def _lines(operator: KlingEffectDecoratedOperator, batch: KlingEffectBatchOperat
     return list(intact_lines(storage_path(str(summary["results"]))))
 
 
-def _check(operator: KlingEffectDecoratedOperator, context: Context, count: int) -> None:
+def _check(operator: Any, context: Context, count: int) -> None:
     """Raise KlingInputError for a task that cannot make a list of requests, before anything is written."""
     from airflow.providers.common.compat.sdk import conf
 
@@ -94,16 +91,13 @@ def _check(operator: KlingEffectDecoratedOperator, context: Context, count: int)
         raise KlingInputError(f"{returned}, and the decorator has {given}, which is for a single request.")
     most = conf.getint("core", "max_map_length", fallback=1024)
     if count > most:
-        raise KlingManifestError(
-            f"{operator.function}()",
-            [
-                f"{count:,} requests are more than one task should return ([core] max_map_length = {most:,}). "
-                "Write them as a manifest, and use KlingEffectBatchOperator, which takes one of any size."
-            ],
+        raise KlingInputError(
+            f"{operator.function}() returned {count:,} requests, which are more than one task should return ([core] max_map_length "
+            f"= {most:,}). Write them as a manifest, and use KlingEffectBatchOperator, which takes one of any size."
         )
 
 
-def _place(operator: KlingEffectDecoratedOperator, context: Context) -> str:
+def _place(operator: Any, context: Context) -> str:
     """Where the requests of this task in this run are written: another run with the same folder has another file."""
     from airflow_provider_kling.client import flows
 
@@ -112,7 +106,7 @@ def _place(operator: KlingEffectDecoratedOperator, context: Context) -> str:
     return f"{operator.results.rstrip('/')}/requests-{key}.jsonl"
 
 
-def _write(operator: KlingEffectDecoratedOperator, place: str, records: list[dict[str, Any]], *, keep: bool) -> None:
+def _write(operator: Any, place: str, records: list[dict[str, Any]], *, keep: bool) -> None:
     """Write the requests. With `keep`, those of an earlier try stay, unless only the signatures of their URLs have changed."""
     from airflow_provider_kling.object_paths import storage_path
     from airflow_provider_kling.storage import exists, read_lines, write_text

@@ -208,5 +208,6 @@ def _check_function(function: Any) -> None:
     for kind, is_one in kinds.items():
         if is_one(function):
             raise KlingInputError(
-                f"{function.__name__} is {kind}; @task.kling_effect takes a plain function that returns a request, or a list of them."
+                f"{function.__name__} is {kind}; @task.kling_effect takes a plain function that returns a request, or a list of "
+                "them."
             )

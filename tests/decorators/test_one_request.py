@@ -176,6 +176,8 @@ def test_nothing_from_outside_is_rendered_neither_as_an_argument_nor_as_a_reques
 
 WANTED = "wanted is a request, a dict like {'effect_scene': 'pet_lion_pro', 'image': url}, or a list of them"
 KNOWN = "effect_scene, image, images, row_id, columns, external_task_id, callback_url, fresh and save_to"
+FURTHER = "What else a file name or the results are to have belongs into columns."
+JSON = "wanted are texts, numbers, true, false and null"
 MISTAKES = {
     "nothing": (None, f"video() returned nothing; {WANTED}. To make no video, raise AirflowSkipException."),
     "a text": ("https://x/a.jpg", f"video() returned a str; {WANTED}."),
@@ -187,14 +189,12 @@ MISTAKES = {
     ),
     "a column": (
         {**REQUEST, "shop": 1},
-        f"What video() returned has 'shop'; wanted are {KNOWN}. What else a file name or the results are to have belongs into "
-        "columns.",
+        f"What video() returned has 'shop'; wanted are {KNOWN}. {FURTHER}",
     ),
     "a number as scene": ({**REQUEST, "effect_scene": 5}, "What video() returned: effect_scene is a int; wanted is text."),
     "columns that are no JSON": (
         {**REQUEST, "columns": {"when": b""}},
-        "What video() returned: columns cannot be JSON (Object of type bytes is not JSON serializable); wanted are texts, numbers, "
-        "true, false and null.",
+        f"What video() returned: columns cannot be JSON (Object of type bytes is not JSON serializable); {JSON}.",
     ),
 }
 

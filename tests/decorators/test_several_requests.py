@@ -120,7 +120,11 @@ def one_of(rest: str, number: int = 1) -> str:
             {"results": "x"},
             one_of(": columns has 'image', which a request has itself; give that column another name."),
         ),
-        ([REQUEST] * 1025, {"results": "x"}, "video(): 1,025 requests are more than one task should return"),
+        (
+            [REQUEST] * 1025,
+            {"results": "x"},
+            "video() returned 1,025 requests, which are more than one task should return ([core] max_map_length = 1,024).",
+        ),
     ],
 )
 def test_what_a_list_cannot_have_costs_nothing(airflow, kling, returned, options, sentence):

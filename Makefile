@@ -70,6 +70,7 @@ format: $(VENV)/installed
 
 types: $(VENV)/installed
 	$(BIN)/mypy
+	$(BIN)/mypy tests/decorators/typed_functions.py
 
 COMPILE = $(UV) pip compile pyproject.toml --extra emulator --group dev --universal --python-version 3.10 \
   --generate-hashes --no-annotate --no-header --quiet --upgrade

@@ -30,10 +30,12 @@ def batch_of(operator: Any, requests: Sequence[Mapping[str, Any]], context: Cont
     from airflow_provider_kling.decorators.returned import as_record
 
     _check(operator, context, len(requests))
+    sources = operator._sources()  # without placeholders for base64
+    defaults = {"image": sources[0]} if operator.image else {"images": sources}
     records = []
     for number, request in enumerate(requests, 1):
         try:
-            records.append(as_record(request, vars(operator)))
+            records.append(as_record(request, {"effect_scene": operator.effect_scene, **defaults}))
         except KlingInputError as error:
             raise KlingInputError(f"Request {number} that {operator.function}() returned: {error}") from None
     _write(operator, _place(operator, context), records, keep=operator._earlier_try)

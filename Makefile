@@ -92,6 +92,7 @@ format: $(VENV)/installed
 types: $(VENV)/installed
 	$(BIN)/mypy
 	cd .ci && ../$(BIN)/mypy --strict release.py green.py
+	$(BIN)/mypy tests/decorators/typed_functions.py
 
 # The same hooks as `make lint types`, with the tools of .venv.
 hooks: $(VENV)/installed

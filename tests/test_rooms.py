@@ -19,7 +19,7 @@ PACKAGE = ROOT / "airflow_provider_kling"
 # What lies in the package's root is a room of its own; a folder is one with all that is in it.
 ORDER = """
 __init__ errors
-arguments caps get_provider_info metrics places mp4 naming
+arguments asset_uris caps get_provider_info metrics places mp4 naming
 links redaction saving
 operator_base
 object_paths
@@ -37,6 +37,7 @@ task_end
 triggers
 lineage
 operators sensors batch_trigger
+decorators
 mapping by_date publishing testing plugin
 reviewing commands
 __main__

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
@@ -94,11 +94,12 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
         "max_units",
     )
     row_fields = ROW_KEYS
-    place_fields = ("image", "images", "save_to")
+    place_fields: Iterable[str] = ("image", "images", "save_to")
     template_fields_renderers = {"images": "json"}
     ui_color = "#0b3d2e"
     ui_fgcolor = "#ffffff"
-    operator_extra_links = (KlingVideoLink(),)
+    operator_extra_links: Any = (KlingVideoLink(),)
+    request_follows = False  # scene and images are known when the task runs, as those of `@task.kling_effect`
 
     def __init__(
         self,
@@ -180,7 +181,7 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
             hook = opened.enter_context(account_for(context, submission, self.kling_conn_id, log=self.log, level=level))
             self.log.log(level, "External id %s: asking Kling for %s", submission.external_id, self._description())
             record.account = hook.kling_conn_id
-            made = task_within(context, hook, submission, RunCap.of(self.max_videos, self.max_units), log=self.log)
+            made = self._task_made(context, hook, submission)
             record.task = task = made or self._create(hook, submission, deadline, level)
             record.counted = task.done and was_cleared(context)
             record.effect_scene = self.effect_scene if submission.surely_made(task) else None
@@ -249,6 +250,10 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
             self.image = self._inline.hide(self.image)
         if isinstance(self.images, list | tuple):
             self.images = [self._inline.hide(image) for image in self.images]
+
+    def _task_made(self, context: Context, hook: KlingHook, submission: Submission) -> Task | None:
+        """The task that there is, where no other may be created. Raises KlingCappedError if a cap is reached without it."""
+        return task_within(context, hook, submission, RunCap.of(self.max_videos, self.max_units), log=self.log)
 
     # --- Three ways to create
 

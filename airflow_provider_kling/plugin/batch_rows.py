@@ -32,6 +32,11 @@ def place_of(instance: Instance) -> Mapping[str, Any]:
     return {**found, **told} if isinstance(told, Mapping) else found
 
 
+def is_batch(instance: Instance) -> bool:
+    """Whether this works on several rows: a batch, or a decorated function that has returned a list of requests."""
+    return instance.task.kind == "batch" or isinstance(instance.xcoms.get(BATCH), Mapping)
+
+
 def summary_of(instance: Instance) -> Mapping[str, Any] | None:
     """The summary of a batch that has written its results in this run."""
     found = instance.xcoms.get(SUMMARY)

@@ -57,6 +57,13 @@ def made_in_run(product: Product, run_key: str) -> Flow[MadeInRun]:
     return made
 
 
+def made_for_row(product: Product, submission: Submission) -> Flow[list[Task]]:
+    """What the account's list shows of the row of a submission: tasks that have not failed, of whatever requests."""
+    tasks, _ = yield from listed(product)
+    attempts = ((task, attempt_of(task.external_task_id)) for task in tasks if not task.failed)
+    return [task for task, attempt in attempts if attempt and row_key(attempt[0]) == row_key(submission.external_id)]
+
+
 def listed(product: Product) -> Flow[tuple[list[Task], int]]:
     """The tasks in the account's list, up to `MOST_PAGES` pages of it, and how many pages were read. Its order does not matter."""
     tasks: dict[str, Task] = {}

@@ -50,7 +50,9 @@ class Submission:
 
     def surely_made(self, task: Task) -> bool:
         """Whether it is certain that this task was made of this request: an id of the user's own can have been used before."""
-        return self.derived or task.kling_task_id in self.created
+        attempt = attempt_of(task.external_task_id)
+        of_another = attempt is not None and attempt[0] != self.external_id
+        return (self.derived and not of_another) or task.kling_task_id in self.created
 
 
 def external_id_of(

@@ -14,11 +14,13 @@ from airflow.providers.common.compat.sdk import conf
 from airflow_provider_kling.asset_events import add_summary
 from airflow_provider_kling.caps import RunCap
 from airflow_provider_kling.client import seconds
+from airflow_provider_kling.instances import iteration_of
 from airflow_provider_kling.lineage import BatchLineage
 from airflow_provider_kling.links import KlingReportLink, KlingResultsLink
 from airflow_provider_kling.naming import run_fields
 from airflow_provider_kling.operator_base import DEFAULT_TIMEOUT, KlingOperator
 from airflow_provider_kling.operators.batch_ends import raise_if_failed
+from airflow_provider_kling.operators.capping import left_of
 from airflow_provider_kling.operators.checks import check_batch, is_dry
 from airflow_provider_kling.operators.dry_run import dry_run
 from airflow_provider_kling.operators.manifest_check import check_manifest, warn_if_short
@@ -198,6 +200,7 @@ class KlingEffectBatchOperator(BatchLineage, KlingOperator):
             watermark=self.watermark,
             sidecar=self.sidecar,
             date=run_fields(context)["date"],
+            iteration=iteration_of(context),
         )
 
     # --- Here or in the triggerer
@@ -211,7 +214,8 @@ class KlingEffectBatchOperator(BatchLineage, KlingOperator):
         from airflow_provider_kling.results import BATCH
 
         with ManifestFile(job.manifest, format=job.format, strict=job.strict) as manifest, Spool() as outcomes:
-            count, allowance = check_manifest(job, manifest, cap=RunCap.of(self.max_videos, self.max_units), log=self.log)
+            cap = left_of(RunCap.of(self.max_videos, self.max_units), context, job.kling_conn_id, log=self.log)
+            count, allowance = check_manifest(job, manifest, cap=cap, log=self.log)
             job = dataclasses.replace(job, cap=allowance.to_json() if allowance else None)
             if not save_timeout:  # not for what the triggerer has made already
                 _check_places(job)

@@ -25,7 +25,7 @@ from airflow_provider_kling.operators.submissions import account_for, adoptable_
 from airflow_provider_kling.operators.waits import wait_for
 from airflow_provider_kling.outcomes import push_task_ids, recording_failures, task_of
 from airflow_provider_kling.retry_policy import use_default_policy
-from airflow_provider_kling.row_metrics import was_cleared
+from airflow_provider_kling.row_metrics import was_cleared, was_replaced
 from airflow_provider_kling.saving import save_as_of
 from airflow_provider_kling.task_end import end
 
@@ -178,7 +178,7 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
             record.account = hook.kling_conn_id
             made = task_within(context, hook, submission, RunCap.of(self.max_videos, self.max_units), log=self.log)
             record.task = task = made or self._create(hook, submission, deadline, level)
-            record.counted = task.done and was_cleared(context)
+            record.counted = task.done and (was_cleared(context) or was_replaced(context))
             record.effect_scene = self.effect_scene if submission.surely_made(task) else None
             self.log.info("%s", flows.describe(task))
             push_task_ids(context, task, row_id=self.row_id, effect_scene=record.effect_scene)

@@ -48,6 +48,7 @@ __all__ = [
     "error_event",
     "finish",
     "first_start",
+    "may_have_created",
     "push_task_ids",
     "recording_failures",
     "task_ids",
@@ -237,13 +238,17 @@ def count_timeout(account: Any, effect_scene: str | None) -> None:
 
 
 def earlier_attempt(context: Context) -> bool:
-    """Whether an earlier attempt of this task instance may have sent a create.
+    """Whether an earlier attempt of this task instance may have sent a create."""
+    return bool(context["ti"].try_number > 1 or context.get("task_reschedule_count", 0))
+
+
+def may_have_created(context: Context) -> bool:
+    """Whether a create may have been sent in the place of this task instance, by itself or by one that it replaces.
 
     In a loop that is never ruled out: where its gate is cleared, new task instances replace those of the later iterations, and
     begin with their first try.
     """
-    again = context["ti"].try_number > 1 or context.get("task_reschedule_count", 0)
-    return bool(again or iteration_of(context) is not None)
+    return earlier_attempt(context) or iteration_of(context) is not None
 
 
 def first_start(context: Context, now: datetime) -> datetime:

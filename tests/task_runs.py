@@ -60,6 +60,7 @@ class FakeAirflow:
     max_tries: int = 0
     reschedules: int = 0
     instances: int = 1  # of the task in its run
+    iteration: int | None = None  # of a loop around the task; from Airflow 3.4 on
     xcoms: dict[str, Any] = field(default_factory=dict)
     rendered: dict[str, Any] = field(default_factory=dict)
     _patch: dict[str, Any] = field(default_factory=dict)
@@ -97,6 +98,13 @@ class FakeAirflow:
         """The task's return value."""
         return self.xcoms.get("return_value")
 
+    @property
+    def _loop(self) -> dict[str, Any]:
+        if self.iteration is None:
+            return {}
+        loop = {"node_id": "loop", "index": self.iteration, "max_iterations": 10, "terminal_task_id": "video"}
+        return {"loop": {**loop, "terminal_is_mapped": self.map_index >= 0}}
+
     def _client(self, dag: DAG | None = None, attempt_id: uuid.UUID | None = None) -> execution_api.Client:
         client = execution_api.Client(base_url=None, token="", dry_run=True, transport=httpx.MockTransport(self._respond))
         client.base_url = "http://execution-api/"
@@ -111,7 +119,7 @@ class FakeAirflow:
             fields = {**run, **times, "end_date": None, "partition_key": None}
             dag_run = {name: value for name, value in fields.items() if name in DagRun.model_fields}  # they differ by version
             tries = {"max_tries": self.max_tries, "should_retry": self.try_number <= self.max_tries}
-            context = {"dag_run": dag_run, **tries, "task_reschedule_count": self.reschedules}
+            context = {"dag_run": dag_run, **tries, "task_reschedule_count": self.reschedules, **self._loop}
             return httpx.Response(200, json={**context, **self._next})
         if path.endswith("/state"):
             self._patch = body

@@ -24,7 +24,7 @@ from airflow_provider_kling.operators.capping import left_of
 from airflow_provider_kling.operators.checks import check_batch, is_dry
 from airflow_provider_kling.operators.dry_run import dry_run
 from airflow_provider_kling.operators.manifest_check import check_manifest, warn_if_short
-from airflow_provider_kling.outcomes import earlier_attempt, recording_failures, task_of
+from airflow_provider_kling.outcomes import may_have_created, recording_failures, task_of
 from airflow_provider_kling.redaction import show_place
 from airflow_provider_kling.retry_policy import use_default_policy
 from airflow_provider_kling.row_metrics import is_last_try
@@ -145,7 +145,7 @@ class KlingEffectBatchOperator(BatchLineage, KlingOperator):
             job = self._job(context, deadline=time.time() + seconds(self.timeout, "timeout"))
             if is_dry(self.dry_run):
                 return dry_run(self, context, job)
-            return self._run(context, job, adopt_existing=earlier_attempt(context), may_defer=self.deferrable)
+            return self._run(context, job, adopt_existing=may_have_created(context), may_defer=self.deferrable)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Called when the trigger has fired: adopts the tasks that it created, saves their videos, and writes the results."""

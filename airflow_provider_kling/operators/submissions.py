@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_kling.client import seconds
 from airflow_provider_kling.instances import instance_key
 from airflow_provider_kling.metrics import ADOPTED
-from airflow_provider_kling.outcomes import earlier_attempt, first_start
+from airflow_provider_kling.outcomes import earlier_attempt, first_start, may_have_created
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -46,7 +46,8 @@ def submission_of(
         request=request,
         external_id=check_id(external_id),
         callback_url=callback_url,
-        adopt_existing=earlier_attempt(context),
+        # An id of the user's own that exists at the first start is worth a warning, also in a loop.
+        adopt_existing=earlier_attempt(context) if external_task_id else may_have_created(context),
         scene=getattr(request, "effect_scene", None),
         max_attempts=max(1, context["ti"].try_number),  # what has failed in this try is not asked for again in it
     )

@@ -46,13 +46,13 @@ def made(kling) -> list[str]:
             {"task_id": "batch", "place": "zeile-ä"},
             "squish",
             [f"{IMAGE}?X-Amz-Signature=1"],
-            "airflow-7f99899eefd72bed0000d31ad8a3faa27236d9d1",
+            "7f99899eefd72bed0000d31ad8a3faa27236d9d1",
         ),
         (
             {"task_id": "batch", "place": "1", "fresh": "again"},
             "hug",
             [IMAGE, IMAGE],
-            "airflow-7f99899eef22b8b3468584ec52495077e1740268",
+            "7f99899eef22b8b3468584ec52495077e1740268",
         ),
     ],
 )

@@ -7,7 +7,7 @@ import dataclasses
 import time
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.providers.common.compat.sdk import conf
 
@@ -72,6 +72,8 @@ class KlingEffectBatchOperator(BatchLineage, KlingOperator):
     :param deferrable: create and wait in the triggerer, if it can read the manifest; a worker saves the videos.
         Default: Airflow's `[operators] default_deferrable`.
     """
+
+    __supports_durable_execution: ClassVar[bool] = True  # as Airflow's registry reads it, from this very name
 
     template_fields: Sequence[str] = (
         "manifest",

@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import conf
 
@@ -75,6 +75,8 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
     Waiting for a slot (error codes 1303 and 1302) uses no retry. With `deferrable` it uses no worker either: the triggerer
     creates the task when it is its turn. If only workers can read the images, the task is rescheduled instead.
     """
+
+    __supports_durable_execution: ClassVar[bool] = True  # as Airflow's registry reads it, from this very name
 
     template_fields: Sequence[str] = (
         "effect_scene",

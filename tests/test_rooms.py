@@ -19,7 +19,7 @@ PACKAGE = ROOT / "airflow_provider_kling"
 # What lies in the package's root is a room of its own; a folder is one with all that is in it.
 ORDER = """
 __init__ errors
-arguments asset_uris caps get_provider_info metrics places mp4 naming
+arguments asset_uris caps get_provider_info instances metrics places mp4 naming
 links redaction saving
 operator_base
 object_paths
@@ -60,7 +60,7 @@ APART = {
 }
 
 # Folders of which nothing opens a file, reads a clock or knows Airflow; `loading` and `files` are the modules that open files.
-PURE = ["caps", "places", "naming", "redaction", "api", "manifests", "prices", "reconciling", "emulator.model"]
+PURE = ["caps", "instances", "places", "naming", "redaction", "api", "manifests", "prices", "reconciling", "emulator.model"]
 OPENS = ["manifests.loading", "prices.files", "reconciling.accounts", "reconciling.finding", "reconciling.writing"]
 IMPURE = {"airflow", "requests", "aiohttp", "socket", "os", "pathlib", "time", "asyncio", "subprocess", "tempfile"}
 

@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import conf
 
@@ -25,7 +25,7 @@ from airflow_provider_kling.operators.submissions import account_for, adoptable_
 from airflow_provider_kling.operators.waits import wait_for
 from airflow_provider_kling.outcomes import push_task_ids, recording_failures, task_of
 from airflow_provider_kling.retry_policy import use_default_policy
-from airflow_provider_kling.row_metrics import was_cleared
+from airflow_provider_kling.row_metrics import was_cleared, was_replaced
 from airflow_provider_kling.saving import save_as_of
 from airflow_provider_kling.task_end import end
 
@@ -79,6 +79,8 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
     once: AirflowFailException, with the KlingError as its `__cause__`. Any other KlingError, like KlingTimeoutError or
     KlingStorageError, is raised as it is, so that Airflow's retries apply.
     """
+
+    __supports_durable_execution: ClassVar[bool] = True  # as Airflow's registry reads it, from this very name
 
     template_fields: Sequence[str] = (
         "effect_scene",
@@ -183,7 +185,7 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
             record.account = hook.kling_conn_id
             made = self._task_made(context, hook, submission)
             record.task = task = made or self._create(hook, submission, deadline, level)
-            record.counted = task.done and was_cleared(context)
+            record.counted = task.done and (was_cleared(context) or was_replaced(context))
             record.effect_scene = self.effect_scene if submission.surely_made(task) else None
             self.log.info("%s", flows.describe(task))
             push_task_ids(context, task, row_id=self.row_id, effect_scene=record.effect_scene)

@@ -13,9 +13,8 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
 from airflow.sdk import DAG, BaseOperator
-from airflow.sdk.api.client import Client
+from airflow.sdk.api import client as execution_api
 from airflow.sdk.api.datamodels._generated import DagRun, TaskInstance
 from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor
 from airflow.serialization.serialized_objects import BaseSerialization
@@ -30,6 +29,9 @@ except ImportError:  # before Airflow 3.2
     from airflow.serialization.serde import deserialize
 
     SERDE_IN_SDK = False
+
+# What Airflow's own client of the Execution API is built on: httpx2 since Airflow 3.4, httpx before. Their transports do not mix.
+httpx: Any = execution_api.httpx2 if hasattr(execution_api, "httpx2") else execution_api.httpx
 
 START = "2026-01-01T00:00:00Z"
 
@@ -95,12 +97,12 @@ class FakeAirflow:
         """The task's return value."""
         return self.xcoms.get("return_value")
 
-    def _client(self, dag: DAG | None = None) -> Client:
-        client = Client(base_url=None, token="", dry_run=True, transport=httpx.MockTransport(self._respond))
+    def _client(self, dag: DAG | None = None, attempt_id: uuid.UUID | None = None) -> execution_api.Client:
+        client = execution_api.Client(base_url=None, token="", dry_run=True, transport=httpx.MockTransport(self._respond))
         client.base_url = "http://execution-api/"
         return client
 
-    def _respond(self, request: httpx.Request) -> httpx.Response:
+    def _respond(self, request: Any) -> Any:
         path = request.url.path
         body = json.loads(request.content) if request.content else None
         if path.endswith("/run"):
@@ -129,7 +131,7 @@ class FakeAirflow:
             return httpx.Response(404, json={"detail": {"reason": "not_found", "message": "no such connection"}})
         return httpx.Response(204)
 
-    def _xcom(self, method: str, key: str, body: Any) -> httpx.Response:
+    def _xcom(self, method: str, key: str, body: Any) -> Any:
         if method == "POST":
             self.xcoms[key] = _deserialized(body)
             return httpx.Response(201, json={"message": "ok"})

@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 LOCK := requirements.lock
 
-.PHONY: help demo pictures test properties stack bench env compose-test docs docs-links month lint types format lock clean dist hooks release
+.PHONY: help demo pictures test properties matrix stack bench env compose-test docs docs-links month lint types format lock clean dist hooks release
 help:
 	@echo "make demo   make videos from a manifest of photographs, with an emulated Kling account"
 	@echo "make test   run the tests, with branch coverage"
 	@echo "make properties  the property tests alone, with twenty times as many inputs and worlds"
+	@echo "make matrix  the wheel on every Airflow and Python that is supported; ARGS=\"--airflow 3.4 --python 3.13\", ARGS=--help"
 	@echo "make stack  kill parts of a complete Airflow on PostgreSQL (needs Debian's postgresql); ARGS=\"--rows 40\""
 	@echo "make bench  measure costs and slot use in ten minutes; ARGS=full for all measurements"
 	@echo "make env    write .env with new passwords for docker compose up"
@@ -57,6 +58,10 @@ test: $(VENV)/installed
 properties: $(VENV)/installed
 	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile long -n "$${TEST_PROCESSES:-3}" --dist worksteal --durations 10 $(ARGS)
 
+# The built wheel on every Airflow and every Python; ARGS="--airflow 3.4 --python 3.13", ARGS=--help.
+matrix: $(VENV)/installed
+	$(BIN)/python .ci/matrix $(ARGS)
+
 stack: $(VENV)/installed
 	$(BIN)/python -m pytest tests/stack $(ARGS)
 
@@ -93,6 +98,7 @@ types: $(VENV)/installed
 	$(BIN)/mypy
 	cd .ci && ../$(BIN)/mypy --strict release.py green.py
 	$(BIN)/mypy tests/decorators/typed_functions.py
+	MYPYPATH=.ci/matrix $(BIN)/mypy .ci/matrix/*.py
 
 # The same hooks as `make lint types`, with the tools of .venv.
 hooks: $(VENV)/installed
@@ -105,14 +111,12 @@ dist: $(VENV)/installed
 release: $(VENV)/installed
 	$(BIN)/python .ci/release.py $(ARGS)
 
-COMPILE = $(UV) pip compile pyproject.toml --extra emulator --group dev --group docs --universal --python-version 3.10 \
+COMPILE = $(UV) pip compile pyproject.toml --extra emulator --group dev --group docs --universal \
   --generate-hashes --no-annotate --no-header --quiet --upgrade
 
 lock: $(VENV)/installed
-	$(COMPILE) --output-file $(LOCK)
-	for version in 3.1 3.2; do \
-	  echo "apache-airflow==$$version.*" | $(COMPILE) --constraint - --output-file .ci/airflow-$$version.lock; \
-	done
+	$(COMPILE) --python-version 3.10 --output-file $(LOCK)
+	$(BIN)/python .ci/matrix/lock.py $(COMPILE)
 
 clean:
 	rm -rf $(VENV) build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -5,10 +5,12 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 LOCK := requirements.lock
 
-.PHONY: help demo pictures test properties matrix stack bench env compose-test docs docs-links month lint types format lock clean dist hooks release
+.PHONY: help demo pictures test integration coverage properties matrix stack bench env compose-test docs docs-links month lint types format lock clean dist hooks release
 help:
 	@echo "make demo   make videos from a manifest of photographs, with an emulated Kling account"
-	@echo "make test   run the tests, with branch coverage"
+	@echo "make test   run the tests but for those that need a whole Airflow or a browser; ARGS=\"-k retry\""
+	@echo "make integration  the tests that run whole DAGs, API servers, browsers and processes that are killed"
+	@echo "make coverage  the tests of make test with branch coverage; fails below 90 %"
 	@echo "make properties  the property tests alone, with twenty times as many inputs and worlds"
 	@echo "make matrix  the wheel on every Airflow and Python that is supported; ARGS=\"--airflow 3.4 --python 3.13\", ARGS=--help"
 	@echo "make stack  kill parts of a complete Airflow on PostgreSQL (needs Debian's postgresql); ARGS=\"--rows 40\""
@@ -52,8 +54,17 @@ docs: $(VENV)/installed
 docs-links: $(VENV)/installed
 	$(SPHINX) -b linkcheck -d build/docs-read build/docs-links
 
+# Many tests wait for a pause to pass, so more processes than cores are of use.
+PARALLEL = -n "$${TEST_PROCESSES:-3}" --dist worksteal --durations 10
+
 test: $(VENV)/installed
-	./tests/run.sh $(BIN)/python
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -m "not integration" $(PARALLEL) $(ARGS)
+
+integration: $(VENV)/installed
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -m integration $(PARALLEL) $(ARGS)
+
+coverage: $(VENV)/installed
+	./tests/coverage.sh $(BIN)/python $(ARGS)
 
 properties: $(VENV)/installed
 	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile long -n "$${TEST_PROCESSES:-3}" --dist worksteal --durations 10 $(ARGS)

@@ -29,6 +29,17 @@ settings.register_profile("short", deadline=None, suppress_health_check=[HealthC
 settings.register_profile("long", settings.get_profile("short"), max_examples=100 * MORE)
 settings.load_profile("short")
 
+# What these fixtures start takes seconds of a processor: a browser, an API server, a process for `airflow` commands.
+WHOLE = {"browser", "api_server", "warm_airflow"}
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that use such a fixture are of `make integration`, without a mark of their own."""
+    for item in items:
+        if WHOLE & set(getattr(item, "fixturenames", ())):
+            item.add_marker("integration")
+
 
 @pytest.fixture
 def photo() -> str:

@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 LOCK := requirements.lock
 
-.PHONY: help demo pictures test properties stack bench env compose-test month lint types format lock clean
+.PHONY: help demo pictures test tutorial properties stack bench env compose-test month lint types format lock clean
 help:
 	@echo "make demo   make videos from a manifest of photographs, with an emulated Kling account"
 	@echo "make test   run the tests, with branch coverage"
+	@echo "make tutorial  paste the commands of the tutorial and the guides into a shell; ARGS=--pictures takes its pictures"
 	@echo "make properties  the property tests alone, with twenty times as many inputs and worlds"
 	@echo "make stack  kill parts of a complete Airflow on PostgreSQL (needs Debian's postgresql); ARGS=\"--rows 40\""
 	@echo "make bench  measure costs and slot use in ten minutes; ARGS=full for all measurements"
@@ -39,6 +40,9 @@ pictures: $(VENV)/installed
 
 test: $(VENV)/installed
 	./tests/run.sh $(BIN)/python
+
+tutorial: $(VENV)/installed
+	$(BIN)/python -m pytest tests/tutorial -s -p no:cacheprovider -p no:xdist $(ARGS)
 
 properties: $(VENV)/installed
 	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile long -n "$${TEST_PROCESSES:-3}" --dist worksteal --durations 10 $(ARGS)
@@ -76,6 +80,8 @@ COMPILE = $(UV) pip compile pyproject.toml --extra emulator --group dev --univer
 
 lock: $(VENV)/installed
 	$(COMPILE) --output-file $(LOCK)
+	$(UV) pip compile pyproject.toml .ci/tutorial.in --extra emulator --extra s3 --universal --python-version 3.10 \
+	  --no-annotate --no-header --quiet --upgrade --output-file .ci/tutorial.lock
 	for version in 3.1 3.2; do \
 	  echo "apache-airflow==$$version.*" | $(COMPILE) --constraint - --output-file .ci/airflow-$$version.lock; \
 	done

@@ -11,13 +11,15 @@ import os
 import socket
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from page_blocks import Block, blocks_of, missing_lines
 from tutorial_shell import Shell
 
 ROOT = Path(__file__).resolve().parents[2]
+LOOKS = ("cat ", "ls ", "grep ", "python listing.py", "python read_mail.py")  # commands that change nothing
+CLEANS_UP = "rm -rf kling"
 STARTS_RUNS = ("airflow dags trigger", "airflow backfill create", "airflow tasks clear", "airflow dags unpause")
 NOT_A_FRESH_MACHINES = ("AIRFLOW", "COVERAGE", "KLING", "PYTEST", "PYTHON", "VIRTUAL_ENV")
 KEY = "emulator-api-key"
@@ -40,7 +42,7 @@ class Walk:
         scratch = folder / "blocks"
         self.folder.mkdir(parents=True)
         scratch.mkdir()
-        emulator, airflow, bucket, mail, workers, triggerer = free_ports(6)
+        emulator, airflow, bucket, mail, slack, workers, triggerer = free_ports(7)
         self.airflow = f"http://127.0.0.1:{airflow}"
         self.substitutes = {
             **install,
@@ -50,6 +52,8 @@ class Walk:
             "127.0.0.1:8080": f"127.0.0.1:{airflow}",
             "5000": str(bucket),
             "8025": str(mail),
+            "9010": str(slack),
+            "timedelta(hours=3)": "timedelta(seconds=5)",  # a deadline
         }
         kept = {name: value for name, value in os.environ.items() if not name.startswith(NOT_A_FRESH_MACHINES)}
         settings = {
@@ -59,28 +63,39 @@ class Walk:
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(triggerer),
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         }
+        self.look: Callable[[Block], None] = lambda block: None  # is called after each block
         self.shell = Shell(self.folder, scratch, {**kept, **settings})
 
-    def read(self, page: Path) -> None:
+    def read(self, page: Path, first: int = 0) -> None:
         """Paste all blocks of a page; AssertionError where a command fails, or prints something else than the page shows."""
-        printed = ""
-        for block in blocks_of(page):
-            if block.language == "bash":
-                printed = self.paste(block)
-            elif block.language == "text":
-                missing = missing_lines(block.text, printed)
-                assert not missing, f"{block}: missing {missing} in\n{printed}"
+        blocks = blocks_of(page)
+        for number, block in enumerate(blocks[first:], first):
+            if block.language == "bash" and CLEANS_UP not in block.text:
+                shown = blocks[number + 1] if blocks[number + 1 : number + 2] else None
+                self.paste(block, shown.text if shown and shown.language == "text" else "")
+                self.look(block)
 
-    def paste(self, block: Block) -> str:
+    def clean_up(self, page: Path) -> None:
+        """Paste the block that ends everything."""
+        (block,) = [block for block in blocks_of(page) if CLEANS_UP in block.text]
+        self.paste(block)
+        assert not self.folder.joinpath("kling").exists()
+
+    def paste(self, block: Block, shown: str = "") -> None:
+        """Run a block, and compare what it prints with what the page shows."""
         started = time.monotonic()
         text = block.text
-        for shown, real in self.substitutes.items():
-            text = text.replace(shown, real)
-        printed = self.shell.paste(text, typed=f"{KEY}\n" if "read -rs" in text else "")
+        for named, real in self.substitutes.items():
+            text = text.replace(named, real)
+        looks = text.startswith(LOOKS) and text.count("\n") == 1
+        printed = self.shell.paste(f"{text.rstrip()} || true" if looks else text, typed=f"{KEY}\n" if "read -rs" in text else "")
         if any(command in text for command in STARTS_RUNS):
             self.wait_for_runs()
+        while (missing := missing_lines(shown, printed)) and looks and time.monotonic() - started < 120:
+            time.sleep(1)  # as a reader does, who looks again
+            printed = self.shell.paste(f"{text.rstrip()} || true")
+        assert not missing, f"{block}: missing {missing} in\n{printed}"
         print(f"{time.monotonic() - started:6.1f} s  {block}  {text.splitlines()[0][:90]}", flush=True)
-        return printed
 
     def wait_for_runs(self, timeout: float = 240) -> None:
         """Return as soon as no DAG run is under way, as somebody does who looks at Airflow's page."""
@@ -89,10 +104,17 @@ class Walk:
             assert time.monotonic() < deadline, f"Still under way: {under_way}"
             time.sleep(0.5)
 
-    def _runs_under_way(self) -> list[tuple[str, ...]]:
+    def _runs_under_way(self) -> list[str]:
+        return self._ask("select dag_id || ' ' || run_id from dag_run where state in ('queued', 'running')")
+
+    def runs(self, dag_id: str) -> list[str]:
+        """The ids of the runs of a DAG."""
+        return self._ask("select run_id from dag_run where dag_id = ?", dag_id)
+
+    def _ask(self, query: str, *values: str) -> list[str]:
         database = self.folder / "kling" / "airflow" / "airflow.db"
         with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)) as connection:
-            return connection.execute("select dag_id, run_id, state from dag_run where state in ('queued', 'running')").fetchall()
+            return [str(row[0]) for row in connection.execute(query, values)]
 
     def close(self) -> None:
         self.shell.close()

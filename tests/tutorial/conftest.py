@@ -24,7 +24,7 @@ def walk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     build = [uv, "build", "--quiet", "--wheel", "--no-build-isolation", "--python", sys.executable]
     subprocess.run([*build, "--out-dir", folder / "dist", ROOT], check=True)
     (wheel,) = (folder / "dist").glob("*.whl")
-    install = f"{uv} pip install --quiet --python venv/bin/python --constraint {LOCK} --compile-bytecode"
+    install = f"{uv} pip install --quiet --python venv/bin/python --constraint {LOCK}"
     walk = Walk(folder, {"pip install": install, '"airflow-provider-kling[': f'"{wheel}['})
     if request.config.getoption("--pictures"):
         from camera import Camera

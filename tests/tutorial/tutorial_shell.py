@@ -12,8 +12,9 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-# Each block is a file that the shell itself reads, so that variables, jobs and `cd` last. It ends at the first command that fails.
-LOOP = 'set -em -o pipefail; while read -r block; do . "$block" < "$block.typed" > "$block.out" 2>&1; echo done; done'
+# Each block is a file that the shell itself reads, so that variables, jobs and `cd` last.
+LOOP = """set -Em -o pipefail; trap 'said=failed' ERR
+while read -r block; do said=done; . "$block" < "$block.typed" > "$block.out" 2>&1; echo $said; done"""
 
 
 class Shell:
@@ -32,7 +33,7 @@ class Shell:
             start_new_session=True,
         )
 
-    def paste(self, text: str, *, typed: str = "", timeout: float = 240) -> str:
+    def paste(self, text: str, *, typed: str = "", timeout: float = 600) -> str:
         """Run a block and return what it printed. AssertionError if one of its commands fails. `typed` is what it reads."""
         self._number += 1
         block = self.scratch / f"block-{self._number:02}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import sqlite3
 import time
@@ -55,6 +56,7 @@ class Walk:
             "9010": str(slack),
             "timedelta(hours=3)": "timedelta(seconds=5)",  # a deadline
         }
+        self.named = re.compile("|".join(map(re.escape, self.substitutes)))
         kept = {name: value for name, value in os.environ.items() if not name.startswith(NOT_A_FRESH_MACHINES)}
         settings = {
             "AIRFLOW__API__PORT": str(airflow),
@@ -66,14 +68,15 @@ class Walk:
         self.look: Callable[[Block], None] = lambda block: None  # is called after each block
         self.shell = Shell(self.folder, scratch, {**kept, **settings})
 
-    def read(self, page: Path, first: int = 0) -> None:
+    def read(self, page: Path) -> None:
         """Paste all blocks of a page; AssertionError where a command fails, or prints something else than the page shows."""
-        blocks = blocks_of(page)
-        for number, block in enumerate(blocks[first:], first):
+        blocks, differences = blocks_of(page), []
+        for number, block in enumerate(blocks):
             if block.language == "bash" and CLEANS_UP not in block.text:
                 shown = blocks[number + 1] if blocks[number + 1 : number + 2] else None
-                self.paste(block, shown.text if shown and shown.language == "text" else "")
+                differences += self.paste(block, shown.text if shown and shown.language == "text" else "")
                 self.look(block)
+        assert not differences, "\n\n".join(differences)
 
     def clean_up(self, page: Path) -> None:
         """Paste the block that ends everything."""
@@ -81,12 +84,10 @@ class Walk:
         self.paste(block)
         assert not self.folder.joinpath("kling").exists()
 
-    def paste(self, block: Block, shown: str = "") -> None:
-        """Run a block, and compare what it prints with what the page shows."""
+    def paste(self, block: Block, shown: str = "") -> list[str]:
+        """Run a block, and return where it prints something else than the page shows. AssertionError if a command fails."""
         started = time.monotonic()
-        text = block.text
-        for named, real in self.substitutes.items():
-            text = text.replace(named, real)
+        text = self.named.sub(lambda found: self.substitutes[found[0]], block.text)
         looks = text.startswith(LOOKS) and text.count("\n") == 1
         printed = self.shell.paste(f"{text.rstrip()} || true" if looks else text, typed=f"{KEY}\n" if "read -rs" in text else "")
         if any(command in text for command in STARTS_RUNS):
@@ -94,10 +95,10 @@ class Walk:
         while (missing := missing_lines(shown, printed)) and looks and time.monotonic() - started < 120:
             time.sleep(1)  # as a reader does, who looks again
             printed = self.shell.paste(f"{text.rstrip()} || true")
-        assert not missing, f"{block}: missing {missing} in\n{printed}"
         print(f"{time.monotonic() - started:6.1f} s  {block}  {text.splitlines()[0][:90]}", flush=True)
+        return [f"{block}: missing {missing} in\n{printed}"] if missing else []
 
-    def wait_for_runs(self, timeout: float = 240) -> None:
+    def wait_for_runs(self, timeout: float = 600) -> None:
         """Return as soon as no DAG run is under way, as somebody does who looks at Airflow's page."""
         deadline = time.monotonic() + timeout
         while under_way := self._runs_under_way():

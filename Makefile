@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 LOCK := requirements.lock
 
-.PHONY: help demo pictures test integration coverage properties matrix stack bench env compose-test docs docs-links month lint types format lock clean dist hooks release
+.PHONY: help demo pictures test integration tutorial coverage properties matrix stack bench env compose-test docs docs-links month lint types format lock clean dist hooks release
 help:
 	@echo "make demo   make videos from a manifest of photographs, with an emulated Kling account"
 	@echo "make test   run the tests but for those that need a whole Airflow or a browser; ARGS=\"-k retry\""
 	@echo "make integration  the tests that run whole DAGs, API servers, browsers and processes that are killed"
 	@echo "make coverage  the tests of make test with branch coverage; fails below 90 %"
+	@echo "make tutorial  paste the commands of the tutorial and the guides into a shell; ARGS=--pictures takes its pictures"
 	@echo "make properties  the property tests alone, with twenty times as many inputs and worlds"
 	@echo "make matrix  the wheel on every Airflow and Python that is supported; ARGS=\"--airflow 3.4 --python 3.13\", ARGS=--help"
 	@echo "make stack  kill parts of a complete Airflow on PostgreSQL (needs Debian's postgresql); ARGS=\"--rows 40\""
@@ -65,6 +66,9 @@ integration: $(VENV)/installed
 
 coverage: $(VENV)/installed
 	./tests/coverage.sh $(BIN)/python $(ARGS)
+
+tutorial: $(VENV)/installed
+	$(BIN)/python -m pytest tests/tutorial -s -p no:cacheprovider -p no:xdist $(ARGS)
 
 properties: $(VENV)/installed
 	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile long -n "$${TEST_PROCESSES:-3}" --dist worksteal --durations 10 $(ARGS)
@@ -128,6 +132,8 @@ COMPILE = $(UV) pip compile pyproject.toml --extra emulator --group dev --group 
 lock: $(VENV)/installed
 	$(COMPILE) --python-version 3.10 --output-file $(LOCK)
 	$(BIN)/python .ci/matrix/lock.py $(COMPILE)
+	$(UV) pip compile pyproject.toml .ci/tutorial.in --extra emulator --extra s3 --universal --python-version 3.10 \
+	  --no-annotate --no-header --quiet --upgrade --output-file .ci/tutorial.lock
 
 clean:
 	rm -rf $(VENV) build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -5,13 +5,15 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 LOCK := requirements.lock
 
-.PHONY: help demo pictures test properties stack bench env compose-test month lint types format lock clean
+.PHONY: help demo pictures test properties stack bench day day-check env compose-test month lint types format lock clean
 help:
 	@echo "make demo   make videos from a manifest of photographs, with an emulated Kling account"
 	@echo "make test   run the tests, with branch coverage"
 	@echo "make properties  the property tests alone, with twenty times as many inputs and worlds"
 	@echo "make stack  kill parts of a complete Airflow on PostgreSQL (needs Debian's postgresql); ARGS=\"--rows 40\""
 	@echo "make bench  measure costs and slot use in ten minutes; ARGS=full for all measurements"
+	@echo "make day    a day of 1,000, 100,000 and 1,000,000 videos in virtual time: docs/production/capacity.md; ARGS=100000"
+	@echo "make day-check  a day of ten minutes in a complete Airflow, compared with the simulation (needs postgresql)"
 	@echo "make env    write .env with new passwords for docker compose up"
 	@echo "make compose-test  test docker-compose.yaml without Docker (needs root, postgresql, redis-server and prometheus)"
 	@echo "make pictures  take the screenshots of the docs again (needs chromium)"
@@ -48,6 +50,13 @@ stack: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+day: $(VENV)/installed
+	$(BIN)/python benchmarks/day.py $(ARGS)
+	$(BIN)/python benchmarks/day_picture.py
+
+day-check: $(VENV)/installed
+	$(BIN)/python benchmarks/day_check.py $(ARGS)
 
 # Needs only Python: with Docker you need no .venv.
 env:

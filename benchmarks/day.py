@@ -95,7 +95,7 @@ def summarize(load: DayLoad, days: list[AccountDay]) -> dict[str, Any]:
             "finished": counted([at for day in days for at in day.noticed], load.length, scale, 3600.0)[:24],
             "running": running[::10],
             "waiting": [whole - part for whole, part in zip(in_work, running, strict=True)][::10],
-            "requests": [statistics.mean(by_minute[at : at + 10]) for at in range(0, 1440, 10)],
+            "requests": [statistics.mean(by_minute[at : at + 10]) for at in range(0, int(load.length / MINUTE), 10)],
         },
     }
 

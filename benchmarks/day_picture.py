@@ -1,9 +1,8 @@
-"""Draws the days that `day.py` has written: `python benchmarks/day_picture.py` makes build/day/day.svg."""
+"""Draws the days that `day.py` has written: `python benchmarks/day_picture.py` makes build/day/day-batch.svg and day-mapped.svg."""
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ from matplotlib import pyplot
 BUILD = paths.ROOT / "build" / "day"
 ROWS = (
     ("rows an hour", (("arrived", "arrived", "#9aa5ab"), ("finished", "finished", "#0b6e4f"))),
-    ("rows in work", (("waiting", "wait for a slot", "#e3b23c"), ("running", "run at Kling", "#0b6e4f"))),
+    ("rows that wait for a slot", (("waiting", "waiting", "#c98a12"),)),
+    ("tasks that run at Kling", (("running", "running", "#0b6e4f"),)),
     ("requests a second", (("requests", "requests to Kling", "#2a6f97"),)),
 )
 
@@ -24,7 +24,7 @@ ROWS = (
 def draw(days: list[dict[str, Any]], path: Path) -> None:
     """One column for each load, and one row for each kind of curve."""
     figure, grid = pyplot.subplots(
-        len(ROWS), len(days), sharex=True, squeeze=False, figsize=(3.1 * len(days) + 0.6, 6.2), layout="constrained"
+        len(ROWS), len(days), sharex=True, squeeze=False, figsize=(3.1 * len(days) + 0.6, 7.6), layout="constrained"
     )
     for column, day in enumerate(days):
         grid[0][column].set_title(f"{day['videos']:,} a day, {day['way']}\n{day['accounts']} × {day['slots']} slots", fontsize=9)
@@ -40,6 +40,7 @@ def draw(days: list[dict[str, Any]], path: Path) -> None:
             axes.spines[["top", "right"]].set_visible(False)
             if column == 0:
                 axes.set_ylabel(label, fontsize=8)
+            if column == 0 and len(lines) > 1:
                 axes.legend(fontsize=7, frameon=False, loc="upper left")
     for axes in grid[-1]:
         axes.set_xlabel("hour of the day", fontsize=8)
@@ -47,14 +48,22 @@ def draw(days: list[dict[str, Any]], path: Path) -> None:
     pyplot.close(figure)
 
 
-def main(names: list[str]) -> None:
-    files = [BUILD / f"{name}.json" for name in names] or sorted(
-        BUILD.glob("*-*.json"), key=lambda file: (int(file.stem.split("-")[0]), file.stem)
-    )
+def days_of(way: str) -> list[dict[str, Any]]:
+    """The days of this way that were simulated, the smallest first. A pinned one stands for one that is spread."""
+    found = {}
+    for file in (*BUILD.glob(f"*-{way}.json"), *BUILD.glob(f"*-{way}-pinned.json")):
+        day = json.loads(file.read_text())
+        found[day["videos"]] = day
+    return [found[videos] for videos in sorted(found)]
+
+
+def main() -> None:
     mpl.rcParams["svg.hashsalt"] = "day"
     mpl.rcParams["svg.fonttype"] = "none"
-    draw([json.loads(file.read_text()) for file in files], BUILD / "day.svg")
+    for way in ("batch", "mapped"):
+        if days := days_of(way):
+            draw(days, BUILD / f"day-{way}.svg")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -60,6 +60,8 @@ def test_a_batch_is_one_trigger_a_manifest_and_a_mapped_row_one_each():
     assert triggerers_needed(batch, 25_000) == 2
     need = machines(mapped, 25_000)
     assert sum(need.mean_cores.values()) == pytest.approx(240_000 / 86_400 * 99 / 300, rel=0.01)
+    assert need.worker_slots == 17  # 4.2 rows a second in the busiest hour, each for two seconds, and as many again
+    assert machines(batch, 25_000).worker_slots == 2
     assert need.task_instances == 240_000 + 2 * need.dag_runs
 
 

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 LOCK := requirements.lock
 
-.PHONY: help demo pictures test integration tutorial coverage properties matrix stack bench env compose-test docs docs-links month lint types format lock clean dist hooks release
+.PHONY: help demo pictures test integration tutorial coverage properties matrix stack bench day day-check env compose-test docs docs-links month lint types format lock clean dist hooks release
 help:
 	@echo "make demo   make videos from a manifest of photographs, with an emulated Kling account"
 	@echo "make test   run the tests but for those that need a whole Airflow or a browser; ARGS=\"-k retry\""
@@ -16,6 +16,8 @@ help:
 	@echo "make matrix  the wheel on every Airflow and Python that is supported; ARGS=\"--airflow 3.4 --python 3.13\", ARGS=--help"
 	@echo "make stack  kill parts of a complete Airflow on PostgreSQL (needs Debian's postgresql); ARGS=\"--rows 40\""
 	@echo "make bench  measure costs and slot use in ten minutes; ARGS=full for all measurements"
+	@echo "make day    a day of 1,000, 100,000 and 1,000,000 videos in virtual time: docs/production/capacity.md; ARGS=100000"
+	@echo "make day-check  a day of ten minutes in a complete Airflow, compared with the simulation (needs postgresql)"
 	@echo "make env    write .env with new passwords for docker compose up"
 	@echo "make compose-test  test docker-compose.yaml without Docker (needs root, postgresql, redis-server and prometheus)"
 	@echo "make docs   build the site into build/docs; every warning is an error   make docs-links  also ask for links to other hosts"
@@ -82,6 +84,13 @@ stack: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+day: $(VENV)/installed
+	$(BIN)/python benchmarks/day.py $(ARGS)
+	$(BIN)/python benchmarks/day_picture.py
+
+day-check: $(VENV)/installed
+	$(BIN)/python benchmarks/day_check.py $(ARGS)
 
 # Needs only Python: with Docker you need no .venv.
 env:

@@ -275,4 +275,4 @@ def test_ci_runs_without_git(clone):
 
 def test_the_real_run_of_ci_writes_the_marker_at_its_end():
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    assert script.index("green.py begin") < script.index("make test") < script.index("green.py end") < script.index("All green")
+    assert script.index("green.py begin") < script.index("\nstep ") < script.index("green.py end") < script.index("All green")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,9 +14,14 @@ from places import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 # Where people and machines read which command to run.
-NAMING = [*WORKFLOWS, ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / ".github").glob("*/*.yml"))]
+NAMING = [
+    *sorted((ROOT / ".github").rglob("*.*")),
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 TARGETS = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 COMING = {"docs", "matrix"} - TARGETS  # made elsewhere at the same time; once they are there, this line goes
+VERSIONS = ROOT / ".ci" / "matrix" / "versions.py"
 PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")
 
 
@@ -44,6 +51,19 @@ def test_each_target_that_is_named_exists(path):
 def test_the_workflows_run_what_the_project_runs():
     named = {target for path in WORKFLOWS for target in targets_in(path.read_text(encoding="utf-8"))}
     assert {"lint", "types", "matrix", "docs", "lock", "properties", "dist"} <= named
+
+
+@pytest.mark.skipif(not VERSIONS.is_file(), reason="make matrix has no table yet")
+def test_ci_runs_each_cell_of_the_matrix():
+    spec = importlib.util.spec_from_file_location("versions_of_the_matrix", VERSIONS)
+    assert spec is not None
+    assert spec.loader is not None
+    versions = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(versions)
+    table = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))["jobs"]["matrix"]["strategy"]["matrix"]
+    left_out = {(cell["airflow"], cell["python"]) for cell in table["exclude"]}
+    cells = {(airflow, python) for airflow in table["airflow"] for python in table["python"]} - left_out
+    assert cells == {(cell.airflow.version, cell.python) for cell in versions.CELLS}
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
@@ -94,3 +114,14 @@ def test_hooks_run_the_locked_tools():
         # What git checks, `make lint types` checks as well.
         assert f"$(BIN)/{tool.removeprefix('.venv/bin/')}" in lint
     assert {"ruff check", "ruff format", "mypy"} <= {hook["name"] for hook in repo["hooks"]}
+
+
+def test_paths_of_contributing_exist():
+    """Those of commands, code spans and links; a room of the package may stand without the package's name."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    spans = set(re.findall(r"(?<=[` (])((?:tests|docs|demo|\.ci|\.github)/[\w./-]*\w|[a-z_]+/(?:\w+\.py)?)(?=[` ),])", text))
+    links = set(re.findall(r"\]\((?!https:)([^)#]+)", text))
+    assert {"tests/api", "client/settings.py", "api/"} <= spans
+    assert "CODE_OF_CONDUCT.md" in links
+    for path in spans | links:
+        assert (ROOT / path).exists() or (ROOT / "airflow_provider_kling" / path).exists(), path

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import runpy
 from pathlib import Path
 
 import pytest
 from airflow_home import Airflow, migrated, warm
 from places import ROOT
-
-from airflow_provider_kling.testing import run_dag
 
 GUIDE = (ROOT / "docs/guides/decorator.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", GUIDE, flags=re.DOTALL))
@@ -54,13 +51,6 @@ def warm_airflow(tmp_path_factory):
 
 def test_the_guide_has_each_dag_both_ways():
     assert sorted(FILES) == sorted(f"{name}{way}.py" for name in DAGS for way in ("", "_by_operator"))
-
-
-@pytest.mark.kling_emulator(slots=50, duration=0, videos="clip")
-def test_a_mapped_decorated_function_in_a_dag_run(kling, dags, tmp_path):
-    run_dag(runpy.run_path(str(dags / "private_photos.py"))["private_photos"]())
-    assert sorted(row["effect_scene"] for row in kling.ledger) == ["squish", "squish"]
-    assert len(list((tmp_path / "out").glob("*.mp4"))) == 2
 
 
 @pytest.mark.parametrize("name", DAGS)

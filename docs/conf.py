@@ -37,9 +37,6 @@ myst_enable_extensions = ["colon_fence"]
 # --- Docstrings
 default_role = "code"  # docstrings have `single` backticks, as Markdown has
 autodoc_typehints = "signature"
-autodoc_type_aliases = {  # as the reference has them, so that they become links
-    name: f"airflow_provider_kling.api.{name}" for name in ("Balance", "Charge", "ResourcePack", "Task", "TaskRequest")
-}
 autodoc_member_order = "bysource"
 autodoc_class_signature = "mixed"
 autodoc_preserve_defaults = True

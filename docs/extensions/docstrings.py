@@ -1,4 +1,7 @@
-"""Docstrings for Sphinx: their code blocks are Markdown's, their parameters reStructuredText's."""
+"""Docstrings for Sphinx: their code blocks are Markdown's, their parameters reStructuredText's.
+
+Types in signatures stand there as in the source, `Task | None`; those of `api` become links to it.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +33,15 @@ def _read(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[st
     lines[:] = as_rst(lines) if lines and ":py:meth:" not in lines[0] else lines
 
 
+def _link(app: Any, env: Any, node: Any, content: Any) -> Any:
+    """The entry of `api` that a signature means by a name, if there is one."""
+    if node.get("refdomain") != "py" or not re.fullmatch(r"[A-Z]\w*", node["reftarget"]):
+        return None
+    target = f"airflow_provider_kling.api.{node['reftarget']}"
+    return env.domains["py"].resolve_xref(env, node["refdoc"], app.builder, "class", target, node, content)
+
+
 def setup(app: Any) -> dict[str, Any]:
     app.connect("autodoc-process-docstring", _read)
+    app.connect("missing-reference", _link)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -183,7 +183,7 @@ def serving(folder: Path, **environment: str) -> Iterator[ApiServer]:
 
 
 def _await(server: ApiServer, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + 120
+    end = time.monotonic() + 600  # it takes four seconds of a processor, and other tests may leave it a tenth of one
     while time.monotonic() < end:
         assert process.poll() is None, server.log.read_text()[-6000:]
         with contextlib.suppress(requests.RequestException):

@@ -227,14 +227,17 @@ def test_what_a_killed_process_left_is_removed_when_it_is_old(tmp_path):
         import os, signal, sys
         from airflow_provider_kling import storage
         from airflow_provider_kling.object_paths import storage_path
-        with storage.atomic_write(storage_path(sys.argv[1])) as file:
-            file.write(b"half")
-            file.flush()
-            os.kill(os.getpid(), signal.SIGKILL)
+        for _ in range(2):
+            if process := os.fork():
+                os.waitpid(process, 0)
+                continue
+            with storage.atomic_write(storage_path(sys.argv[1])) as file:
+                file.write(b"half")
+                file.flush()
+                os.kill(os.getpid(), signal.SIGKILL)
     """
     target = tmp_path / "v.mp4"
-    for _ in range(2):
-        subprocess.run([sys.executable, "-c", code, str(target)], capture_output=True, check=False)
+    subprocess.run([sys.executable, "-c", code, str(target)], capture_output=True, check=False)
     parts = sorted(tmp_path.iterdir())
     assert len(parts) == 2
     assert all(path.name.startswith(".v.mp4.") and path.suffix == ".part" for path in parts)

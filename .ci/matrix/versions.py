@@ -58,7 +58,8 @@ WITHOUT_AIRFLOW = (
     *("api", "commands", "client", "dispatch", "emulator", "naming", "results"),
     *("batch/test_killed_batch.py", "plugin/test_pages.py", "prices/test_price_book.py"),
     *("test_rooms.py", "test_second_product.py", "test_redaction.py", "test_harmless_texts.py", "test_shown_places.py"),
-    *("test_compose_file.py", "test_fuzz.py", "test_bad_inputs.py", "test_by_date.py", "test_readme.py"),
+    *("project", "test_docs.py", "test_reference_pages.py", "test_day.py", "test_production_pages.py", "test_watch_list.py"),
+    *("test_compose_file.py", "test_fuzz.py", "test_bad_inputs.py", "test_by_date.py", "test_readme.py", "test_versions.py"),
 )
 
 

@@ -16,6 +16,11 @@ sys.path.append(str(ROOT / "docs" / "pictures"))
 
 from take import UNTIL_ALL_PICTURES_ARE_THERE, Pictures
 
+RENAME = """([folder, shown]) => {
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) texts.currentNode.data = texts.currentNode.data.replaceAll(folder, shown);
+}"""  # the folder of the walk, which is that of one machine
+
 
 class Camera:
     """Looks at Airflow's pages after some of the blocks."""
@@ -68,4 +73,5 @@ class Camera:
             frame.locator(".card:not(.skeleton)").first.wait_for()
             frame.evaluate(UNTIL_ALL_PICTURES_ARE_THERE)
         page.wait_for_timeout(4000)
+        page.evaluate(RENAME, [str(self.walk.folder), "/home/you"])
         Pictures.save(None, page, name)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ START = sorted((ROOT / "docs" / "start").glob("[0-9]*.md"))
 GUIDES = [ROOT / "docs" / "guides" / f"{name}.md" for name in ("events", "alerts", "testing-dags")]
 
 
-@pytest.mark.parametrize("page", [*START, *GUIDES], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [*START, *GUIDES], ids=lambda page: f"{page.parent.name}/{page.stem}")
 def test_every_step_works_as_it_stands(walk: Walk, page):
     walk.read(page)
 

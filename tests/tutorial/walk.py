@@ -63,7 +63,7 @@ class Walk:
             "AIRFLOW__API__BASE_URL": self.airflow,
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(workers),
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(triggerer),
-            "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "10",  # a busy machine makes Airflow fail what starts too slowly
+            "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "10",  # a busy machine makes Airflow fail a task that starts too slowly
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         }
         self.look: Callable[[Block], None] = lambda block: None  # is called after each block

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from places import ROOT
@@ -19,6 +20,7 @@ else:
     import tomli as tomllib
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"
 PAGE = (ROOT / "docs" / "reference" / "versions.md").read_text(encoding="utf-8")
 
 
@@ -80,6 +82,14 @@ def test_the_installer_refuses_what_is_older():
 def test_the_readme_names_the_oldest_and_the_newest():
     said = f"Airflow {AIRFLOWS[0].version} to {AIRFLOWS[-1].version} on Python {PYTHONS[0]} to {PYTHONS[-1]}"
     assert said in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(not WORKFLOW.exists(), reason="there is no workflow")
+def test_the_workflow_runs_the_cells():
+    matrix = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))["jobs"]["matrix"]["strategy"]["matrix"]
+    left_out = [(cell["airflow"], cell["python"]) for cell in matrix["exclude"]]
+    cells = [(airflow, python) for airflow in matrix["airflow"] for python in matrix["python"]]
+    assert [cell for cell in cells if cell not in left_out] == [(cell.airflow.version, cell.python) for cell in VERSIONS.CELLS]
 
 
 def test_each_test_runs_on_each_python():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -31,9 +32,10 @@ if not hasattr(sdk, "RetryPolicy"):
 
 from airflow.sdk import RetryAction, RetryDecision, RetryPolicy  # noqa: E402
 
-from airflow_provider_kling.retry_policy import KlingRetryPolicy  # noqa: E402
+from airflow_provider_kling.retry_policy import FULL_PAUSE, KlingRetryPolicy  # noqa: E402
 
 IMAGE = "https://example.com/a.jpg"
+RESCHEDULES = hasattr(RetryAction, "RESCHEDULE")  # since Airflow 3.4
 
 
 class Always(RetryPolicy):
@@ -83,7 +85,7 @@ def test_what_can_pass_is_retried_and_the_reason_is_the_kind(error: Exception, a
 
 def test_a_full_account_uses_no_retry_where_airflow_can_reschedule() -> None:
     decision = KlingRetryPolicy().evaluate(KlingBusyError("parallel task over resource pack limit", code=1302), 1, 3)
-    if hasattr(RetryAction, "RESCHEDULE"):  # since Airflow 3.4
+    if RESCHEDULES:
         assert decision.action == RetryAction.RESCHEDULE
         assert decision.reschedule_timeout
     else:
@@ -131,21 +133,38 @@ def test_a_cap_skips_with_a_policy_of_the_author_too(kling) -> None:
     assert not policy.asked
 
 
+def own_task() -> Any:
+    """A task of an author's own, with the hook and the policy."""
+
+    @task(retries=3, retry_policy=KlingRetryPolicy())
+    def make() -> None:
+        KlingHook().create_task(EffectRequest("squish", [IMAGE]))
+
+    with DAG("d", schedule=None):
+        made = make()
+    return made.operator
+
+
 def test_a_task_of_ones_own_with_the_hook(kling) -> None:
-    def run_of(**options: Any) -> str:
-        @task(retries=3, retry_policy=KlingRetryPolicy())
-        def make() -> None:
-            KlingHook().create_task(EffectRequest("squish", [IMAGE]))
-
-        with DAG("d", schedule=None):
-            made = make()
-        return twice().finish(made.operator).state
-
     kling.configure(moderated_scene=["squish"])
-    assert run_of() == "failed"
+    assert twice().finish(own_task()).state == "failed"
     kling.configure(moderated_scene=[])
     kling.fault(1302, on="create", times=None)
-    assert run_of() in ("up_for_retry", "up_for_reschedule")
+    assert twice().finish(own_task()).state == ("up_for_reschedule" if RESCHEDULES else "up_for_retry")
+
+
+@pytest.mark.skipif(not RESCHEDULES, reason="Rescheduling by a policy came with Airflow 3.4.")
+def test_a_full_account_runs_the_task_again_after_a_minute_in_the_same_try(kling) -> None:
+    kling.fault(1302, on="create", times=None)
+    before = datetime.now(timezone.utc)
+    for reschedules in range(2):
+        run = FakeAirflow(max_tries=3, reschedules=reschedules).finish(own_task())
+        assert run.state == "up_for_reschedule"
+        pause = datetime.fromisoformat(run.patch["reschedule_date"].replace("Z", "+00:00")) - before
+        assert pause >= FULL_PAUSE
+    kling.clear_faults()
+    assert FakeAirflow(max_tries=3, reschedules=2).finish(own_task()).state == "success"
+    assert len(kling.ledger) == 1
 
 
 def test_the_metadata_names_it() -> None:

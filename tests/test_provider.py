@@ -73,12 +73,14 @@ def loaded(libraries: str, **names: str) -> set[str]:
     return set(libraries.split()) & modules
 
 
+@pytest.mark.integration
 def test_a_dag_file_imports_no_library_for_http_images_or_tokens():
     libraries = "requests aiohttp PIL jwt pendulum tenacity jinja2"
     operators, sensors = "KlingEffectOperator, KlingEffectBatchOperator", "KlingTaskSensor, KlingBalanceSensor"
     assert loaded(libraries, operators=operators, sensors=sensors, decorators="kling_effect", mapping="read_manifest") == set()
 
 
+@pytest.mark.integration
 def test_a_worker_that_only_defers_imports_no_library_for_http():
     """Each mapped task starts one, and these libraries take longer to import than all of this package."""
     triggers = "KlingEffectTrigger, KlingTaskTrigger, defer"

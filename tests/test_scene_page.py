@@ -129,6 +129,7 @@ def test_the_sample_dag_for_two_images_makes_its_video(kling, tmp_path):
     assert made["effect_scene"] == "hug_pro"
 
 
+@pytest.mark.integration
 def test_a_dag_file_pays_little_for_the_names():
     """No module but the lists' own is loaded for them, beside Python's: nothing of this package, and no other package."""
     code = "import airflow.sdk, sys, airflow_provider_kling.api; before = set(sys.modules);"

@@ -197,6 +197,7 @@ def test_files_have_the_rights_that_the_umask_leaves(tmp_path):
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
 
 
+@pytest.mark.integration
 def test_no_write_changes_the_umask_for_other_threads(tmp_path):
     """A process of its own with many writers, and one thread that makes folders whose rights show the umask at each moment."""
     code = """if True:
@@ -221,6 +222,7 @@ def test_no_write_changes_the_umask_for_other_threads(tmp_path):
     assert run.stdout.splitlines()[-1] == "0o700"
 
 
+@pytest.mark.integration
 def test_what_a_killed_process_left_is_removed_when_it_is_old(tmp_path):
     """A process that is killed while it writes, twice: the second leftover is not old yet."""
     code = """if True:

@@ -35,7 +35,7 @@ def _with_children(env: Any, page: str) -> Iterator[str]:
 def _first_sentence(doctree: nodes.document) -> str:
     for paragraph in doctree.findall(nodes.paragraph):
         text = " ".join(paragraph.astext().split())
-        sentence = re.match(r".+?[.:](?= |$)", text)
+        sentence = re.match(r".+?\.(?= |$)", text)
         short = sentence[0] if sentence else text
         return short if len(short) <= LONGEST else f"{short[:LONGEST]}…"
     return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import inspect
 import json
 from pathlib import Path
@@ -80,6 +81,15 @@ def test_a_rescheduled_task_asks_again_because_its_image_may_be_on_another_worke
     video = Video({**REQUEST, "image": Path(photo)})
     assert airflow.run(video.operator(deferrable=True)).state == "up_for_reschedule"
     assert (video.calls, len(kling.ledger)) == (1, 1)
+
+
+def test_an_image_as_base64_is_in_nothing_that_airflow_stores(airflow, kling, polled_early, photo):
+    image = base64.b64encode(Path(photo).read_bytes()).decode()
+    run = airflow.run(Video({**REQUEST, "image": image}).operator(deferrable=True))
+    stored = [run.patch, airflow.xcoms, airflow.rendered]
+    assert airflow.run(Video(OTHER).operator(deferrable=True), event=fire(run)).state == "success"
+    assert image[:200] not in json.dumps([*stored, airflow.xcoms, airflow.rendered], default=str)
+    assert airflow.rendered["image"].startswith("<base64")
 
 
 # --- Retries and clears

@@ -26,7 +26,7 @@ class Asked(FakeAirflow):
 @pytest.mark.parametrize("deferrable", [False, True])
 @pytest.mark.parametrize("status", ["processing", "succeed"])
 def test_a_clear_adopts_although_airflow_has_forgotten_all_of_the_task(kling, polled_early, deferrable, status):
-    """Airflow 3.4 deletes the task state of what is cleared; XComs have always gone. A clear is a further try, with nothing else."""
+    """Airflow 3.4 deletes the task state of what is cleared; XComs have always gone. A clear is a further try."""
     options = {"deferrable": deferrable, "wait_for_completion": status == "succeed"}
     Asked().finish(operator(**options))
     cleared = Asked(try_number=2, max_tries=1)

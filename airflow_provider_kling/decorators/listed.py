@@ -100,11 +100,11 @@ def _check(operator: Any, context: Context, count: int) -> None:
 
 
 def _place(operator: Any, context: Context) -> str:
-    """Where the requests of this task in this run are written: another run with the same folder has another file."""
+    """Where the requests of this task in this run, or in this iteration of its loop, are written: each has a file of its own."""
     from airflow_provider_kling.client import flows
 
-    ti = context["ti"]
-    key = flows.run_key(ti.dag_id, ti.run_id, ti.task_id).removeprefix("airflow-")
+    at = instance_key(context)
+    key = flows.run_key(at.dag_id, at.run_id, at.task_id, at.iteration).removeprefix("airflow-")
     return f"{operator.results.rstrip('/')}/requests-{key}.jsonl"
 
 

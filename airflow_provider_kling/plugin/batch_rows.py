@@ -124,8 +124,8 @@ def _add_progress(instance: Instance, run: Run, batch: Mapping[str, Any], make: 
 
 
 def _is_of(progress: Mapping[str, Any], instance: Instance, run: Run, batch: Mapping[str, Any]) -> bool:
-    wanted = (run.dag_id, run.run_id, instance.task.task_id, batch.get("shard"))
-    return tuple(progress.get(name) for name in ("dag_id", "run_id", "task_id", "shard")) == wanted
+    wanted = (run.dag_id, run.run_id, instance.task.task_id, batch.get("shard"), instance.iteration)
+    return tuple(progress.get(name) for name in ("dag_id", "run_id", "task_id", "shard", "iteration")) == wanted
 
 
 def _count_progress(progress: Mapping[str, Any], counts: Mapping[str, Any], selection: Selection, *, over: bool) -> None:

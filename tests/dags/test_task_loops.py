@@ -17,6 +17,9 @@ from batch_manifests import results_of, write_rows
 from places import ROOT
 from task_runs import FakeAirflow
 
+from airflow_provider_kling.plugin.database import find_run, read_records
+from airflow_provider_kling.plugin.rows import rows_of_instances
+from airflow_provider_kling.plugin.run_row import RunRow
 from airflow_provider_kling.reviewing import LIKE, MORE, STOP, answer_of, ask_about, liked_video
 
 HAS_LOOPS = importlib.util.find_spec("airflow.sdk.execution_time.loop") is not None
@@ -45,6 +48,26 @@ def test_iterations_of_a_real_loop_pay_for_a_video_each(kling, tmp_path_factory,
     assert sorted(Counter(one[:18] for one in ids).values()) == [1, 1, 1, 1, 1, 1, 1, 1, 2]  # a task and an iteration begin alike
     written = {line["external_task_id"] for number in range(3) for line in results_of(tmp_path / str(number))}
     assert len(written) == 3
+    rows = rows_in_the_tab(airflow.database)
+    places = [(row.task_id.partition(".")[2], row.iteration, row.map_index) for row in rows]
+    singles, mapped = [("one", number, -1) for number in range(3)], [(0, 0), (0, 1), (1, 0), (2, 0), (2, 1)]
+    assert sorted(places) == sorted([*singles, *(("many", number, index) for number, index in mapped)])
+    shown = {row.external_task_id for row in rows if row.external_task_id}
+    assert shown == set(ids) - written
+
+
+def rows_in_the_tab(database: Path) -> list[RunRow]:
+    """The rows of the one run in this database, but for those of batches, as the plugin reads them."""
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import create_engine, select
+    from sqlalchemy.orm import Session
+
+    with Session(create_engine(f"sqlite:///{database}")) as session:
+        run = find_run(session, "looped", session.scalars(select(DagRun.run_id)).one())
+        assert run is not None
+        records = read_records(session, run, list)
+        made = [one for one in records.instances if one.task.kind != "batch"]
+        return rows_of_instances(made, records.rows_of, run_over=True)
 
 
 @needs_loops

@@ -150,7 +150,6 @@ def test_the_logo_is_a_picture_in_this_repository():
     assert ElementTree.parse(path).getroot().tag == "{http://www.w3.org/2000/svg}svg"  # noqa: S314 - our own file
 
 
-@pytest.mark.skipif(not (ROOT / "docs/guides/effect-operator.md").exists(), reason="the guides are not in their folder yet")
 def test_the_guides_are_pages_of_this_repository():
     assert f"{HERE}/blob/main/docs/" == PAGES
     for guide in GUIDES:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_kling.errors import KlingInputError
+from airflow_provider_kling.instances import instance_key
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -49,7 +49,7 @@ class Camera:
             self._save(page, "start-report")
 
     def nightly(self) -> None:
-        with self._page(f"{self.walk.airflow}/dags/nightly", 1280, 720) as page:
+        with self._page(f"{self.walk.airflow}/dags/nightly/runs", 1280, 560) as page:
             self._save(page, "start-nightly")
 
     @contextmanager

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG, task
-from task_runs import FakeAirflow
+from task_runs import FakeAirflow, httpx
 
 from airflow_provider_kling.api import ERROR_KINDS, EffectRequest, error_kind, task_failure
 from airflow_provider_kling.errors import (
@@ -32,7 +33,7 @@ if not hasattr(sdk, "RetryPolicy"):
 
 from airflow.sdk import RetryAction, RetryDecision, RetryPolicy  # noqa: E402
 
-from airflow_provider_kling.retry_policy import FULL_PAUSE, KlingRetryPolicy  # noqa: E402
+from airflow_provider_kling.retry_policy import FULL_PAUSE, FULL_TIMEOUT, KlingRetryPolicy  # noqa: E402
 
 IMAGE = "https://example.com/a.jpg"
 RESCHEDULES = hasattr(RetryAction, "RESCHEDULE")  # since Airflow 3.4
@@ -153,18 +154,36 @@ def test_a_task_of_ones_own_with_the_hook(kling) -> None:
     assert twice().finish(own_task()).state == ("up_for_reschedule" if RESCHEDULES else "up_for_retry")
 
 
+@dataclass
+class Rescheduled(FakeAirflow):
+    """A task instance whose try was rescheduled first at this time."""
+
+    first: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+
+    def _respond(self, request: Any) -> Any:
+        if request.url.path.startswith("/task-reschedules/"):
+            return httpx.Response(200, json=self.first.isoformat())
+        return super()._respond(request)
+
+
 @pytest.mark.skipif(not RESCHEDULES, reason="Rescheduling by a policy came with Airflow 3.4.")
 def test_a_full_account_runs_the_task_again_after_a_minute_in_the_same_try(kling) -> None:
     kling.fault(1302, on="create", times=None)
     before = datetime.now(timezone.utc)
     for reschedules in range(2):
-        run = FakeAirflow(max_tries=3, reschedules=reschedules).finish(own_task())
+        run = Rescheduled(max_tries=3, reschedules=reschedules).finish(own_task())
         assert run.state == "up_for_reschedule"
-        pause = datetime.fromisoformat(run.patch["reschedule_date"].replace("Z", "+00:00")) - before
-        assert pause >= FULL_PAUSE
+        assert datetime.fromisoformat(run.patch["reschedule_date"].replace("Z", "+00:00")) - before >= FULL_PAUSE
     kling.clear_faults()
-    assert FakeAirflow(max_tries=3, reschedules=2).finish(own_task()).state == "success"
+    assert Rescheduled(max_tries=3, reschedules=2).finish(own_task()).state == "success"
     assert len(kling.ledger) == 1
+
+
+@pytest.mark.skipif(not RESCHEDULES, reason="Rescheduling by a policy came with Airflow 3.4.")
+def test_an_account_that_is_full_for_a_day_uses_retries(kling) -> None:
+    kling.fault(1302, on="create", times=None)
+    first = datetime.now(timezone.utc) - FULL_TIMEOUT
+    assert Rescheduled(max_tries=3, reschedules=99, first=first).finish(own_task()).state == "up_for_retry"
 
 
 def test_the_metadata_names_it() -> None:

@@ -19,7 +19,7 @@ from airflow_provider_kling.lineage import BatchLineage
 from airflow_provider_kling.links import KlingReportLink, KlingResultsLink
 from airflow_provider_kling.naming import run_fields
 from airflow_provider_kling.operator_base import DEFAULT_TIMEOUT, KlingOperator
-from airflow_provider_kling.operators.batch_ends import raise_if_failed
+from airflow_provider_kling.operators.batch_ends import raise_if_failed, write_results
 from airflow_provider_kling.operators.capping import left_of
 from airflow_provider_kling.operators.checks import check_batch, is_dry
 from airflow_provider_kling.operators.dry_run import dry_run
@@ -236,7 +236,7 @@ class KlingEffectBatchOperator(BatchLineage, KlingOperator):
                 self._defer(job, count)
             options = {"count": count, "adopt_existing": adopt_existing, "last_try": is_last_try(context)}
             outcome = self._work(job, manifest, outcomes, save_timeout=save_timeout, **options)
-            self.summary = summary = _write_results(job, manifest, outcomes)
+            self.summary = summary = write_results(job, manifest, outcomes)
         self.show_links(True)
         context["ti"].xcom_push(key=SUMMARY, value=summary)
         raise_if_failed(context, outcome, summary, limit, self.max_failures, fail_if_capped=self.fail_if_capped)
@@ -290,16 +290,3 @@ def _check_places(job: BatchJob) -> None:
     check_writable(job.results, "results")
     if job.save_to:
         check_writable(job.save_to, "save_to")
-
-
-def _write_results(job: BatchJob, manifest: ManifestFile, outcomes: Spool) -> dict[str, Any]:
-    """Write results and report, and return the summary."""
-    from airflow_provider_kling.batch import in_shard, remove_snapshot
-    from airflow_provider_kling.results import lines_of, report_title, write_lines
-
-    lines = lines_of(in_shard(manifest.rows(), job.shard), lambda row: outcomes.get(row.id))
-    title = report_title(job.manifest) + (f", shard {job.shard}" if job.shard else "")
-    # The batch has logged what is wrong with rows.
-    summary = write_lines(lines, job.results, title=title, manifest=job.manifest, log_problems=False)
-    remove_snapshot(job)
-    return summary

@@ -12,7 +12,8 @@ from airflow_provider_kling.row_metrics import is_last_try
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_kling.batch import BatchOutcome
+    from airflow_provider_kling.batch import BatchJob, BatchOutcome, Spool
+    from airflow_provider_kling.manifests import ManifestFile
 
 
 def write_results(job: BatchJob, manifest: ManifestFile, outcomes: Spool) -> dict[str, Any]:

@@ -47,10 +47,10 @@ export function announce(text) {
   requestAnimationFrame(() => (region.textContent = text));
 }
 
-/** The name of the task instance that works on a row; people count the iterations of a loop from 1. */
+/** The name of the task instance that works on a row; iterations of a loop are counted from 0, as in Airflow's UI. */
 export function instanceName(row) {
   const index = row.map_index >= 0 ? ` [${row.map_index}]` : "";
-  return `${row.task_id}${index}${Number.isInteger(row.iteration) ? `, iteration ${row.iteration + 1}` : ""}`;
+  return `${row.task_id}${index}${Number.isInteger(row.iteration) ? `, iteration ${row.iteration}` : ""}`;
 }
 
 /** The way to the task instance that works on a row. */

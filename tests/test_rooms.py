@@ -165,6 +165,7 @@ def test_a_room_is_entered_by_its_face(module):
             assert name == room or name in NAMESPACES, f"{module.name} reaches into {name}"
 
 
+@pytest.mark.integration
 def test_every_face_hands_out_what_it_names(tmp_path):
     faces = [module.name for module in MODULES if module.path.suffix == ".pyi"]
     code = f"import importlib; [importlib.import_module('airflow_provider_kling.' + face) for face in {faces!r}]"

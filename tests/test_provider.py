@@ -64,9 +64,9 @@ def test_port_443_changes_nothing(host):
 
 
 def loaded(libraries: str, **names: str) -> set[str]:
-    """The libraries among these that a process imports with these names (room → names), beyond what Airflow imports."""
+    """The libraries among these that a process imports with these names (room → names), beyond what Airflow imports for a DAG."""
     imports = "; ".join(f"from airflow_provider_kling.{room} import {imported}" for room, imported in names.items())
-    code = f"import airflow.sdk, sys; before = set(sys.modules); {imports}; print(*(set(sys.modules) - before))"
+    code = f"import sys; from airflow.sdk import DAG; before = set(sys.modules); {imports}; print(*(set(sys.modules) - before))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     modules = set(run.stdout.splitlines()[-1].split())
     assert {f"airflow_provider_kling.{room}" for room in names} <= modules

@@ -23,7 +23,7 @@ def again():
     many = KlingEffectOperator.partial(task_id="many", max_videos=4).expand(row=rows())
     results = "{{ params.output }}/{{ loop.index }}"
     batch = KlingEffectBatchOperator(task_id="batch", manifest="{{ params.manifest }}", results=results)
-    one >> many >> batch
+    one >> batch >> many
 
 
 @dag(schedule=None, params={"manifest": Param("", type="string"), "output": Param("", type="string")})

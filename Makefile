@@ -10,7 +10,6 @@ help:
 	@echo "make demo   make videos from a manifest of photographs, with an emulated Kling account"
 	@echo "make test   run the tests but for those of make integration, in two minutes; ARGS=\"-k retry\""
 	@echo "make integration  the tests that take seconds: whole DAGs, API servers, browsers, processes that are killed, many rows"
-	@echo "make coverage  the tests of make test with branch coverage; fails below 90 %"
 	@echo "make tutorial  paste the commands of the tutorial and the guides into a shell; ARGS=--pictures takes its pictures"
 	@echo "make properties  the property tests alone, with twenty times as many inputs and worlds"
 	@echo "make matrix  the wheel on every Airflow and Python that is supported; ARGS=\"--airflow 3.4 --python 3.13\", ARGS=--help"
@@ -61,13 +60,10 @@ docs-links: $(VENV)/installed
 PARALLEL = -n "$${TEST_PROCESSES:-3}" --dist worksteal --durations 10
 
 test: $(VENV)/installed
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -m "not integration" $(PARALLEL) $(ARGS)
+	@$(if $(COVERAGE),./tests/coverage.sh $(BIN)/python,env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -m "not integration" $(PARALLEL)) $(ARGS)
 
 integration: $(VENV)/installed
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -m integration $(PARALLEL) $(ARGS)
-
-coverage: $(VENV)/installed
-	./tests/coverage.sh $(BIN)/python $(ARGS)
 
 tutorial: $(VENV)/installed
 	$(BIN)/python -m pytest tests/tutorial -s -p no:cacheprovider -p no:xdist $(ARGS)

@@ -202,7 +202,7 @@ def test_a_wheel_that_is_another_one_each_time(clone):
 
 
 def run(clone: Clone, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(clone.root / ".ci/release.py"), *arguments]
+    command = [sys.executable, "-B", str(clone.root / ".ci/release.py"), *arguments]  # -B: it leaves no file
     return subprocess.run(command, cwd=clone.root.parent, capture_output=True, text=True, check=False)
 
 

@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 LOCK := requirements.lock
 
-.PHONY: help demo pictures test integration tutorial coverage properties matrix stack bench day day-check env compose-test docs docs-links month lint types format lock clean dist hooks release
+.PHONY: help demo pictures test integration tutorial properties matrix stack bench day day-check env compose-test docs docs-links month lint types format lock clean dist hooks release
 help:
 	@echo "make demo   make videos from a manifest of photographs, with an emulated Kling account"
-	@echo "make test   run the tests but for those of make integration, in two minutes; ARGS=\"-k retry\""
+	@echo "make test   run the tests but for those of make integration, in two minutes; ARGS=\"-k retry\", COVERAGE=yes"
 	@echo "make integration  the tests that take seconds: whole DAGs, API servers, browsers, processes that are killed, many rows"
 	@echo "make tutorial  paste the commands of the tutorial and the guides into a shell; ARGS=--pictures takes its pictures"
 	@echo "make properties  the property tests alone, with twenty times as many inputs and worlds"

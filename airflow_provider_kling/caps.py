@@ -46,6 +46,13 @@ class RunCap:
     def __bool__(self) -> bool:
         return self.max_videos is not None or self.max_units is not None
 
+    def after(self, videos: int, units: Decimal) -> RunCap:
+        """What is left of this cap after so many videos, which cost so many units."""
+        return RunCap(
+            max_videos=None if self.max_videos is None else max(0, self.max_videos - videos),
+            max_units=None if self.max_units is None else max(Decimal(0), self.max_units - units),
+        )
+
     def allowance(self, rows: Iterable[tuple[int, Decimal | None]]) -> Allowance:
         """What this cap permits of these rows: the first ones, as far as it goes.
 

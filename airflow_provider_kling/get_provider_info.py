@@ -1,8 +1,17 @@
-"""The provider's metadata for Airflow: the connection type with its form, and the modules of its classes."""
+"""The provider's metadata for Airflow: the connection type with its form, and where its classes are.
+
+Airflow itself uses `connection-types`, `config`, `task-decorators`, `asset-uris` and, where providers are not discovered lazily,
+`plugins`. All other keys are for the `airflow providers` commands, the docs and Airflow's provider registry.
+"""
 
 from __future__ import annotations
 
 from typing import Any
+
+NAME = "Kling AI"  # of the integration, in Airflow's words
+PAGES = "https://github.com/airflow-provider-kling/airflow-provider-kling/blob/main/docs/"
+LOGO = "https://raw.githubusercontent.com/airflow-provider-kling/airflow-provider-kling/main/docs/pictures/logo.svg"
+GUIDES = ("effect-operator", "decorator", "task-sensor", "batch-operator", "balance-sensor", "charges-operator", "hook")
 
 # How the form shows the standard fields of a connection. Airflow 3.1 reads it by KlingHook.get_ui_field_behaviour.
 UI_FIELD_BEHAVIOUR: dict[str, Any] = {
@@ -70,6 +79,11 @@ _CAPS = {
 }
 
 
+def _modules(*names: str) -> list[dict[str, Any]]:
+    """The entry of a kind of classes: the modules that have them."""
+    return [{"integration-name": NAME, "python-modules": list(names)}]
+
+
 def get_provider_info() -> dict[str, Any]:
     """The metadata in the form of Airflow's provider_info.schema.json."""
     from airflow_provider_kling import __version__
@@ -77,20 +91,23 @@ def get_provider_info() -> dict[str, Any]:
     package = "airflow_provider_kling"
     return {
         "package-name": "airflow-provider-kling",
-        "name": "Kling AI",
+        "name": NAME,
         "description": "Turns manifests of images into Kling AI effect videos, without paying twice.",
         "versions": [__version__],
         "integrations": [
             {
-                "integration-name": "Kling AI",
+                "integration-name": NAME,
                 "external-doc-url": "https://klingai.com/global/dev",
-                "tags": ["service"],
+                # Airflow's own providers name paths below its docs; this one has its docs elsewhere.
+                "how-to-guide": [f"{PAGES}guides/{guide}.md" for guide in GUIDES],
+                "logo": LOGO,
+                "tags": ["ai", "generative-ai", "service"],
             }
         ],
-        "hooks": [{"integration-name": "Kling AI", "python-modules": [f"{package}.hooks"]}],
-        "operators": [{"integration-name": "Kling AI", "python-modules": [f"{package}.operators"]}],
-        "sensors": [{"integration-name": "Kling AI", "python-modules": [f"{package}.sensors"]}],
-        "triggers": [{"integration-name": "Kling AI", "python-modules": [f"{package}.triggers", f"{package}.batch_trigger"]}],
+        "hooks": _modules(f"{package}.hooks"),
+        "operators": _modules(f"{package}.operators"),
+        "sensors": _modules(f"{package}.sensors"),
+        "triggers": _modules(f"{package}.triggers", f"{package}.batch_trigger"),
         "config": {
             "kling": {
                 "description": "The Kling AI provider.",
@@ -125,14 +142,17 @@ def get_provider_info() -> dict[str, Any]:
                 },
             }
         },
-        "retry-policies": [{"integration-name": "Kling AI", "python-modules": [f"{package}.retry_policy"]}],
+        "retry-policies": _modules(f"{package}.retry_policy"),  # a key since Airflow 3.4
+        "asset-uris": [{"schemes": ["kling"], "handler": f"{package}.asset_uris.sanitize_uri"}],
+        "task-decorators": [{"name": "kling_effect", "class-name": f"{package}.decorators.kling_effect"}],
         "plugins": [{"name": "kling", "plugin-class": f"{package}.plugin.KlingPlugin"}],
         "extra-links": [f"{package}.links.Kling{what}Link" for what in ("Video", "Report", "Results", "Charges")],
         "connection-types": [
             {
                 "connection-type": "kling",
                 "hook-class-name": f"{package}.hooks.KlingHook",
-                "hook-name": "Kling AI",
+                "hook-name": NAME,
+                "external-services": [NAME],  # a key since Airflow 3.4
                 "ui-field-behaviour": UI_FIELD_BEHAVIOUR,
                 "conn-fields": CONN_FIELDS,
             }

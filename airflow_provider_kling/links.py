@@ -23,7 +23,8 @@ class KlingVideoLink(BaseOperatorLink):
     name = "Video"
 
     def get_link(self, operator: BaseOperator, *, ti_key: Any) -> str:
-        return f"{task_url(ti_key.dag_id, ti_key.run_id, ti_key.task_id, ti_key.map_index)}/plugin/{TASK_VIEW}"
+        ids = (ti_key.dag_id, ti_key.run_id, ti_key.task_id, ti_key.map_index)
+        return task_url(*ids, f"/plugin/{TASK_VIEW}", region=_region_of(ti_key))
 
 
 class KlingReportLink(BaseOperatorLink):
@@ -86,7 +87,16 @@ def run_url(dag_id: str, run_id: str) -> str:
     return f"{base_path()}/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe=':+')}"
 
 
-def task_url(dag_id: str, run_id: str, task_id: str, map_index: int | None) -> str:
-    """The page of a task instance in Airflow's UI."""
+def task_url(
+    dag_id: str, run_id: str, task_id: str, map_index: int | None, tab: str = "", *, region: tuple[str, int] | None = None
+) -> str:
+    """The page of a task instance in Airflow's UI, or a tab of it. `region` names the one of a loop's iteration (Airflow 3.4)."""
     mapped = f"/mapped/{map_index}" if map_index is not None and map_index >= 0 else ""
-    return f"{run_url(dag_id, run_id)}/tasks/{quote(task_id, safe='')}{mapped}"
+    found = f"?{urlencode({'region_id': region[0], 'region_index': region[1]})}" if region else ""
+    return f"{run_url(dag_id, run_id)}/tasks/{quote(task_id, safe='')}{mapped}{tab}{found}"
+
+
+def _region_of(ti_key: Any) -> tuple[str, int] | None:
+    """The region of a task instance; None before Airflow 3.4, and for one in no region (whose id is then zero)."""
+    region = getattr(ti_key, "region_id", None)
+    return None if region is None or not region.int else (str(region), ti_key.region_index)

@@ -1,7 +1,7 @@
 """All metrics of this package by name, and what they are told to. Pure: a `Sink` passes them on, where there is one.
 
 `client` and `dispatch` are handed a sink and know nothing of Airflow. `hooks.AirflowSink` is the one behind which Airflow's
-own metrics and traces stand. docs/metrics.md holds the same table.
+own metrics and traces stand. docs/reference/metrics.md holds the same table.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ REFUSED = Metric(
     "kling.refused",
     "counter",
     (*_REQUEST, "code"),
-    "Creates that Kling refused because no slot was free (`code` 1303) or too many requests came (1302). They are sent again.",
+    "Creates that Kling refused, to be sent again: no free slot (`code` 1303), too many requests (1302).",
 )
 ADOPTED = Metric("kling.adopted", "counter", _REQUEST, "Tasks of an earlier attempt that were used in place of a new, paid one.")
 DONE = Metric("kling.done", "counter", _REQUEST, "Requests that ended with their video.")
@@ -47,8 +47,7 @@ FAILED = Metric(
     "kling.failed",
     "counter",
     (*_REQUEST, "kind", "error_kind"),
-    "Requests that ended without a video. `kind` is the row's status: `failed` at Kling, `invalid` input, `capped`, or another "
-    "`error`. `error_kind` is what the error is about, such as `moderation`: one of `api.ERROR_KINDS`.",
+    "Requests that ended without a video, by the row's status and what the error is about.",
 )
 UNITS = Metric("kling.units", "counter", _REQUEST, "Units that Kling has charged for the requests that ended.")
 SECONDS_AT_KLING = Metric(
@@ -64,15 +63,14 @@ SLOTS_IN_USE = Metric(
     "kling.slots_in_use",
     "gauge",
     _ACCOUNT,
-    "Slots of the account that are taken, as far as this process knows: its own tasks, and others that the account's list showed.",
+    "Slots that are taken, as far as this process knows: its own tasks, and others that the account's list showed.",
 )
 
 CALLBACKS = Metric(
     "kling.callbacks",
     "counter",
     (*_ACCOUNT, "result"),
-    "Callbacks that the API server has received. `result` is the word that it answered: `accepted`, `repeated`, `no-end`, `late`, "
-    "`unheard`, `refused`, `no-task`, `too-large`, `unknown` or `busy`.",
+    "Callbacks that the API server has received, by [the word it answered](../guides/callbacks.md).",
 )
 
 METRICS = (CREATED, REFUSED, ADOPTED, DONE, FAILED, UNITS, SECONDS_AT_KLING, BYTES_SAVED, WAITING, SLOTS_IN_USE, CALLBACKS)

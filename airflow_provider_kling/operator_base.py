@@ -117,7 +117,7 @@ class KlingOperator(BaseOperator):
         dag = self.get_dag()
         mapped = dag.task_dict.get(self.task_id) if dag else None
         if mapped is not None and mapped is not self and hasattr(mapped, "partial_kwargs"):
-            written = mapped.partial_kwargs.keys() | _written_keys(getattr(mapped, "expand_input", None), context["ti"].map_index)
+            written = mapped.partial_kwargs.keys() | written_keys(getattr(mapped, "expand_input", None), context["ti"].map_index)
             fields |= {name for name in self.template_fields if name not in written}
         return fields
 
@@ -131,7 +131,7 @@ def _is_row(row: Any) -> bool:
     return all(isinstance(row.get(name), str) and row[name] for name in ("row_id", "effect_scene"))
 
 
-def _written_keys(expand_input: Any, map_index: int | None) -> set[str]:
+def written_keys(expand_input: Any, map_index: int | None) -> set[str]:
     """The mapped arguments that stand in the DAG file itself, so that templates in them are its author's."""
     value = getattr(expand_input, "value", None)
     if isinstance(value, Mapping):  # expand(name=…)

@@ -23,6 +23,7 @@ from airflow_provider_kling.errors import (
     KlingTaskFailed,
     KlingTimeoutError,
 )
+from airflow_provider_kling.instances import iteration_of
 from airflow_provider_kling.naming import SaveAs
 from airflow_provider_kling.results import CREATED_TASK, FAILED_RESULT
 from airflow_provider_kling.retry_policy import has_own_policy, worth_a_retry
@@ -47,6 +48,7 @@ __all__ = [
     "error_event",
     "finish",
     "first_start",
+    "may_have_created",
     "push_task_ids",
     "recording_failures",
     "task_ids",
@@ -238,6 +240,15 @@ def count_timeout(account: Any, effect_scene: str | None) -> None:
 def earlier_attempt(context: Context) -> bool:
     """Whether an earlier attempt of this task instance may have sent a create."""
     return bool(context["ti"].try_number > 1 or context.get("task_reschedule_count", 0))
+
+
+def may_have_created(context: Context) -> bool:
+    """Whether a create may have been sent in the place of this task instance, by itself or by one that it replaces.
+
+    In a loop that is never ruled out: where its gate is cleared, new task instances replace those of the later iterations, and
+    begin with their first try.
+    """
+    return earlier_attempt(context) or iteration_of(context) is not None
 
 
 def first_start(context: Context, now: datetime) -> datetime:

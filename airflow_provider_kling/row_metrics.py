@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_kling.instances import iteration_of
 from airflow_provider_kling.metrics import DONE, FAILED, SECONDS_AT_KLING, UNITS, Sink
 
 if TYPE_CHECKING:
@@ -55,6 +56,15 @@ def was_cleared(context: Context) -> bool:
     """
     ti, retries = context["ti"], context["task"].retries or 0
     return ti.try_number > 1 and (ti.max_tries or 0) > retries and not context.get("task_reschedule_count", 0)
+
+
+def was_replaced(context: Context) -> bool:
+    """Whether this start has nothing before it, in a loop: a task that is done already is that of a task instance in its place.
+
+    Airflow replaces the task instances of later iterations where the gate of their loop is cleared.
+    """
+    first = context["ti"].try_number == 1 and not context.get("task_reschedule_count", 0)
+    return first and iteration_of(context) is not None
 
 
 def is_last_try(context: Context) -> bool:

@@ -71,7 +71,7 @@ def measure(stack: Stack, way: str, load: Load, folder: Path) -> dict[str, Any]:
         cpu_before, emulator_before = cpu_by_component(stack), cpu([emulator])
         conf = {"manifest": str(manifest), "output": str(folder / SHARED / name), "kling_conn_id": name}
         run = stack.start_run(WAYS[way], conf)
-        state = run.until_done(timeout=20 * load.seconds + 2 * load.videos)
+        state = run.until_done(timeout=90 + 20 * load.seconds + 2 * load.videos)
         used = {component: seconds - cpu_before[component] for component, seconds in cpu_by_component(stack).items()}
         emulator_used = cpu([emulator]) - emulator_before
         took, account = duration(run), account_metrics(kling, load)

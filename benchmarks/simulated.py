@@ -105,7 +105,7 @@ class SimulatedClient(AsyncClient):
         try:
             response = self._respond(kind, call)
         except Refusal as refusal:
-            kind, response = "refused", refusal
+            kind, response = "refused" if kind == "create" else "absent", refusal
         self.requests.append((time.time(), kind))
         await asyncio.sleep(LATENCY / 2)
         if isinstance(response, Refusal):

@@ -46,8 +46,10 @@ class Airflow:
     def tries(self, dag_id: str) -> list[tuple[str, str, int]]:
         """The task id, state and try number of each task instance in the database."""
         with sqlite3.connect(self.database) as database:
-            query = "select task_id, state, try_number from task_instance where dag_id = ? order by task_id, map_index"
-            return database.execute(query, (dag_id,)).fetchall()
+            query = "select task_id, state, try_number from task_instance where dag_id = ? order by task_id, {}"
+            columns = [column[1] for column in database.execute("pragma table_info(task_instance)")]
+            index = "map_index" if "map_index" in columns else "region_index"  # since Airflow 3.4
+            return database.execute(query.format(index), (dag_id,)).fetchall()
 
 
 def environment_of(home: Path, database: Path, *, dags: Path) -> dict[str, str]:

@@ -13,9 +13,8 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
 from airflow.sdk import DAG, BaseOperator
-from airflow.sdk.api.client import Client
+from airflow.sdk.api import client as execution_api
 from airflow.sdk.api.datamodels._generated import DagRun, TaskInstance
 from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor
 from airflow.serialization.serialized_objects import BaseSerialization
@@ -30,6 +29,9 @@ except ImportError:  # before Airflow 3.2
     from airflow.serialization.serde import deserialize
 
     SERDE_IN_SDK = False
+
+# What Airflow's own client of the Execution API is built on: httpx2 since Airflow 3.4, httpx before. Their transports do not mix.
+httpx: Any = execution_api.httpx2 if hasattr(execution_api, "httpx2") else execution_api.httpx
 
 START = "2026-01-01T00:00:00Z"
 
@@ -58,6 +60,7 @@ class FakeAirflow:
     max_tries: int = 0
     reschedules: int = 0
     instances: int = 1  # of the task in its run
+    iteration: int | None = None  # of a loop around the task; from Airflow 3.4 on
     xcoms: dict[str, Any] = field(default_factory=dict)
     rendered: dict[str, Any] = field(default_factory=dict)
     _patch: dict[str, Any] = field(default_factory=dict)
@@ -95,12 +98,19 @@ class FakeAirflow:
         """The task's return value."""
         return self.xcoms.get("return_value")
 
-    def _client(self, dag: DAG | None = None) -> Client:
-        client = Client(base_url=None, token="", dry_run=True, transport=httpx.MockTransport(self._respond))
+    @property
+    def _loop(self) -> dict[str, Any]:
+        if self.iteration is None:
+            return {}
+        loop = {"node_id": "loop", "index": self.iteration, "max_iterations": 10, "terminal_task_id": "video"}
+        return {"loop": {**loop, "terminal_is_mapped": self.map_index >= 0}}
+
+    def _client(self, dag: DAG | None = None, attempt_id: uuid.UUID | None = None) -> execution_api.Client:
+        client = execution_api.Client(base_url=None, token="", dry_run=True, transport=httpx.MockTransport(self._respond))
         client.base_url = "http://execution-api/"
         return client
 
-    def _respond(self, request: httpx.Request) -> httpx.Response:
+    def _respond(self, request: Any) -> Any:
         path = request.url.path
         body = json.loads(request.content) if request.content else None
         if path.endswith("/run"):
@@ -109,7 +119,7 @@ class FakeAirflow:
             fields = {**run, **times, "end_date": None, "partition_key": None}
             dag_run = {name: value for name, value in fields.items() if name in DagRun.model_fields}  # they differ by version
             tries = {"max_tries": self.max_tries, "should_retry": self.try_number <= self.max_tries}
-            context = {"dag_run": dag_run, **tries, "task_reschedule_count": self.reschedules}
+            context = {"dag_run": dag_run, **tries, "task_reschedule_count": self.reschedules, **self._loop}
             return httpx.Response(200, json={**context, **self._next})
         if path.endswith("/state"):
             self._patch = body
@@ -129,7 +139,7 @@ class FakeAirflow:
             return httpx.Response(404, json={"detail": {"reason": "not_found", "message": "no such connection"}})
         return httpx.Response(204)
 
-    def _xcom(self, method: str, key: str, body: Any) -> httpx.Response:
+    def _xcom(self, method: str, key: str, body: Any) -> Any:
         if method == "POST":
             self.xcoms[key] = _deserialized(body)
             return httpx.Response(201, json={"message": "ok"})

@@ -74,7 +74,13 @@ def test_all_it_mounts_is_there(env: Path):
     assert {mount.source for mount in mounts if mount.named} == file.volumes
     assert {mount.source for mount in mounts if not mount.named} - folders == {
         str(ROOT / "docker" / name)
-        for name in ("metrics/statsd-mapping.yaml", "metrics/prometheus.yaml", "grafana/provisioning", "grafana/dashboards")
+        for name in (
+            "metrics/statsd-mapping.yaml",
+            "metrics/prometheus.yaml",
+            "metrics/alerts.yaml",
+            "grafana/provisioning",
+            "grafana/dashboards",
+        )
     }
 
 

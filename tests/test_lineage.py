@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
-from airflow.sdk import DAG
+from airflow.sdk import DAG, task
 from places import PHOTOS
 from task_runs import FakeAirflow, operator
 
@@ -116,6 +116,23 @@ def test_a_batch_names_manifest_results_and_the_first_videos(events, kling, tmp_
     facet = last["run"]["facets"]["kling_batch"]
     assert [facet[name] for name in ("rows", "succeed", "invalid", "rowsNamed")] == [MOST_ROWS + 5, MOST_ROWS + 4, 1, MOST_ROWS]
     assert inline[:40] not in json.dumps(events())
+
+
+def test_a_decorated_function_tells_of_its_request_or_of_its_list(events, kling, tmp_path):
+    request = {"effect_scene": "squish", "image": "https://example.com/a.jpg"}
+    for returned, facet in ((request, "kling_task"), ([request], "kling_batch")):
+        with DAG("d", schedule=None):
+
+            @task.kling_effect(results=str(tmp_path), poll_interval=0.1)
+            def video(what):
+                return what
+
+            made = video(returned).operator
+        assert FakeAirflow().finish(made).state == "success"
+        last = events()[-1]
+        assert ("https://example.com", "a.jpg") in names(last["inputs"])
+        assert facet in last["run"]["facets"]
+    assert ("file", str(tmp_path / "results.jsonl")) in names(last["outputs"])
 
 
 @pytest.mark.parametrize(

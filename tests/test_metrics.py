@@ -315,7 +315,7 @@ def test_a_fault_of_the_metrics_is_no_fault_of_the_work(kling, monkeypatch):
 
 def test_the_docs_list_every_metric():
     table = re.findall(
-        r"^\| `(kling\.\w+)` \| (\w+) \| (.+?) \| (.+) \|$", (ROOT / "docs" / "metrics.md").read_text(), re.MULTILINE
+        r"^\| `(kling\.\w+)` \| (\w+) \| (.+?) \| (.+) \|$", (ROOT / "docs" / "reference" / "metrics.md").read_text(), re.MULTILINE
     )
     wanted = [(metric.name, metric.kind, ", ".join(f"`{tag}`" for tag in metric.tags), metric.description) for metric in METRICS]
     assert table == wanted

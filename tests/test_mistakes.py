@@ -1,4 +1,4 @@
-"""The twenty likeliest mistakes of a DAG author. Each is really made; docs/mistakes.md shows the sentence that Airflow then logs.
+"""The twenty likeliest mistakes of a DAG author. Each is really made; docs/guides/mistakes.md shows the sentence for it.
 
 After a change of a sentence: `REWRITE_DOCS=1 .venv/bin/python -m pytest tests/test_mistakes.py -p no:xdist` writes the page.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import textwrap
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from airflow_provider_kling.mapping import read_manifest
 from airflow_provider_kling.operators import KlingEffectBatchOperator, KlingEffectOperator
 from airflow_provider_kling.sensors import KlingTaskSensor
 
-PAGE = ROOT / "docs" / "mistakes.md"
+PAGE = ROOT / "docs" / "guides" / "mistakes.md"
 HEAD = """# The twenty likeliest mistakes
 
 What a DAG author may get wrong, and the sentence that says so. Nothing is created at Kling, and nothing is paid, by any of them.
@@ -27,9 +28,6 @@ What a DAG author may get wrong, and the sentence that says so. Nothing is creat
 
 `URL` stands for the URL of an image; `task_id` is left out. This page is written by `tests/test_mistakes.py`, which makes
 each mistake.
-
-| Mistake | When | What Airflow says |
-|---|---|---|
 """
 
 NAMES = {
@@ -95,9 +93,10 @@ def line_of(mistake: str, world: Any, folder: str) -> str:
     when, sentence = sentence_of(mistake)
     assert world.ledger == []
     sentence = re.sub(r"request [\w-]{8,}", "request …", sentence)
-    for real, shown in ((world.url, "https://api-singapore.klingai.com"), (f"{folder}/", ""), ("\n", " "), ("|", "\\|")):
+    for real, shown in ((world.url, "https://api-singapore.klingai.com"), (f"{folder}/", ""), ("\n", " ")):
         sentence = sentence.replace(real, shown)
-    return f"| `{mistake}` | {when} | {sentence.strip()} |\n"
+    lines = textwrap.fill(sentence.strip(), 130, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
+    return f"\n- `{mistake}` · {when}\n\n{lines}\n"
 
 
 @pytest.mark.skipif("REWRITE_DOCS" in os.environ, reason="the page is written")
@@ -111,4 +110,4 @@ def test_the_page_has_these_mistakes_and_no_others(world, tmp_path):
         PAGE.write_text(HEAD + "".join(line_of(mistake, world, str(tmp_path)) for mistake in MISTAKES), encoding="utf-8")
     page = PAGE.read_text(encoding="utf-8")
     assert page.startswith(HEAD)
-    assert re.findall(r"^\| `(.*?)` \| (?:Parsed|Run) \|", page, re.MULTILINE) == MISTAKES
+    assert re.findall(r"^- `(.*?)` · (?:Parsed|Run)$", page, re.MULTILINE) == MISTAKES

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG, task
-from task_runs import FakeAirflow
+from task_runs import FakeAirflow, httpx
 
 from airflow_provider_kling.api import ERROR_KINDS, EffectRequest, error_kind, task_failure
 from airflow_provider_kling.errors import (
@@ -31,9 +33,10 @@ if not hasattr(sdk, "RetryPolicy"):
 
 from airflow.sdk import RetryAction, RetryDecision, RetryPolicy  # noqa: E402
 
-from airflow_provider_kling.retry_policy import KlingRetryPolicy  # noqa: E402
+from airflow_provider_kling.retry_policy import FULL_PAUSE, FULL_TIMEOUT, KlingRetryPolicy  # noqa: E402
 
 IMAGE = "https://example.com/a.jpg"
+RESCHEDULES = hasattr(RetryAction, "RESCHEDULE")  # since Airflow 3.4
 
 
 class Always(RetryPolicy):
@@ -83,7 +86,7 @@ def test_what_can_pass_is_retried_and_the_reason_is_the_kind(error: Exception, a
 
 def test_a_full_account_uses_no_retry_where_airflow_can_reschedule() -> None:
     decision = KlingRetryPolicy().evaluate(KlingBusyError("parallel task over resource pack limit", code=1302), 1, 3)
-    if hasattr(RetryAction, "RESCHEDULE"):  # since Airflow 3.4
+    if RESCHEDULES:
         assert decision.action == RetryAction.RESCHEDULE
         assert decision.reschedule_timeout
     else:
@@ -131,21 +134,56 @@ def test_a_cap_skips_with_a_policy_of_the_author_too(kling) -> None:
     assert not policy.asked
 
 
+def own_task() -> Any:
+    """A task of an author's own, with the hook and the policy."""
+
+    @task(retries=3, retry_policy=KlingRetryPolicy())
+    def make() -> None:
+        KlingHook().create_task(EffectRequest("squish", [IMAGE]))
+
+    with DAG("d", schedule=None):
+        made = make()
+    return made.operator
+
+
 def test_a_task_of_ones_own_with_the_hook(kling) -> None:
-    def run_of(**options: Any) -> str:
-        @task(retries=3, retry_policy=KlingRetryPolicy())
-        def make() -> None:
-            KlingHook().create_task(EffectRequest("squish", [IMAGE]))
-
-        with DAG("d", schedule=None):
-            made = make()
-        return twice().finish(made.operator).state
-
     kling.configure(moderated_scene=["squish"])
-    assert run_of() == "failed"
+    assert twice().finish(own_task()).state == "failed"
     kling.configure(moderated_scene=[])
     kling.fault(1302, on="create", times=None)
-    assert run_of() in ("up_for_retry", "up_for_reschedule")
+    assert twice().finish(own_task()).state == ("up_for_reschedule" if RESCHEDULES else "up_for_retry")
+
+
+@dataclass
+class Rescheduled(FakeAirflow):
+    """A task instance whose try was rescheduled first at this time."""
+
+    first: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+
+    def _respond(self, request: Any) -> Any:
+        if request.url.path.startswith("/task-reschedules/"):
+            return httpx.Response(200, json=self.first.isoformat())
+        return super()._respond(request)
+
+
+@pytest.mark.skipif(not RESCHEDULES, reason="Rescheduling by a policy came with Airflow 3.4.")
+def test_a_full_account_runs_the_task_again_after_a_minute_in_the_same_try(kling) -> None:
+    kling.fault(1302, on="create", times=None)
+    before = datetime.now(timezone.utc)
+    for reschedules in range(2):
+        run = Rescheduled(max_tries=3, reschedules=reschedules).finish(own_task())
+        assert run.state == "up_for_reschedule"
+        assert datetime.fromisoformat(run.patch["reschedule_date"].replace("Z", "+00:00")) - before >= FULL_PAUSE
+    kling.clear_faults()
+    assert Rescheduled(max_tries=3, reschedules=2).finish(own_task()).state == "success"
+    assert len(kling.ledger) == 1
+
+
+@pytest.mark.skipif(not RESCHEDULES, reason="Rescheduling by a policy came with Airflow 3.4.")
+def test_an_account_that_is_full_for_a_day_uses_retries(kling) -> None:
+    kling.fault(1302, on="create", times=None)
+    first = datetime.now(timezone.utc) - FULL_TIMEOUT
+    assert Rescheduled(max_tries=3, reschedules=99, first=first).finish(own_task()).state == "up_for_retry"
 
 
 def test_the_metadata_names_it() -> None:

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 TESTS = """
 from airflow.sdk import dag
 from airflow_provider_kling.operators import KlingEffectOperator
@@ -34,6 +36,7 @@ def test_a_failure_is_one(kling_emulator):
 """
 
 
+@pytest.mark.integration
 def test_two_lines_are_enough_in_a_fresh_home(tmp_path):
     (tmp_path / "test_mine.py").write_text(TESTS)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTEST"))}

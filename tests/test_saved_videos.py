@@ -180,6 +180,7 @@ for task in (A, B):
 """
 
 
+@pytest.mark.integration
 def test_killed_between_the_video_and_its_result_each_task_finds_its_own(tmp_path):
     here = [path for path in sys.path if path.startswith(str(Path(__file__).parent))]
     subprocess.run([sys.executable, "-c", CRASH, str(tmp_path), *here], check=True)

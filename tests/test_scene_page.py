@@ -1,4 +1,4 @@
-"""docs/scenes.md, which is written from the data, and the scenes that Airflow's form suggests.
+"""docs/reference/scenes.md, which is written from the data, and the scenes that Airflow's form suggests.
 
 `REWRITE_DOCS=1 .venv/bin/python -m pytest tests/test_scene_page.py -p no:xdist` writes the page.
 """
@@ -20,7 +20,7 @@ from task_runs import FakeAirflow
 
 from airflow_provider_kling.api import STATES, Scene, scene_names, scenes
 
-PAGE = ROOT / "docs" / "scenes.md"
+PAGE = ROOT / "docs" / "reference" / "scenes.md"
 HEAD = """# Scenes
 
 The {all} effect scenes that this version knows: {single} take [one image](#one-image), {dual} take [two images](#two-images).
@@ -54,7 +54,7 @@ few milliseconds.
 {states}
 *Region* is that of the accounts whose list has the scene. Both lists are the vendor's for Singapore: an earlier one, and that of
 September 2026, with 219 scenes. Beijing's list of that time, with 206, is not at hand: a scene may be missing there, or be there
-alone. Nor is there a list of prices; `units` in a [result](operators.md#the-result) is what a video was charged.
+alone. Nor is there a list of prices; `units` in a [result](results.md#the-result) is what a video was charged.
 
 This page is written by `tests/test_scene_page.py` from `api/effects.json`.
 """
@@ -129,6 +129,7 @@ def test_the_sample_dag_for_two_images_makes_its_video(kling, tmp_path):
     assert made["effect_scene"] == "hug_pro"
 
 
+@pytest.mark.integration
 def test_a_dag_file_pays_little_for_the_names():
     """No module but the lists' own is loaded for them, beside Python's: nothing of this package, and no other package."""
     code = "import airflow.sdk, sys, airflow_provider_kling.api; before = set(sys.modules);"

@@ -82,6 +82,7 @@ from .server_billing import (
     ReceivedChargeQuery as ReceivedChargeQuery,
     read_charge_query as read_charge_query,
 )
+from .signatures import strip_signature as strip_signature
 from .tasks import (
     FAILED as FAILED,
     PROCESSING as PROCESSING,

@@ -20,7 +20,8 @@ class BatchJob:
     The fields are arguments of `KlingBatchTrigger`, so rows in Airflow's database hold them: their names must stay.
 
     - `manifest`, `results`, `save_to`: paths or URIs of the manifest, of the folder for results, and of that for videos.
-    - `dag_id`, `run_id`, `task_id`: of the Airflow task; with a row's id they make the row's external id.
+    - `dag_id`, `run_id`, `task_id`: of the Airflow task; with a row's id they make the row's external id. `iteration` is that
+      of the loop around the task; None for a task in no loop.
     - `kling_conn_id`: one connection id, or several separated by commas.
     - `deadline`: Unix seconds. Nothing is created after it, and no task is awaited longer.
     - `shard`: text like `3/10`; None for all rows.
@@ -49,6 +50,7 @@ class BatchJob:
     sidecar: bool = False
     date: str | None = None
     cap: Mapping[str, Any] | None = None
+    iteration: int | None = None
 
     @property
     def allowance(self) -> Allowance | None:

@@ -45,7 +45,13 @@ async def submission_of(row: Row, job: BatchJob, product: Product, threads: Thre
     request = load() if has_only_urls(row) else await threads.run(load)
     fingerprint = request.fingerprint if request.portable else await threads.run(lambda: request.fingerprint)
     external_id = flows.external_id_of(
-        request, dag_id=job.dag_id, run_id=job.run_id, task_id=job.task_id, place=row.id, fresh=job.fresh
+        request,
+        dag_id=job.dag_id,
+        run_id=job.run_id,
+        task_id=job.task_id,
+        place=row.id,
+        fresh=job.fresh,
+        iteration=job.iteration,
     )
     return flows.Submission(
         request=request if request.portable else load_again,

@@ -52,7 +52,7 @@ async def run(
     progress = Progress(rows=count, clock=clock)
     snapshot = Snapshot(job, progress, saves=outcomes is not None)
     deadline = monotonic_deadline(job.deadline)  # once: the wall clock may be set while the batch runs
-    made = flows.MadeInRun(flows.run_key(job.dag_id, job.run_id, job.task_id)) if job.cap else None
+    made = flows.MadeInRun(flows.run_key(job.dag_id, job.run_id, job.task_id, job.iteration)) if job.cap else None
     async with contextlib.AsyncExitStack() as stack:
         threads = stack.enter_context(Threads())
         accounts = [

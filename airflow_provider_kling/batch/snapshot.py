@@ -124,7 +124,8 @@ class Snapshot:
     @property
     def _identity(self) -> dict[str, Any]:
         job = self._job
-        return {"dag_id": job.dag_id, "run_id": job.run_id, "task_id": job.task_id, "shard": job.shard}
+        run = {"dag_id": job.dag_id, "run_id": job.run_id, "task_id": job.task_id, "shard": job.shard}
+        return run if job.iteration is None else {**run, "iteration": job.iteration}
 
     def _data(self) -> dict[str, Any]:
         lines: dict[str, Mapping[str, Any]] = dict(self._earlier)

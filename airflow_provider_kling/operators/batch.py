@@ -7,22 +7,24 @@ import dataclasses
 import time
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_kling.asset_events import add_summary
 from airflow_provider_kling.caps import RunCap
 from airflow_provider_kling.client import seconds
+from airflow_provider_kling.instances import iteration_of
 from airflow_provider_kling.lineage import BatchLineage
 from airflow_provider_kling.links import KlingReportLink, KlingResultsLink
 from airflow_provider_kling.naming import run_fields
 from airflow_provider_kling.operator_base import DEFAULT_TIMEOUT, KlingOperator
-from airflow_provider_kling.operators.batch_ends import raise_if_failed
+from airflow_provider_kling.operators.batch_ends import raise_if_failed, write_results
+from airflow_provider_kling.operators.capping import left_of
 from airflow_provider_kling.operators.checks import check_batch, is_dry
 from airflow_provider_kling.operators.dry_run import dry_run
 from airflow_provider_kling.operators.manifest_check import check_manifest, warn_if_short
-from airflow_provider_kling.outcomes import earlier_attempt, recording_failures, task_of
+from airflow_provider_kling.outcomes import may_have_created, recording_failures, task_of
 from airflow_provider_kling.redaction import show_place
 from airflow_provider_kling.retry_policy import use_default_policy
 from airflow_provider_kling.row_metrics import is_last_try
@@ -69,7 +71,12 @@ class KlingEffectBatchOperator(BatchLineage, KlingOperator):
     :param dry_run: make nothing, and return the plan: what a run would make and cost; see the docs. Templated.
     :param deferrable: create and wait in the triggerer, if it can read the manifest; a worker saves the videos.
         Default: Airflow's `[operators] default_deferrable`.
+
+    The summary is that of `mapping.write_results`. Raises AirflowFailException, without a retry, for credentials, an account or a
+    connection that cannot work, and beyond `max_failures`; KlingTimeoutError, and the errors of rows that may pass, with retries.
     """
+
+    __supports_durable_execution: ClassVar[bool] = True  # as Airflow's registry reads it, from this very name
 
     template_fields: Sequence[str] = (
         "manifest",
@@ -139,11 +146,15 @@ class KlingEffectBatchOperator(BatchLineage, KlingOperator):
             check_batch(vars(self))
 
     def execute(self, context: Context) -> Any:
+        return self.start(context)
+
+    def start(self, context: Context) -> Any:
+        """What `execute` does, also for the task of another operator: Airflow lets nobody else call that one."""
         with recording_failures(context, row_id=None):
             job = self._job(context, deadline=time.time() + seconds(self.timeout, "timeout"))
             if is_dry(self.dry_run):
                 return dry_run(self, context, job)
-            return self._run(context, job, adopt_existing=earlier_attempt(context), may_defer=self.deferrable)
+            return self._run(context, job, adopt_existing=may_have_created(context), may_defer=self.deferrable)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Called when the trigger has fired: adopts the tasks that it created, saves their videos, and writes the results."""
@@ -198,6 +209,7 @@ class KlingEffectBatchOperator(BatchLineage, KlingOperator):
             watermark=self.watermark,
             sidecar=self.sidecar,
             date=run_fields(context)["date"],
+            iteration=iteration_of(context),
         )
 
     # --- Here or in the triggerer
@@ -211,7 +223,8 @@ class KlingEffectBatchOperator(BatchLineage, KlingOperator):
         from airflow_provider_kling.results import BATCH
 
         with ManifestFile(job.manifest, format=job.format, strict=job.strict) as manifest, Spool() as outcomes:
-            count, allowance = check_manifest(job, manifest, cap=RunCap.of(self.max_videos, self.max_units), log=self.log)
+            cap = left_of(RunCap.of(self.max_videos, self.max_units), context, job.kling_conn_id, log=self.log)
+            count, allowance = check_manifest(job, manifest, cap=cap, log=self.log)
             job = dataclasses.replace(job, cap=allowance.to_json() if allowance else None)
             if not save_timeout:  # not for what the triggerer has made already
                 _check_places(job)
@@ -223,7 +236,7 @@ class KlingEffectBatchOperator(BatchLineage, KlingOperator):
                 self._defer(job, count)
             options = {"count": count, "adopt_existing": adopt_existing, "last_try": is_last_try(context)}
             outcome = self._work(job, manifest, outcomes, save_timeout=save_timeout, **options)
-            self.summary = summary = _write_results(job, manifest, outcomes)
+            self.summary = summary = write_results(job, manifest, outcomes)
         self.show_links(True)
         context["ti"].xcom_push(key=SUMMARY, value=summary)
         raise_if_failed(context, outcome, summary, limit, self.max_failures, fail_if_capped=self.fail_if_capped)
@@ -277,16 +290,3 @@ def _check_places(job: BatchJob) -> None:
     check_writable(job.results, "results")
     if job.save_to:
         check_writable(job.save_to, "save_to")
-
-
-def _write_results(job: BatchJob, manifest: ManifestFile, outcomes: Spool) -> dict[str, Any]:
-    """Write results and report, and return the summary."""
-    from airflow_provider_kling.batch import in_shard, remove_snapshot
-    from airflow_provider_kling.results import lines_of, report_title, write_lines
-
-    lines = lines_of(in_shard(manifest.rows(), job.shard), lambda row: outcomes.get(row.id))
-    title = report_title(job.manifest) + (f", shard {job.shard}" if job.shard else "")
-    # The batch has logged what is wrong with rows.
-    summary = write_lines(lines, job.results, title=title, manifest=job.manifest, log_problems=False)
-    remove_snapshot(job)
-    return summary

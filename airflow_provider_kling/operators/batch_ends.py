@@ -12,7 +12,21 @@ from airflow_provider_kling.row_metrics import is_last_try
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_kling.batch import BatchOutcome
+    from airflow_provider_kling.batch import BatchJob, BatchOutcome, Spool
+    from airflow_provider_kling.manifests import ManifestFile
+
+
+def write_results(job: BatchJob, manifest: ManifestFile, outcomes: Spool) -> dict[str, Any]:
+    """Write results and report, and return the summary."""
+    from airflow_provider_kling.batch import in_shard, remove_snapshot
+    from airflow_provider_kling.results import lines_of, report_title, write_lines
+
+    lines = lines_of(in_shard(manifest.rows(), job.shard), lambda row: outcomes.get(row.id))
+    title = report_title(job.manifest) + (f", shard {job.shard}" if job.shard else "")
+    # The batch has logged what is wrong with rows.
+    summary = write_lines(lines, job.results, title=title, manifest=job.manifest, log_problems=False)
+    remove_snapshot(job)
+    return summary
 
 
 def raise_if_failed(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_kling.caps import RunCap
 from airflow_provider_kling.errors import KlingInputError
+from airflow_provider_kling.instances import instance_key
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -25,7 +27,11 @@ def task_within(context: Context, hook: KlingHook, submission: Submission, cap: 
     """
     if not cap:
         return None
-    place = max(0, context["ti"].map_index or 0)
+    key = instance_key(context)
+    if key.is_mapped:
+        place, cap = key.map_index, left_of(cap, context, hook.kling_conn_id, log=log)
+    else:
+        place = key.iteration or 0  # one video for each iteration of a loop
     price = _highest_price(cap, submission.scene or "")
     allowance = cap.allowance((number, price) for number in range(place + 1))
     refusal = allowance.refusal(place)
@@ -41,6 +47,30 @@ def task_within(context: Context, hook: KlingHook, submission: Submission, cap: 
     if refusal is not None:
         raise refusal
     return None
+
+
+def left_of(cap: RunCap, context: Context, kling_conn_id: str | Iterable[str], *, log: Any) -> RunCap:
+    """What the iterations of a loop before this one have left of a cap; the cap itself for a task in no loop.
+
+    They have ended, so the account's list shows what they have made; their number alone would not tell, since each may have had
+    another number of rows.
+    """
+    from airflow_provider_kling.client import flows
+    from airflow_provider_kling.dispatch import conn_ids
+    from airflow_provider_kling.hooks import KlingHook
+
+    key = instance_key(context)
+    if not cap or not key.iteration:
+        return cap
+    run_keys = [flows.run_key(key.dag_id, key.run_id, key.task_id, number) for number in range(key.iteration)]
+    videos, units = 0, Decimal(0)
+    for conn_id in conn_ids(kling_conn_id):
+        with KlingHook(conn_id) as hook:
+            made, cost = hook.run(flows.spent(hook.product, run_keys))
+        videos, units = videos + made, units + cost
+    text = "The iterations of this loop before this one have made %s videos for %s units, which count for the caps of the run."
+    log.info(text, f"{videos:,}", f"{units:f}")
+    return cap.after(videos, units)
 
 
 def book_for(cap: RunCap, results: str | None = None) -> PriceBook | None:
@@ -87,8 +117,8 @@ def _adopted(submission: Submission, task: Task, log: Any) -> Task:
 def _made_in_run(context: Context, hook: KlingHook) -> MadeInRun:
     from airflow_provider_kling.client import flows
 
-    ti = context["ti"]
-    return hook.run(flows.made_in_run(hook.product, flows.run_key(ti.dag_id, ti.run_id, ti.task_id)))
+    key = instance_key(context)
+    return hook.run(flows.made_in_run(hook.product, flows.run_key(key.dag_id, key.run_id, key.task_id, key.iteration)))
 
 
 def _instances(context: Context) -> int:

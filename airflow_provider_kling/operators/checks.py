@@ -24,11 +24,12 @@ DRY = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": F
 
 def check_written(operator: Any) -> None:
     """Check what is known of the arguments of KlingEffectOperator when the DAG is parsed. A row has scene and images."""
-    if operator.row is None and operator.effect_scene is None:
+    given = operator.row is None and not operator.request_follows  # scene and images stand in the DAG file
+    if given and operator.effect_scene is None:
         raise KlingInputError("effect_scene is missing; wanted is the name of a scene, like 'pet_lion_pro', or row.")
     _check_settings(operator)
     image, images = operator.image, operator.images
-    if operator.row is None and is_known(image) and is_known(images):
+    if given and is_known(image) and is_known(images):
         check_images(image, images)
     elif isinstance(images, str) and images and is_known(images):
         raise KlingInputError(f"images is a text; wanted is {IMAGES}.")
@@ -62,7 +63,7 @@ def _check_settings(operator: Any) -> None:
             "save_to is given, but this operator only creates the task, so that there is no video to save: set "
             "wait_for_completion=True, or give save_to to the KlingTaskSensor that waits for the task."
         )
-    check_saving(vars(operator), columns=() if operator.row is None else None)
+    check_saving(vars(operator), columns=() if operator.row is None and not operator.request_follows else None)
     _check_caps(vars(operator))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_kling.caps import RunCap
+from airflow_provider_kling.operators.capping import left_of
 from airflow_provider_kling.operators.manifest_check import check_manifest
 from airflow_provider_kling.outcomes import earlier_attempt
 
@@ -22,7 +23,7 @@ def dry_run(operator: Any, context: Context, job: BatchJob) -> dict[str, Any]:
     from airflow_provider_kling.manifests import ManifestFile
     from airflow_provider_kling.planning import PlanJob, describe_plan, make_plan
 
-    cap = RunCap.of(operator.max_videos, operator.max_units)
+    cap = left_of(RunCap.of(operator.max_videos, operator.max_units), context, job.kling_conn_id, log=operator.log)
     with ManifestFile(job.manifest, format=job.format, strict=job.strict) as manifest:
         check_manifest(job, manifest, cap=cap, log=operator.log)
     operator.outlets = []  # whoever waits for the videos would find none
@@ -32,6 +33,7 @@ def dry_run(operator: Any, context: Context, job: BatchJob) -> dict[str, Any]:
             results=job.results,
             kling_conn_id=job.kling_conn_id,
             identity=(job.dag_id, job.run_id, job.task_id),
+            iteration=job.iteration,
             tries=job.tries if earlier_attempt(context) else 1,
             format=job.format,
             strict=job.strict,

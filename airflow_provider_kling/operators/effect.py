@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import conf
 
@@ -25,7 +25,7 @@ from airflow_provider_kling.operators.submissions import account_for, adoptable_
 from airflow_provider_kling.operators.waits import wait_for
 from airflow_provider_kling.outcomes import push_task_ids, recording_failures, task_of
 from airflow_provider_kling.retry_policy import use_default_policy
-from airflow_provider_kling.row_metrics import was_cleared
+from airflow_provider_kling.row_metrics import was_cleared, was_replaced
 from airflow_provider_kling.saving import save_as_of
 from airflow_provider_kling.task_end import end
 
@@ -74,7 +74,13 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
 
     Waiting for a slot (error codes 1303 and 1302) uses no retry. With `deferrable` it uses no worker either: the triggerer
     creates the task when it is its turn. If only workers can read the images, the task is rescheduled instead.
+
+    Wrong arguments raise KlingInputError when the DAG is parsed. While it runs, an error that no retry can mend fails the task at
+    once: AirflowFailException, with the KlingError as its `__cause__`. Any other KlingError, like KlingTimeoutError or
+    KlingStorageError, is raised as it is, so that Airflow's retries apply.
     """
+
+    __supports_durable_execution: ClassVar[bool] = True  # as Airflow's registry reads it, from this very name
 
     template_fields: Sequence[str] = (
         "effect_scene",
@@ -90,11 +96,12 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
         "max_units",
     )
     row_fields = ROW_KEYS
-    place_fields = ("image", "images", "save_to")
+    place_fields: Iterable[str] = ("image", "images", "save_to")
     template_fields_renderers = {"images": "json"}
     ui_color = "#0b3d2e"
     ui_fgcolor = "#ffffff"
-    operator_extra_links = (KlingVideoLink(),)
+    operator_extra_links: Any = (KlingVideoLink(),)
+    request_follows = False  # scene and images are known when the task runs, as those of `@task.kling_effect`
 
     def __init__(
         self,
@@ -176,9 +183,9 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
             hook = opened.enter_context(account_for(context, submission, self.kling_conn_id, log=self.log, level=level))
             self.log.log(level, "External id %s: asking Kling for %s", submission.external_id, self._description())
             record.account = hook.kling_conn_id
-            made = task_within(context, hook, submission, RunCap.of(self.max_videos, self.max_units), log=self.log)
+            made = self._task_made(context, hook, submission)
             record.task = task = made or self._create(hook, submission, deadline, level)
-            record.counted = task.done and was_cleared(context)
+            record.counted = task.done and (was_cleared(context) or was_replaced(context))
             record.effect_scene = self.effect_scene if submission.surely_made(task) else None
             self.log.info("%s", flows.describe(task))
             push_task_ids(context, task, row_id=self.row_id, effect_scene=record.effect_scene)
@@ -245,6 +252,10 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
             self.image = self._inline.hide(self.image)
         if isinstance(self.images, list | tuple):
             self.images = [self._inline.hide(image) for image in self.images]
+
+    def _task_made(self, context: Context, hook: KlingHook, submission: Submission) -> Task | None:
+        """The task that there is, where no other may be created. Raises KlingCappedError if a cap is reached without it."""
+        return task_within(context, hook, submission, RunCap.of(self.max_videos, self.max_units), log=self.log)
 
     # --- Three ways to create
 

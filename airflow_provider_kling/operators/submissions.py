@@ -7,8 +7,9 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_kling.client import seconds
+from airflow_provider_kling.instances import instance_key
 from airflow_provider_kling.metrics import ADOPTED
-from airflow_provider_kling.outcomes import earlier_attempt, first_start
+from airflow_provider_kling.outcomes import earlier_attempt, first_start, may_have_created
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -31,18 +32,24 @@ def submission_of(
     from airflow_provider_kling.api import check_id
     from airflow_provider_kling.client import Submission, external_id_of
 
-    ti = context["ti"]
-    place = row_id or (ti.map_index if ti.map_index is not None else -1)
+    key = instance_key(context)
     external_id = external_task_id or external_id_of(
-        request, dag_id=ti.dag_id, run_id=ti.run_id, task_id=ti.task_id, place=place, fresh=fresh
+        request,
+        dag_id=key.dag_id,
+        run_id=key.run_id,
+        task_id=key.task_id,
+        place=row_id or key.map_index,
+        fresh=fresh,
+        iteration=key.iteration,
     )
     return Submission(
         request=request,
         external_id=check_id(external_id),
         callback_url=callback_url,
-        adopt_existing=earlier_attempt(context),
+        # An id of the user's own that exists at the first start is worth a warning, also in a loop.
+        adopt_existing=earlier_attempt(context) if external_task_id else may_have_created(context),
         scene=getattr(request, "effect_scene", None),
-        max_attempts=max(1, ti.try_number),  # what has failed in this try is not asked for again in it
+        max_attempts=max(1, context["ti"].try_number),  # what has failed in this try is not asked for again in it
     )
 
 
@@ -57,9 +64,8 @@ def account_for(context: Context, submission: Submission, kling_conn_id: str | S
     from airflow_provider_kling.dispatch import conn_ids
     from airflow_provider_kling.hooks import account_of
 
-    map_index = context["ti"].map_index
-    place = map_index if map_index is not None and map_index >= 0 else submission.external_id
-    hook = account_of(submission, kling_conn_id, place=place)
+    key = instance_key(context)
+    hook = account_of(submission, kling_conn_id, place=key.map_index if key.is_mapped else submission.external_id)
     if len(conn_ids(kling_conn_id)) > 1:
         log.log(level, "Account %s.", hook.kling_conn_id)
     return hook

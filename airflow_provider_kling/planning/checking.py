@@ -36,12 +36,16 @@ class Checked(NamedTuple):
 
 
 class Check(NamedTuple):
-    """How rows are checked: with their images or without, their URLs or not; `identity` is the DAG, run and task of the run."""
+    """How rows are checked: with their images or without, their URLs or not; `identity` is the DAG, run and task of the run.
+
+    `iteration` is that of the loop around the task, if there is one.
+    """
 
     images: bool = True
     url: CheckUrl | None = None
     identity: tuple[str, str, str] | None = None
     fresh: str | None = None
+    iteration: int | None = None
 
     def of(self, row: Row | BadRow) -> Checked:
         """The row, checked. Blocks."""
@@ -61,7 +65,7 @@ class Check(NamedTuple):
             return Checked(row)
         dag_id, run_id, task_id = self.identity
         ids = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id}
-        return Checked(row, external_id_of(request, **ids, place=row.id, fresh=self.fresh))
+        return Checked(row, external_id_of(request, **ids, place=row.id, fresh=self.fresh, iteration=self.iteration))
 
     @property
     def is_quick(self) -> bool:

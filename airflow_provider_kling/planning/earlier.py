@@ -29,8 +29,8 @@ class Found(NamedTuple):
 class EarlierAttempts:
     """The tasks of one run of one Airflow task, by the external id of their first attempt."""
 
-    def __init__(self, dag_id: str, run_id: str, task_id: str, *, tries: int) -> None:
-        self.key = flows.run_key(dag_id, run_id, task_id)
+    def __init__(self, dag_id: str, run_id: str, task_id: str, *, tries: int, iteration: int | None = None) -> None:
+        self.key = flows.run_key(dag_id, run_id, task_id, iteration)
         self.tries = tries
         self._found: dict[str, Found] = {}
 

@@ -17,6 +17,7 @@ from airflow_provider_kling.api import scenes
 from airflow_provider_kling.batch import in_shard, shard_of
 from airflow_provider_kling.caps import Allowance, RunCap
 from airflow_provider_kling.dispatch import conn_ids
+from airflow_provider_kling.instances import instance_key
 from airflow_provider_kling.manifests import BadRow, ManifestFile, Row
 from airflow_provider_kling.object_paths import location_of, storage_path
 from airflow_provider_kling.planning.account import AccountFacts, ask
@@ -48,6 +49,7 @@ class PlanJob:
     results: str | None = None
     kling_conn_id: str | None = None
     identity: tuple[str, str, str] | None = None
+    iteration: int | None = None
     tries: int = 1
     format: str | None = None
     strict: bool = False
@@ -88,18 +90,19 @@ def plan_manifest(
     """
     from airflow_provider_kling.arguments import place_text
 
-    identity = None
+    identity, iteration = None, None
     if for_task is not None:
         from airflow.sdk import get_current_context
 
-        ti = get_current_context()["ti"]
-        identity = (ti.dag_id, ti.run_id, for_task)
+        key = instance_key(get_current_context())
+        identity, iteration = (key.dag_id, key.run_id, for_task), key.iteration
     part = shard_of(shard)
     job = PlanJob(
         manifest=place_text(manifest),
         results=None if results is None else place_text(results),
         kling_conn_id=None if kling_conn_id is None else ",".join(conn_ids(kling_conn_id)),
         identity=identity,
+        iteration=iteration,
         format=format,
         strict=strict,
         shard="{}/{}".format(*part) if part else None,
@@ -118,7 +121,7 @@ def plan_manifest(
 
 def make_plan(job: PlanJob, *, log: Log) -> dict[str, Any]:
     """The plan of a run, as `plan_manifest` returns it. `log` gets a line every ten seconds while images are read."""
-    earlier = EarlierAttempts(*job.identity, tries=job.tries) if job.identity else None
+    earlier = EarlierAttempts(*job.identity, tries=job.tries, iteration=job.iteration) if job.identity else None
     with ManifestFile(job.manifest, format=job.format, strict=job.strict) as manifest:
         location = price_book_location(job.results)
         book = read_prices(location) if location else PriceBook()
@@ -174,7 +177,7 @@ class _Planner:
         earlier: EarlierAttempts | None,
         allowance: Allowance | None,
     ) -> None:
-        self._check = Check(images=job.check_images, url=_url_check(job, facts), identity=job.identity, fresh=job.fresh)
+        self._check = Check(job.check_images, _url_check(job, facts), job.identity, fresh=job.fresh, iteration=job.iteration)
         self._earlier, self._allowance = earlier, allowance
         self._doubt = functools.lru_cache(1024)(
             lambda scene, images: doubt_about(scene, images, frozenset(facts.regions), scenes())

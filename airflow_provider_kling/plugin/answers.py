@@ -64,8 +64,11 @@ def _row(view: RunView, row: RunRow) -> dict[str, Any]:
         "units": row.units,
         "task_id": row.task_id or None,
         "map_index": row.map_index,
+        "iteration": row.iteration,
         "task_state": row.task_state,
-        "ui": links.task_url(view.run.dag_id, view.run.run_id, row.task_id, row.map_index) if row.task_id else None,
+        "ui": links.task_url(view.run.dag_id, view.run.run_id, row.task_id, row.map_index, region=row.region)
+        if row.task_id
+        else None,
         "kling_task_id": row.kling_task_id,
         "external_task_id": row.external_task_id,
         "created_at": row.created_at,

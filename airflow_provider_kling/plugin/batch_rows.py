@@ -32,6 +32,11 @@ def place_of(instance: Instance) -> Mapping[str, Any]:
     return {**found, **told} if isinstance(told, Mapping) else found
 
 
+def is_batch(instance: Instance) -> bool:
+    """Whether this works on several rows: a batch, or a decorated function that has returned a list of requests."""
+    return instance.task.kind == "batch" or isinstance(instance.xcoms.get(BATCH), Mapping)
+
+
 def summary_of(instance: Instance) -> Mapping[str, Any] | None:
     """The summary of a batch that has written its results in this run."""
     found = instance.xcoms.get(SUMMARY)
@@ -119,8 +124,8 @@ def _add_progress(instance: Instance, run: Run, batch: Mapping[str, Any], make: 
 
 
 def _is_of(progress: Mapping[str, Any], instance: Instance, run: Run, batch: Mapping[str, Any]) -> bool:
-    wanted = (run.dag_id, run.run_id, instance.task.task_id, batch.get("shard"))
-    return tuple(progress.get(name) for name in ("dag_id", "run_id", "task_id", "shard")) == wanted
+    wanted = (run.dag_id, run.run_id, instance.task.task_id, batch.get("shard"), instance.iteration)
+    return tuple(progress.get(name) for name in ("dag_id", "run_id", "task_id", "shard", "iteration")) == wanted
 
 
 def _count_progress(progress: Mapping[str, Any], counts: Mapping[str, Any], selection: Selection, *, over: bool) -> None:

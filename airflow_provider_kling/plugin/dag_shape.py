@@ -20,6 +20,7 @@ _FIELDS: Mapping[Kind, frozenset[str]] = {
 }
 _CLASSES: Mapping[str, Kind] = {
     "KlingEffectOperator": "create",
+    "KlingEffectDecoratedOperator": "create",
     "KlingTaskSensor": "wait",
     "KlingEffectBatchOperator": "batch",
 }

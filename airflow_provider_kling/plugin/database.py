@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_kling.plugin import regions
 from airflow_provider_kling.plugin.cache import Cache
 from airflow_provider_kling.plugin.dag_shape import KlingTask, kind_of_class, kling_tasks
 from airflow_provider_kling.results import BATCH, CREATED_TASK, FAILED_RESULT, SUMMARY
@@ -44,10 +45,15 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Instance:
-    """A task instance of a Kling task, with its XComs by key and its rendered template fields."""
+    """A task instance of a Kling task, with its XComs by key and its rendered template fields.
+
+    `iteration` is that of the loop around the task, `region` what Airflow's addresses need to find it (both from Airflow 3.4 on).
+    """
 
     task: KlingTask
     map_index: int
+    iteration: int | None = None
+    region: tuple[str, int] | None = None
     state: str | None
     ended_at: datetime | None = None
     xcoms: Mapping[str, Any] = field(default_factory=dict)
@@ -96,21 +102,22 @@ def read_records(session: Session, run: Run, decode: Any) -> Records:
     others = _other_xcoms(session, run, sources, tasks.keys())
     keys = [*xcoms, *others]
     values = dict(zip(keys, decode([*xcoms.values(), *others.values()]), strict=True))
-    by_instance: dict[tuple[str, int], dict[str, Any]] = {}
-    for task_id, map_index, key in xcoms:
-        by_instance.setdefault((task_id, map_index), {})[key] = values[task_id, map_index, key]
+    by_instance: dict[Any, dict[str, Any]] = {}
+    for owner, key in xcoms:
+        by_instance.setdefault(owner, {})[key] = values[owner, key]
     rendered = _rendered(session, run, tasks.keys()) if kling else {}
-    other_values = {task_id: values[task_id, map_index, key] for task_id, map_index, key in others}
+    other_values = {task_id: values[task_id, key] for task_id, key in others}
+    position = regions.positions(session, run, found)
     return Records(
         run=run,
         instances=[
             Instance(
                 task=tasks[row.task_id],
-                map_index=row.map_index,
+                **position(row),
                 state=row.state and str(getattr(row.state, "value", row.state)),
                 ended_at=row.end_date,
-                xcoms=by_instance.get((row.task_id, row.map_index), {}),
-                rendered=rendered.get((row.task_id, row.map_index), {}),
+                xcoms=by_instance.get(regions.owner_of(row), {}),
+                rendered=rendered.get(regions.owner_of(row), {}),
             )
             for row in kling
         ],
@@ -142,7 +149,7 @@ def _instances(session: Session, run: Run) -> list[Any]:
     from airflow.models.taskinstance import TaskInstance as TI  # noqa: N817 - Airflow's own name for it
     from sqlalchemy import select
 
-    columns = (TI.task_id, TI.map_index, TI.state, TI.end_date, TI.operator, TI.dag_version_id)
+    columns = (TI.task_id, TI.map_index, TI.state, TI.end_date, TI.operator, TI.dag_version_id, *regions.columns_of(TI))
     query = select(*columns).where(TI.dag_id == run.dag_id, TI.run_id == run.run_id)
     return list(session.execute(query.order_by(TI.task_id, TI.map_index).limit(MOST_INSTANCES)))
 
@@ -173,40 +180,42 @@ def shape_of(session: Session, number: Any, dag_hash: str) -> dict[str, KlingTas
     return _shapes.put(key, kling_tasks(model.data) if model else {})
 
 
-def _xcoms(session: Session, run: Run, task_ids: Collection[str]) -> dict[tuple[str, int, str], Any]:
-    """The raw values that Kling tasks have left, by task, map index and key; by the primary key of the table."""
+def _xcoms(session: Session, run: Run, task_ids: Collection[str]) -> dict[tuple[Any, str], Any]:
+    """The raw values that Kling tasks have left, by task instance and key; by the primary key of the table."""
     from airflow.models.xcom import XComModel as X
     from sqlalchemy import select
 
     if not task_ids:
         return {}
-    query = select(X.task_id, X.map_index, X.key, X.value).where(
+    query = select(*regions.owner_columns(X), X.key, X.value).where(
         X.dag_run_id == run.id, X.task_id.in_(sorted(task_ids)), X.key.in_(KEYS)
     )
-    return {(task_id, map_index, key): value for task_id, map_index, key, value in session.execute(query)}
+    return {(tuple(owner), key): value for *owner, key, value in session.execute(query)}
 
 
-def _other_xcoms(session: Session, run: Run, sources: Collection[str], known: Collection[str]) -> dict[tuple[str, int, str], Any]:
+def _other_xcoms(session: Session, run: Run, sources: Collection[str], known: Collection[str]) -> dict[tuple[str, str], Any]:
     """The raw return values of the tasks that others are mapped over, and of those that may have written results."""
     from airflow.models.xcom import XComModel as X
     from sqlalchemy import Text, cast, func, or_, select
 
     short = func.length(cast(X.value, Text)) < LARGEST_SUMMARY
-    query = select(X.task_id, X.map_index, X.key, X.value).where(
+    query = select(X.task_id, X.key, X.value).where(
         X.dag_run_id == run.id,
         X.map_index == -1,
         X.key == RETURN_VALUE,
         X.task_id.not_in(sorted(known)),
         or_(X.task_id.in_(sorted(sources)), short),
     )
-    return {(task_id, map_index, key): value for task_id, map_index, key, value in session.execute(query.limit(200))}
+    return {(task_id, key): value for task_id, key, value in session.execute(query.limit(200))}
 
 
-def _rendered(session: Session, run: Run, task_ids: Collection[str]) -> dict[tuple[str, int], Mapping[str, Any]]:
+def _rendered(session: Session, run: Run, task_ids: Collection[str]) -> dict[Any, Mapping[str, Any]]:
     """The rendered template fields, of which Airflow keeps those of the last runs."""
     from airflow.models.renderedtifields import RenderedTaskInstanceFields as Fields
     from sqlalchemy import select
 
+    if regions.by_attempt(Fields):
+        return regions.rendered(session, run, task_ids)
     query = select(Fields.task_id, Fields.map_index, Fields.rendered_fields).where(
         Fields.dag_id == run.dag_id, Fields.run_id == run.run_id, Fields.task_id.in_(sorted(task_ids))
     )

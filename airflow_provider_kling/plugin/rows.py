@@ -51,7 +51,11 @@ def with_lines(rows: Iterable[RunRow], lines: Iterable[Mapping[str, Any]]) -> li
     for line in lines:
         fresh = row_of_line(line, task_id="", map_index=-1, task_state=None, conn_ids="", scope="")
         same = known.get(fresh.row_id or "", [])
-        old = same.pop(0) if same else None
+        old = next(
+            (one for one in same if one.kling_task_id and one.kling_task_id == fresh.kling_task_id), same[0] if same else None
+        )
+        if old is not None:
+            same.remove(old)
         if old is None and (
             old := next((one for one in others if one.kling_task_id and one.kling_task_id == fresh.kling_task_id), None)
         ):
@@ -69,6 +73,8 @@ def _joined(old: RunRow, fresh: RunRow) -> RunRow:
         effect_scene=fresh.effect_scene or old.effect_scene,
         task_id=old.task_id,
         map_index=old.map_index,
+        iteration=old.iteration,
+        region=old.region,
         task_state=old.task_state,
         conn_ids=old.conn_ids,
         instances=old.instances,
@@ -83,7 +89,7 @@ def _groups(instances: list[Instance], rows_of: Mapping[str, list[Any]]) -> list
     by_key: dict[tuple[str, Any], list[int]] = {}
     ids: list[str | None] = []  # the row id of each group
     waiting_sensors = []
-    for instance in sorted(instances, key=lambda one: (one.task.kind == "wait", one.task.task_id, one.map_index)):
+    for instance in sorted(instances, key=_order):
         if instance.state == "removed":
             continue
         row_id, keys = _identity(instance, rows_of)
@@ -103,6 +109,11 @@ def _groups(instances: list[Instance], rows_of: Mapping[str, list[Any]]) -> list
     return groups
 
 
+def _order(instance: Instance) -> tuple[Any, ...]:
+    """Operators before sensors, and each by its task; the iterations of a loop in their order."""
+    return (instance.task.kind == "wait", instance.task.task_id, instance.iteration or 0, instance.map_index)
+
+
 def _fits(instance: Instance, group: list[Instance]) -> bool:
     """Whether a task instance may be of the row of these: a row is created once and awaited once, and each by its own task."""
     if any(one.task.kind == instance.task.kind for one in group):
@@ -119,9 +130,9 @@ def _identity(instance: Instance, rows_of: Mapping[str, list[Any]]) -> tuple[str
     row_id = None if row_id in ("", "None") else row_id
     keys: list[tuple[str, Any]] = [("task", str(one["kling_task_id"])) for one in outcomes if one.get("kling_task_id")]
     if row_id is not None:
-        keys.append(("row", row_id))
+        keys.append(("row", (instance.iteration, row_id)))
     if instance.task.rows_from and instance.map_index >= 0:
-        keys.append(("place", (instance.task.rows_from, instance.map_index)))
+        keys.append(("place", (instance.iteration, instance.task.rows_from, instance.map_index)))
     return row_id, keys
 
 
@@ -130,9 +141,9 @@ def _attach(sensors: list[Instance], groups: list[list[Instance]]) -> None:
 
     A sensor without such a task stands for no row of its own: the row is there already.
     """
-    places = {(one.task.task_id, one.map_index): group for group in groups for one in group}
+    places = {(one.task.task_id, one.map_index, one.iteration): group for group in groups for one in group}
     for sensor in sensors:
-        group = places.get((sensor.task.waits_for or "", sensor.map_index))
+        group = places.get((sensor.task.waits_for or "", sensor.map_index, sensor.iteration))
         if group is not None and not any(one.task.kind == "wait" for one in group):
             group.append(sensor)
 
@@ -167,7 +178,7 @@ def _row_of(group: list[Instance], rows_of: Mapping[str, list[Any]], *, run_over
     rendered = next((one.rendered for one in group if one.rendered.get("effect_scene")), {})
     state, facts = _state(group, outcome, run_over=run_over)
     return RunRow(
-        key=key_of("", row_id) if row_id is not None else key_of("", group[0].task.task_id, group[0].map_index),
+        key=_key(group[0], row_id),
         state=state,
         row_id=row_id,
         effect_scene=text_of(outcome.get("effect_scene"))
@@ -176,11 +187,18 @@ def _row_of(group: list[Instance], rows_of: Mapping[str, list[Any]], *, run_over
         images=next((images for one in group if (images := images_of(one.rendered))), ()) or images_of(planned),
         task_id=shown.task.task_id,
         map_index=shown.map_index,
+        iteration=shown.iteration,
+        region=shown.region,
         task_state=shown.state,
         conn_ids=next((conn for one in group if (conn := conn_ids_of(one.rendered))), ""),
         instances=frozenset((one.task.task_id, one.map_index) for one in group),
         **facts,
     )
+
+
+def _key(instance: Instance, row_id: str | None) -> str:
+    scope = "" if instance.iteration is None else f"{instance.iteration}"
+    return key_of(scope, row_id) if row_id is not None else key_of(scope, instance.task.task_id, instance.map_index)
 
 
 def _is_unexpanded(instance: Instance) -> bool:

@@ -37,6 +37,8 @@ class RunRow:
     units: str | None = None
     task_id: str = ""
     map_index: int = -1
+    iteration: int | None = None
+    region: tuple[str, int] | None = None
     task_state: str | None = None
     kling_task_id: str | None = None
     external_task_id: str | None = None

@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any
 
 from airflow_provider_kling.plugin import stores
-from airflow_provider_kling.plugin.batch_rows import add_batch, place_of, summary_of
+from airflow_provider_kling.plugin.batch_rows import add_batch, is_batch, place_of, summary_of
 from airflow_provider_kling.plugin.cache import Cache
 from airflow_provider_kling.plugin.database import Records, Run, find_run, read_records
 from airflow_provider_kling.plugin.rows import rows_of_instances, with_lines
@@ -117,10 +117,8 @@ def view_of_records(records: Records, *, count_only: bool = False) -> RunView:
     """The view of what the database has, and of what lies in the places that it names."""
     selection = Selection()
     notes: list[str] = []
-    batches = [one for one in records.instances if one.task.kind == "batch" and one.state != "removed"]
-    rows = rows_of_instances(
-        [one for one in records.instances if one.task.kind != "batch"], records.rows_of, run_over=records.run.over
-    )
+    batches = [one for one in records.instances if is_batch(one) and one.state != "removed"]
+    rows = rows_of_instances([one for one in records.instances if not is_batch(one)], records.rows_of, run_over=records.run.over)
     written: list[str] = []
     if not batches:
         rows, written = _with_results(rows, records, notes)

@@ -65,7 +65,10 @@ def learn_prices(location: str, observations: Iterable[Observation]) -> PriceBoo
 
 
 def fix_price(location: str, scene: str, units: Decimal | float | str | None) -> PriceBook:
-    """Set the price of a scene by hand, or set it free with None. Returns the book as it is now."""
+    """Set the price of a scene by hand, in units, or set it free with None. Returns the book as it is now.
+
+    Raises KlingInputError for what is no price, and the errors of `read_prices`.
+    """
     try:
         price = None if units is None else Decimal(str(units).strip())
     except ArithmeticError:

@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
@@ -64,7 +64,13 @@ class KlingTaskSensor(TaskLineage, KlingOperator, BaseSensorOperator):
     `mode`, `poke_interval` (default 10 s), `soft_fail`, `never_fail` and the others work as for every sensor, and mean the
     same in all modes. A failed task fails the sensor without a retry. The sensor waits out faults of the API that may pass,
     until the timeout.
+
+    Raises AirflowSensorTimeout at the timeout, and AirflowFailException, with the KlingError as its `__cause__`, for what no retry
+    can mend: a failed task, no task with this id, refused credentials. A KlingDownloadError or KlingStorageError that may pass is
+    raised as it is.
     """
+
+    __supports_durable_execution: ClassVar[bool] = True  # as Airflow's registry reads it, from this very name
 
     template_fields: Sequence[str] = ("kling_task_id", "save_to", "kling_conn_id", "row_id")
     row_fields = ("row_id",)

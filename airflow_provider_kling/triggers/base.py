@@ -22,7 +22,7 @@ HOLD_BACK = 10.0  # seconds
 
 # The form of a trigger's row. It increases when an older triggerer cannot do what a row requires. Rows of older forms
 # still run: later arguments have a default (tests/rows holds a row of each form). A row without a version has form 1.
-VERSION = 6
+VERSION = 7
 
 
 def version_fields(version: int, newer: Mapping[str, Any]) -> dict[str, Any]:

@@ -95,6 +95,7 @@ def test_an_object_store_cannot_hold_the_count(kling, capped, monkeypatch):
     assert "which has no locks" in str(run.error)
 
 
+@pytest.mark.integration
 def test_batches_that_run_at_once_and_are_killed_never_exceed_it(monkeypatch, tmp_path):
     """Two processes over two manifests; each is killed once while it creates, and runs again."""
     rows, cap = 30, 35

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 from batch_runs import lines, operator, row, statuses, write
 from hostile import HostileKling
@@ -124,6 +125,7 @@ def test_a_deferred_batch_keeps_its_cap(airflow, kling, tmp_path, monkeypatch):
     assert len(kling.ledger) == 3
 
 
+@pytest.mark.integration
 def test_a_batch_that_is_killed_again_and_again_makes_no_more_than_the_cap(monkeypatch, tmp_path):
     rows, cap, kills = 80, 20, 2
     manifest, results = write(tmp_path, [row(number) for number in range(rows)]), tmp_path / "out"

@@ -85,6 +85,7 @@ def test_a_failed_row_gets_one_more_task_in_each_try_unless_its_input_is_at_faul
     assert all(submission.endswith("-2") for submission in later)
 
 
+@pytest.mark.integration
 def test_deep_in_a_long_list_rows_are_found_with_few_requests(airflow, kling, tmp_path):
     """Other tasks have pushed those of the batch off the first page of the list."""
     kling.configure(slots=3000, duration=0)
@@ -119,6 +120,7 @@ with ManifestFile(job.manifest) as manifest, batch.Spool() as outcomes:
 """
 
 
+@pytest.mark.integration
 @pytest.mark.kling_emulator(slots=10, duration=1)
 @pytest.mark.parametrize("creates", [1, 17])
 def test_killed_in_the_middle_every_row_is_paid_once(airflow, kling, tmp_path, creates):

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from batch_runs import lines, row, write
 from hostile import HostileKling
 
@@ -46,6 +47,7 @@ def kill(process: subprocess.Popen) -> None:
     process.wait()
 
 
+@pytest.mark.integration
 def test_a_batch_that_is_killed_again_and_again_pays_each_row_once(monkeypatch, tmp_path):
     manifest, results = write(tmp_path, [row(number) for number in range(ROWS)]), tmp_path / "out"
     with HostileKling(order="random", seconds=1.0) as account:

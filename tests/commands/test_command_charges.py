@@ -51,6 +51,7 @@ def results(kling, tmp_path) -> Path:
     return tmp_path / "out"
 
 
+@pytest.mark.integration
 @pytest.mark.kling_emulator(slots=50, duration=0)
 def test_tables_say_what_was_charged_for_what(results, days):
     found = run("--start", days[0], "--end", days[1], "--results", str(results), "--lateness", "0")
@@ -67,6 +68,7 @@ def test_tables_say_what_was_charged_for_what(results, days):
     assert "The results name 3 Kling tasks." in found.stderr
 
 
+@pytest.mark.integration
 @pytest.mark.kling_emulator(slots=50, duration=0)
 def test_json_and_csv_have_each_line_and_nothing_else_on_stdout(results, days, tmp_path):
     arguments = ("--start", days[0], "--end", days[1], "--results", str(results), "--lateness", "0")
@@ -113,6 +115,7 @@ def test_what_cannot_work_is_one_sentence_on_stderr(arguments, code, text, capsy
     assert text in printed.err.splitlines()[-1]
 
 
+@pytest.mark.integration
 @pytest.mark.kling_emulator(slots=50, duration=0)
 def test_a_reader_that_has_seen_enough_is_no_error(kling, days):
     kling.charge("0.25", times=2000)

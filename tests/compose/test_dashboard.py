@@ -24,6 +24,7 @@ from airflow_provider_kling.dispatch import schedule
 from airflow_provider_kling.metrics import METRICS
 
 MAPPINGS = yaml.safe_load((ROOT / "docker/metrics/statsd-mapping.yaml").read_text())["mappings"]
+RULES = yaml.safe_load((ROOT / "docker/metrics/alerts.yaml").read_text())["groups"][0]["rules"]
 DASHBOARD = json.loads((ROOT / "docker/grafana/dashboards/kling.json").read_text())
 KINDS = {"counter": "c", "gauge": "g", "timer": "ms"}
 QUERIES = [(panel["title"], target["expr"]) for panel in DASHBOARD["panels"] for target in panel["targets"]]
@@ -70,6 +71,8 @@ class Prometheus:
         assert job["static_configs"] == [{"targets": ["statsd-exporter:9102"]}]
         job["static_configs"] = [{"targets": [f"127.0.0.1:{target}"]}]
         (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))
+        (rules,) = config["rule_files"]
+        shutil.copy(ROOT / "docker/metrics" / rules, folder)
         self.process = subprocess.Popen(
             ["prometheus", f"--config.file={folder}/prometheus.yaml", f"--storage.tsdb.path={folder}/data",
              f"--web.listen-address=127.0.0.1:{self.port}"],
@@ -77,11 +80,17 @@ class Prometheus:
         )  # fmt: skip
 
     def query(self, expression: str) -> list[dict]:
-        url = f"http://127.0.0.1:{self.port}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
-        with urllib.request.urlopen(url, timeout=10) as response:
+        return self.get(f"query?{urllib.parse.urlencode({'query': expression})}")["result"]
+
+    def rules(self) -> list[dict]:
+        """The groups of rules that it has loaded."""
+        return self.get("rules")["groups"]
+
+    def get(self, path: str) -> dict:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/v1/{path}", timeout=10) as response:
             answer = json.load(response)
         assert answer["status"] == "success", answer
-        return answer["data"]["result"]
+        return answer["data"]
 
     def wait_for(self, expression: str) -> None:
         """Wait until the query has a result."""
@@ -136,15 +145,23 @@ def test_each_query_has_a_result_in_a_real_prometheus(kling, monkeypatch, tmp_pa
         assert all(result["value"][1] != "NaN" for result in results), f"{title}: {filled}"
 
 
-def test_prometheus_knows_the_alerts_of_the_docs(prometheus):
+def test_prometheus_loads_the_rules_of_the_ten_things_to_watch(prometheus):
     prometheus.wait_for("vector(1)")
-    page = (ROOT / "docs" / "metrics.md").read_text().partition("### What to alert on")[2].partition("## Traces")[0]
-    alerts = re.findall(r"^\| .+? \| `(.+)` \|$", page, re.MULTILINE)
-    assert len(alerts) == 5
+    (group,) = prometheus.rules()
+    assert [rule["name"] for rule in group["rules"]] == [rule["alert"] for rule in RULES]
     known = {in_prometheus(metric) for metric in METRICS}
-    for alert in alerts:
-        prometheus.query(alert)  # raises for a mistake
-        assert {name.removesuffix("_bucket") for name in re.findall(r"kling_\w+", alert)} <= known
+    for rule in RULES:
+        prometheus.query(rule["expr"])  # raises for a mistake
+        assert {name.removesuffix("_bucket") for name in re.findall(r"kling_\w+", rule["expr"])} <= known
+
+
+def test_rules_fire_after_runs_that_failed(kling, monkeypatch, tmp_path, exporter, prometheus):
+    samples = run_all(kling, monkeypatch, tmp_path)
+    exporter.page = exposed(samples, MAPPINGS)
+    prometheus.wait_for("kling_failed_total > 0")
+    exporter.page = exposed([*samples, *samples], MAPPINGS)
+    (failures,) = [rule["expr"] for rule in RULES if rule["alert"] == "KlingManyFailures"]
+    prometheus.wait_for(failures.replace("[1h]", "[1m]"))
 
 
 def test_the_dashboard_shows_every_metric_and_no_other():

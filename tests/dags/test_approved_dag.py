@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from airflow.sdk import DAG
 from batch_manifests import results_of, write_rows
 from places import ROOT
-from task_runs import FakeAirflow
+from task_runs import FakeAirflow, httpx
 
 from airflow_provider_kling.prices import fix_price
 
@@ -36,7 +35,7 @@ class Run(FakeAirflow):
     plan: dict[str, Any] = field(default_factory=dict)
     questions: list[dict[str, Any]] = field(default_factory=list)
 
-    def _respond(self, request: httpx.Request) -> httpx.Response:
+    def _respond(self, request: Any) -> Any:
         path = request.url.path
         if path.startswith("/hitlDetails/"):
             self.questions.append(json.loads(request.content))

@@ -246,7 +246,8 @@ def test_the_dag_of_the_readme(airflow, kling, tmp_path, monkeypatch):
 
 def test_a_cell_of_a_manifest_is_no_template(airflow, tmp_path, monkeypatch):
     """In the DAG of the docs and in all that map over a manifest or a run's configuration."""
-    (docs,) = re.findall(r"```python\n([^`]*?def catalogue_videos.*?)```", (ROOT / "docs" / "manifests.md").read_text(), re.DOTALL)
+    page = (ROOT / "docs" / "guides" / "manifests.md").read_text(encoding="utf-8")
+    (docs,) = re.findall(r"```python\n([^`]*?def catalogue_videos.*?)```", page, re.DOTALL)
     (tmp_path / "dags").mkdir()
     (tmp_path / "dags" / "docs.py").write_text(docs)
     for name in ("kling_effects_mapped.py", "kling_effects_sharded.py"):

@@ -180,6 +180,7 @@ def test_a_loaded_image_makes_a_request() -> None:
     assert EffectRequest("squish", [load_image(str(CHINA))]).body["input"] == {"image": RAW}
 
 
+@pytest.mark.integration
 def test_large_images_are_decoded_one_after_the_other(tmp_path):
     """Eight threads, as a batch has, need little more memory than one: an image of 0.2 MB needs 350 MB."""
     script = """

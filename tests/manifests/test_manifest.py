@@ -243,6 +243,7 @@ def json_lines(rows: int) -> Iterator[bytes]:
         yield b'{"id":%d,"effect_scene":"squish","image":"%d.jpg","title":"%s"}\n' % (number, number, b"x" * 200)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(("name", "lines"), [("m.csv", csv_lines), ("m.jsonl", json_lines)])
 def test_many_rows_need_little_more_memory_than_few(name: str, lines: Callable[[int], Iterator[bytes]]) -> None:
     def peak(rows: int) -> int:

@@ -338,6 +338,7 @@ with DAG("typed") as dag:
 """
 
 
+@pytest.mark.integration
 @pytest.mark.skipif(not hasattr(XCom, "aset"), reason="the types are those of Airflow 3.3")
 def test_a_typed_dag_passes_mypy(tmp_path):
     (tmp_path / "typed_dag.py").write_text(TYPED)

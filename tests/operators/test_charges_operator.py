@@ -140,6 +140,7 @@ def test_a_serialized_dag_has_its_link_and_takes_dates(tmp_path):
         KlingChargesOperator(task_id="wrong", start=day, save_to="")
 
 
+@pytest.mark.integration
 def test_a_dag_file_does_not_pay_for_it():
     code = (
         "import sys; from airflow.sdk import DAG; from airflow_provider_kling.operators import KlingChargesOperator as O\n"

@@ -29,6 +29,7 @@ def written(out: Path) -> list[dict]:
     return [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.integration
 @pytest.mark.kling_emulator(slots=100, duration=0.2, price=ALL_PRICES, costs_interval=0.0)
 def test_two_hundred_rows_cost_what_the_plan_said_row_by_row(kling, tmp_path):
     manifest, out, airflow = write_two_hundred(tmp_path), tmp_path / "out", FakeAirflow()

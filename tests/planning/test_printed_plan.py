@@ -1,4 +1,4 @@
-"""The plan of a manifest of 200 rows as the command prints it; docs/money.md shows the same."""
+"""The plan of a manifest of 200 rows as the command prints it; docs/guides/plan.md shows the same."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from planned_manifests import write_two_hundred
 from airflow_provider_kling.commands import main
 from airflow_provider_kling.prices import fix_price
 
-PAGE = ROOT / "docs" / "money.md"
+PAGE = ROOT / "docs" / "guides" / "plan.md"
 BLOCK = re.compile(r"(<!-- printed by tests/planning/test_printed_plan.py -->\n```text\n)(.*?)(```)", re.DOTALL)
 MARGIN = 132  # characters of a line on the page
 

@@ -29,11 +29,16 @@ def account():
 
 
 @pytest.fixture(scope="module")
-def server(stored_dags, account, tmp_path_factory):
+def api_server(stored_dags, account, tmp_path_factory):
     """The API server. Its folder of DAGs is empty: what it knows of DAGs stands in the database."""
     environment = {"AIRFLOW_CONN_KLING_DEFAULT": account.connection()}
     with plugin_server.serving(tmp_path_factory.mktemp("api-server"), **environment) as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def server(api_server):
+    return api_server
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from browser import needs_chromium
 from browser_tabs import Tab, flawless_tabs, shows
 from places import PHOTOS
-from plugin_server import Instance, write_run
+from plugin_server import Instance, write_run, xcom_table
 
 pytest.importorskip("playwright", reason="Playwright is not installed")
 pytestmark = needs_chromium
@@ -132,14 +132,16 @@ def end(run_id: str, left: dict[str, Any]) -> None:
     """End a run of one task instance, which has failed."""
     from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
-    from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
-    from sqlalchemy import update
+    from sqlalchemy import select, update
 
     with create_session() as session:
         for table in (TaskInstance, DagRun):
             session.execute(update(table).where(table.run_id == run_id).values(state="failed"))
-        session.execute(update(XComModel).where(XComModel.run_id == run_id).values(key="failed_result", value=left))
+        xcoms = xcom_table()
+        instances = select(TaskInstance.id).where(TaskInstance.run_id == run_id)
+        owned = xcoms.task_instance_id.in_(instances) if hasattr(xcoms, "task_instance_id") else xcoms.run_id == run_id
+        session.execute(update(xcoms).where(owned).values(key="failed_result", value=left))
 
 
 @pytest.mark.parametrize(("user", "refused"), [("stranger", ("rows", 403)), (None, ("videos", 401))])

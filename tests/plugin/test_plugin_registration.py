@@ -6,6 +6,7 @@ import importlib.metadata
 import subprocess
 import sys
 
+import pytest
 from airflow import plugins_manager
 from airflow.api_fastapi.core_api.datamodels.plugins import PluginResponse
 
@@ -26,6 +27,7 @@ def test_airflow_loads_the_plugin_by_its_entry_point():
     }
 
 
+@pytest.mark.integration
 def test_other_processes_than_the_api_server_pay_next_to_nothing():
     """Airflow imports plugins in each of them. What it imports itself counts as there."""
     code = (

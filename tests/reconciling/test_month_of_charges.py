@@ -36,6 +36,7 @@ def run_batch(folder, day: str, rows: int) -> None:
     assert FakeAirflow(run_id=f"scheduled__{day}").run(batch).state == "success"
 
 
+@pytest.mark.integration
 @pytest.mark.kling_emulator(
     slots=50,
     duration=0,

@@ -257,6 +257,7 @@ def test_of_very_many_failures_each_reason_is_shown(monkeypatch) -> None:
     assert len(page.rows) == 10
 
 
+@pytest.mark.integration
 def test_rows_that_are_not_on_the_page_need_no_memory(monkeypatch) -> None:
     def peak(rows: int) -> int:
         counts = {"succeed": rows - rows // 10, "failed": rows // 10}

@@ -36,7 +36,7 @@ def show(browser, tmp_path) -> Iterator[Open]:
     def show(lines: list[dict[str, Any]], *, hash: str = "", **options: Any) -> Page:
         write_lines(lines, tmp_path / "out", title="m.csv", manifest=tmp_path / "in" / "m.csv", log_problems=False)
         contexts.append(browser.new_context(viewport={"width": 1280, "height": 900}, **options))
-        contexts[-1].set_default_timeout(15_000)  # ms
+        contexts[-1].set_default_timeout(60_000)  # ms
         page = contexts[-1].new_page()
         page.on("console", lambda message: LOST in message.text or problems.append(message.text))
         page.on("pageerror", lambda error: problems.append(str(error)))

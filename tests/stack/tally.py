@@ -37,7 +37,7 @@ class Tally:
             self._write()
 
     def _write(self) -> None:
-        """Write JSON with lines for the terminal, and the table of docs/guarantees.md."""
+        """Write JSON with lines for the terminal, and the table of docs/inside/faults.md."""
         width = max(map(len, self.counts), default=0)
         lines = [f"{'fault'.ljust(width)}  requests  paid twice  lost"]
         table = ["| Fault | Requests | Paid twice | Lost | Test |", "|---|---|---|---|---|"]

@@ -15,7 +15,7 @@ from airflow_provider_kling.client.flows.charges import charges
 from airflow_provider_kling.client.flows.create import RETRY_WAIT, KnownIds, create
 from airflow_provider_kling.client.flows.create_when_free import SLOT_PAUSE, create_when_free
 from airflow_provider_kling.client.flows.describe import describe, describe_adopted, describe_refusal
-from airflow_provider_kling.client.flows.earlier import MOST_PAGES, MadeInRun, made_in_run
+from airflow_provider_kling.client.flows.earlier import MOST_PAGES, MadeInRun, made_for_row, made_in_run, spent
 from airflow_provider_kling.client.flows.lookup import find, look_up
 from airflow_provider_kling.client.flows.pauses import LONGEST_RETRY_AFTER, LONGEST_TROUBLE_PAUSE, asked_pause, format_seconds
 from airflow_provider_kling.client.flows.save import SavedFiles, file_names, save, save_files, video_name
@@ -72,10 +72,12 @@ __all__ = [
     "find",
     "format_seconds",
     "look_up",
+    "made_for_row",
     "made_in_run",
     "run_key",
     "save",
     "save_files",
+    "spent",
     "video_name",
     "wait",
 ]

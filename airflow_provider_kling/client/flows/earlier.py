@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from airflow_provider_kling.api import MAX_PAGE_SIZE, Page, Product, Task, page_call
 from airflow_provider_kling.client.flows.steps import Flow
@@ -55,6 +57,25 @@ def made_in_run(product: Product, run_key: str) -> Flow[MadeInRun]:
     for task in tasks:
         made.see(task)
     return made
+
+
+def made_for_row(product: Product, submission: Submission) -> Flow[list[Task]]:
+    """What the account's list shows of the row of a submission: tasks that have not failed, of whatever requests."""
+    tasks, _ = yield from listed(product)
+    attempts = ((task, attempt_of(task.external_task_id)) for task in tasks if not task.failed)
+    return [task for task, attempt in attempts if attempt and row_key(attempt[0]) == row_key(submission.external_id)]
+
+
+def spent(product: Product, run_keys: Collection[str]) -> Flow[tuple[int, Decimal]]:
+    """How many tasks the account's list shows of these runs that have not failed, and the units they are known to have cost."""
+    tasks, _ = yield from listed(product)
+    videos, units = 0, Decimal(0)
+    for task in tasks:
+        attempt = attempt_of(task.external_task_id)
+        if attempt and not task.failed and attempt[0].startswith(tuple(run_keys)):
+            videos += 1
+            units += Decimal(task.units or 0)
+    return videos, units
 
 
 def listed(product: Product) -> Flow[tuple[list[Task], int]]:

@@ -50,25 +50,36 @@ class Submission:
 
     def surely_made(self, task: Task) -> bool:
         """Whether it is certain that this task was made of this request: an id of the user's own can have been used before."""
-        return self.derived or task.kling_task_id in self.created
+        attempt = attempt_of(task.external_task_id)
+        of_another = attempt is not None and attempt[0] != self.external_id
+        return (self.derived and not of_another) or task.kling_task_id in self.created
 
 
 def external_id_of(
-    request: TaskRequest, *, dag_id: str, run_id: str, task_id: str, place: str | int, fresh: str | None = None
+    request: TaskRequest,
+    *,
+    dag_id: str,
+    run_id: str,
+    task_id: str,
+    place: str | int,
+    fresh: str | None = None,
+    iteration: int | None = None,
 ) -> str:
     """The external id of a request in its place: the same after a retry, a clear or a crash, another one for another request.
 
-    `place` is the manifest's row id or, without one, the map index. Another `fresh` asks for another task of the same request.
+    `place` is the manifest's row id or, without one, the map index; `iteration` is that of the loop around the Airflow task, if
+    there is one. Another `fresh` asks for another task of the same request.
     All ids of a run of an Airflow task begin alike, and so do all of a row in it (see `run_key` and `row_key`): the
     account's list tells what was made for them.
     """
-    row = [dag_id, run_id, task_id, str(place)]
-    return f"{run_key(dag_id, run_id, task_id)}{_digits(row, _ROW)}{_digits([*row, request.fingerprint, fresh or ''], _REQUEST)}"
+    run = _run(dag_id, run_id, task_id, iteration)
+    row = [*run, str(place)]
+    return f"airflow-{_digits(run, _RUN)}{_digits(row, _ROW)}{_digits([*row, request.fingerprint, fresh or ''], _REQUEST)}"
 
 
-def run_key(dag_id: str, run_id: str, task_id: str) -> str:
-    """How the derived external ids of all rows begin that an Airflow task asks for in a DAG run."""
-    return f"airflow-{_digits([dag_id, run_id, task_id], _RUN)}"
+def run_key(dag_id: str, run_id: str, task_id: str, iteration: int | None = None) -> str:
+    """How the derived external ids of all rows begin that an Airflow task asks for in a DAG run, or in an iteration of its loop."""
+    return f"airflow-{_digits(_run(dag_id, run_id, task_id, iteration), _RUN)}"
 
 
 def row_key(external_id: str) -> str:
@@ -82,5 +93,10 @@ def attempt_of(external_id: str | None) -> tuple[str, int] | None:
     return (match[1], int(match[2] or 1)) if match else None
 
 
-def _digits(identity: list[str], count: int) -> str:
+def _run(dag_id: str, run_id: str, task_id: str, iteration: int | None) -> list[str | int]:
+    """What the rows of a run have in common. Outside loops it must stay as it is: an upgrade must not change an external id."""
+    return [dag_id, run_id, task_id] if iteration is None else [dag_id, run_id, task_id, iteration]
+
+
+def _digits(identity: list[str | int], count: int) -> str:
     return hashlib.sha256(json.dumps(identity, ensure_ascii=False).encode()).hexdigest()[:count]

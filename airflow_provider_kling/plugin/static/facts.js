@@ -47,10 +47,16 @@ export function announce(text) {
   requestAnimationFrame(() => (region.textContent = text));
 }
 
+/** The name of the task instance that works on a row; iterations of a loop are counted from 0, as in Airflow's UI. */
+export function instanceName(row) {
+  const index = row.map_index >= 0 ? ` [${row.map_index}]` : "";
+  return `${row.task_id}${index}${Number.isInteger(row.iteration) ? `, iteration ${row.iteration}` : ""}`;
+}
+
 /** The way to the task instance that works on a row. */
 export function taskLink(row, label) {
   if (!row.ui) return null;
-  const name = row.map_index >= 0 ? `${row.task_id} [${row.map_index}]` : row.task_id;
+  const name = instanceName(row);
   const properties = { class: "quiet", title: `Task instance ${name}${row.task_state ? `, ${row.task_state}` : ""}`, data: { name: "task" } };
   return airflowLink(row.ui, { ...properties, "aria-label": `Task instance ${name} of row ${nameOf(row)}` }, label ?? name);
 }

@@ -2,7 +2,7 @@
 
 import { imagesOf, outcome } from "./card.js";
 import { h, icon, say } from "./dom.js";
-import { Part, badge, copyable, downloadLink, taskLink } from "./facts.js";
+import { Part, badge, copyable, downloadLink, instanceName, taskLink } from "./facts.js";
 import { dayOf, isPast, span, time, units } from "./format.js";
 import { kindOf, textOf } from "./model.js";
 import { klingLink } from "./player.js";
@@ -96,7 +96,7 @@ function actionsOf(row) {
 }
 
 function factsOf(row) {
-  const task = row.task_id ? `${row.task_id}${row.map_index >= 0 ? ` [${row.map_index}]` : ""}` : null;
+  const task = row.task_id ? instanceName(row) : null;
   const facts = [
     [isFailure(row) ? "Reason" : "Error", row.error],
     ["About", kindOf(row)],

@@ -1,0 +1,10 @@
+from __future__ import annotations
+
+import pytest
+from task_runs import FakeAirflow
+
+
+@pytest.fixture
+def airflow():
+    """Airflow as one task instance sees it."""
+    return FakeAirflow()

@@ -138,6 +138,14 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "/opt/airflow/shared/kling",
                         "default": "",
                     },
+                    "callback_base_url": {
+                        "description": 'The URL at which Kling reaches Airflow\'s API server, for callback_url="auto": only '
+                        "its path /kling/callbacks/ needs to be open. Default: none.",
+                        "type": "string",
+                        "version_added": "0.1.0",
+                        "example": "https://airflow.example.com",
+                        "default": "",
+                    },
                     **_CAPS,
                 },
             }

@@ -3,10 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import quote, urlsplit
+
+from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_kling.api import Task, callback_task
 from airflow_provider_kling.client import KlingSettings, check_signature
 from airflow_provider_kling.errors import KlingSettingsError
+from airflow_provider_kling.links import URL_PREFIX
+from airflow_provider_kling.redaction import show_place
+
+AUTO = "auto"
+
+
+def callback_address(callback_url: str | None, kling_conn_id: str) -> str | None:
+    """The URL that Kling is to call: as given, or for "auto" that of the receiver in Airflow's API server, for this connection.
+
+    Raises KlingSettingsError for "auto" where `[kling] callback_base_url` does not say how Kling reaches the API server.
+    """
+    if callback_url != AUTO:
+        return callback_url
+    base = conf.get("kling", "callback_base_url", fallback="").strip().rstrip("/")
+    parts = urlsplit(base)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise KlingSettingsError(
+            f"callback_url is 'auto', and [kling] callback_base_url is {show_place(base)!r}; wanted is the URL at which Kling "
+            "reaches Airflow's API server, like https://airflow.example.com."
+        )
+    return f"{base}{URL_PREFIX}/callbacks/{quote(kling_conn_id, safe='')}"
 
 
 def check_callback(settings: KlingSettings, body: bytes, headers: Mapping[str, str]) -> None:

@@ -18,7 +18,7 @@ from airflow_provider_kling.api import (
 from airflow_provider_kling.client import LevelLog, flows, last_answer_by, monotonic_now, seconds
 from airflow_provider_kling.errors import KlingError
 from airflow_provider_kling.hooks.billing import BillingHook
-from airflow_provider_kling.hooks.callbacks import verified_task
+from airflow_provider_kling.hooks.callbacks import callback_address, verified_task
 from airflow_provider_kling.hooks.calls import (
     CREATE_WHEN_FREE_TIMEOUT,
     SAVE_TIMEOUT,
@@ -252,4 +252,5 @@ class KlingHook(BillingHook):
     ) -> flows.Submission:
         """What the arguments of a create ask for. Logs warnings about the scene, and blocks while images are read."""
         made = request_of(self.product, request, effect_scene, image, images, warn=self.log.warning)
-        return submission_of(made, external_task_id, callback_url, adopt_existing=adopt_existing)
+        address = callback_address(callback_url, self.kling_conn_id)
+        return submission_of(made, external_task_id, address, adopt_existing=adopt_existing)

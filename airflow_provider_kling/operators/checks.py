@@ -15,7 +15,7 @@ TEXTS = {
     "effect_scene": "the name of a scene, like 'pet_lion_pro'",
     "save_to": SAVE_TO,
     "external_task_id": "an id of your own, as text",
-    "callback_url": "a URL",
+    "callback_url": "a URL, or 'auto'",
 }
 EFFECT = "KlingEffectOperator"
 BATCH = "KlingEffectBatchOperator"

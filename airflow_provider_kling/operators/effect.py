@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
@@ -49,7 +50,8 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
     :param image: the image of a single-image scene: a URL, a path, a URI of an object store, or base64. Templated.
     :param images: the two images of a dual scene, the left one first. Templated.
     :param external_task_id: your own external id instead of the derived one; unique in the account. Templated.
-    :param callback_url: the URL to which Kling posts each change of status. Templated.
+    :param callback_url: the URL to which Kling posts each change of status; "auto" for the receiver in Airflow's API server, at
+        `[kling] callback_base_url`. Templated.
     :param kling_conn_id: the connection of the account. For several accounts that share the load: a list of their
         connections, or a text with commas. Templated.
     :param wait_for_completion: wait until the task is done.
@@ -169,6 +171,7 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
 
     def execute(self, context: Context) -> Any:
         from airflow_provider_kling.client import Deadline, flows
+        from airflow_provider_kling.hooks import callback_address
 
         now = time.time()
         self.use_row(context)
@@ -183,6 +186,8 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
             hook = opened.enter_context(account_for(context, submission, self.kling_conn_id, log=self.log, level=level))
             self.log.log(level, "External id %s: asking Kling for %s", submission.external_id, self._description())
             record.account = hook.kling_conn_id
+            address = callback_address(submission.callback_url, hook.kling_conn_id)
+            submission = dataclasses.replace(submission, callback_url=address)
             made = self._task_made(context, hook, submission)
             record.task = task = made or self._create(hook, submission, deadline, level)
             record.counted = task.done and (was_cleared(context) or was_replaced(context))

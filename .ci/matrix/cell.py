@@ -48,11 +48,12 @@ class StepFailed(Exception):
 
 
 class Cell:
-    def __init__(self, pair: Pair, *, uv: str, wheel: Path, processes: int) -> None:
+    def __init__(self, pair: Pair, *, uv: str, wheel: Path, processes: int, quick: bool = False) -> None:
         self.pair = pair
         self.uv = uv
         self.wheel = wheel
         self.processes = processes
+        self.selection = ["-m", "not integration"] if quick else []
         self.environment = BUILD / "environments" / pair.name
         self.log = BUILD / f"{pair.name}.log"
         self.outcome = Outcome(cell=pair.name, airflow=pair.airflow.version, python=pair.python, date=time.strftime("%Y-%m-%d"))
@@ -110,7 +111,7 @@ class Cell:
         report.unlink(missing_ok=True)
         # Not `python -m pytest`, which would import the checkout instead of the wheel.
         command = [str(self._bin("pytest")), "tests", "-v", "-p", "no:cacheprovider", f"--junitxml={report}"]
-        command += ["-n", str(self.processes), "--dist", "worksteal", *self.pair.pytest_options()]
+        command += ["-n", str(self.processes), "--dist", "worksteal", *self.selection, *self.pair.pytest_options()]
         try:
             self._step("tests", command)
         except StepFailed as error:

@@ -37,6 +37,7 @@ class Outcome:
     missing: str = ""  # why the cell could not be tried
     seconds: int = 0
     date: str = ""
+    quick: bool = False  # without the tests of make integration
 
     @property
     def good(self) -> bool:
@@ -56,7 +57,9 @@ class Cell:
         self.selection = ["-m", "not integration"] if quick else []
         self.environment = BUILD / "environments" / pair.name
         self.log = BUILD / f"{pair.name}.log"
-        self.outcome = Outcome(cell=pair.name, airflow=pair.airflow.version, python=pair.python, date=time.strftime("%Y-%m-%d"))
+        self.outcome = Outcome(
+            cell=pair.name, airflow=pair.airflow.version, python=pair.python, date=time.strftime("%Y-%m-%d"), quick=quick
+        )
 
     def run(self) -> Outcome:
         """Try all of it; the outcome says what failed."""

@@ -219,6 +219,8 @@ def test_a_batch_resumes_after_its_triggerer_dies(breakable_stack, open_account,
 
 
 def test_a_scheduler_that_dies_with_and_without_its_workers(breakable_stack, open_account, rows):
+    # The tests above kill workers, and LocalExecutor gives the slots of some of them to nobody: this one needs all of them.
+    breakable_stack.scheduler.restart()
     dead, alive = accounts = [open_account(name, duration=1) for name in ("dead", "alive")]
     runs = [hold_creates(account, "on_worker", rows, after=account is alive) for account in accounts]
     until_held(*accounts)

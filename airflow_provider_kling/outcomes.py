@@ -20,6 +20,7 @@ from airflow_provider_kling.errors import (
     KlingError,
     KlingInputError,
     KlingManifestError,
+    KlingSettingsError,
     KlingTaskFailed,
     KlingTimeoutError,
 )
@@ -124,7 +125,7 @@ def error_event(error: KlingError) -> dict[str, Any]:
 _CARRIED: dict[str, type] = {
     **dict.fromkeys(["code", "http_status", "refused_image"], int),
     **dict.fromkeys(["message", "request_id", "advice", "kling_task_id", "name", "kind"], str),
-    **dict.fromkeys(["retryable", "outcome_unknown", "needs_new_try", "input_fault", "sent", "expired"], bool),
+    **dict.fromkeys(["retryable", "outcome_unknown", "needs_new_try", "input_fault", "sent", "expired", "not_found"], bool),
 }
 _MISSING: dict[type[KlingError], dict[str, Any]] = {
     KlingApiError: dict.fromkeys(["server_time", "retry_after", "code", "http_status", "request_id"]),
@@ -209,6 +210,8 @@ def recording_failures(
     except KlingError as error:
         from airflow_provider_kling.results import error_result
 
+        if record.task is not None and isinstance(error, KlingSettingsError) and error.not_found:
+            error.needs_new_try = True  # it was there when the task was created
         failed = error_result(error, row_id=row_id, task=record.task, effect_scene=record.effect_scene)
         context["ti"].xcom_push(key=FAILED_RESULT, value=failed)
         timed_out = sensor and isinstance(error, KlingTimeoutError)

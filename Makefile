@@ -56,14 +56,14 @@ docs: $(VENV)/installed
 docs-links: $(VENV)/installed
 	$(SPHINX) -b linkcheck -d build/docs-read build/docs-links
 
-# Many tests wait for a pause to pass, so more processes than cores are of use.
-PARALLEL = -n "$${TEST_PROCESSES:-3}" --dist worksteal --durations 10
+# Many tests of `make test` wait for a pause to pass, so more processes than cores are of use: on two cores, three take four minutes.
+PARALLEL = --dist worksteal --durations 10
 
 test: $(VENV)/installed
-	@$(if $(COVERAGE),./tests/coverage.sh $(BIN)/python,env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -m "not integration" $(PARALLEL)) $(ARGS)
+	@$(if $(COVERAGE),./tests/coverage.sh $(BIN)/python,env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -m "not integration" -n "$${TEST_PROCESSES:-8}" $(PARALLEL)) $(ARGS)
 
 integration: $(VENV)/installed
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -m integration $(PARALLEL) $(ARGS)
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -m integration -n "$${TEST_PROCESSES:-3}" $(PARALLEL) $(ARGS)
 
 tutorial: $(VENV)/installed
 	$(BIN)/python -m pytest tests/tutorial -s -p no:cacheprovider -p no:xdist $(ARGS)

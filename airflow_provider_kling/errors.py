@@ -111,8 +111,9 @@ class KlingManifestError(KlingInputError):
 
 
 class KlingSettingsError(KlingInputError):
-    """The Airflow connection cannot work, for any row."""
+    """The Airflow connection cannot work, for any row. `not_found`: none was found, or what holds them did not respond."""
 
+    not_found: bool = False
     row_status = "error"
     stops_account = True
 

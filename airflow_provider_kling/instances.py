@@ -40,3 +40,17 @@ def iteration_of(context: Mapping[str, Any]) -> int | None:
     """The number of the loop's iteration, from 0; None for a task in no loop, and before Airflow 3.4."""
     loop = context.get("loop")
     return None if loop is None else int(loop.index)
+
+
+def earlier_attempt(context: Mapping[str, Any]) -> bool:
+    """Whether an earlier attempt of this task instance may have sent a create."""
+    return bool(context["ti"].try_number > 1 or context.get("task_reschedule_count", 0))
+
+
+def may_have_created(context: Mapping[str, Any]) -> bool:
+    """Whether a create may have been sent in the place of this task instance, by itself or by one that it replaces.
+
+    In a loop that is never ruled out: where its gate is cleared, new task instances replace those of the later iterations, and
+    begin with their first try.
+    """
+    return earlier_attempt(context) or iteration_of(context) is not None

@@ -20,10 +20,10 @@ from airflow_provider_kling.errors import (
     KlingError,
     KlingInputError,
     KlingManifestError,
+    KlingSettingsError,
     KlingTaskFailed,
     KlingTimeoutError,
 )
-from airflow_provider_kling.instances import iteration_of
 from airflow_provider_kling.naming import SaveAs
 from airflow_provider_kling.results import CREATED_TASK, FAILED_RESULT
 from airflow_provider_kling.retry_policy import has_own_policy, worth_a_retry
@@ -44,11 +44,9 @@ __all__ = [
     "AirflowRescheduleException",
     "FailureRecord",
     "count_timeout",
-    "earlier_attempt",
     "error_event",
     "finish",
     "first_start",
-    "may_have_created",
     "push_task_ids",
     "recording_failures",
     "task_ids",
@@ -127,7 +125,7 @@ def error_event(error: KlingError) -> dict[str, Any]:
 _CARRIED: dict[str, type] = {
     **dict.fromkeys(["code", "http_status", "refused_image"], int),
     **dict.fromkeys(["message", "request_id", "advice", "kling_task_id", "name", "kind"], str),
-    **dict.fromkeys(["retryable", "outcome_unknown", "needs_new_try", "input_fault", "sent", "expired"], bool),
+    **dict.fromkeys(["retryable", "outcome_unknown", "needs_new_try", "input_fault", "sent", "expired", "not_found"], bool),
 }
 _MISSING: dict[type[KlingError], dict[str, Any]] = {
     KlingApiError: dict.fromkeys(["server_time", "retry_after", "code", "http_status", "request_id"]),
@@ -212,6 +210,8 @@ def recording_failures(
     except KlingError as error:
         from airflow_provider_kling.results import error_result
 
+        if record.task is not None and isinstance(error, KlingSettingsError) and error.not_found:
+            error.needs_new_try = True  # it was there when the task was created
         failed = error_result(error, row_id=row_id, task=record.task, effect_scene=record.effect_scene)
         context["ti"].xcom_push(key=FAILED_RESULT, value=failed)
         timed_out = sensor and isinstance(error, KlingTimeoutError)
@@ -235,20 +235,6 @@ def count_timeout(account: Any, effect_scene: str | None) -> None:
 
     tags: dict[str, Any] = {"conn_id": account_tag(account), "scene": effect_scene, "error_kind": "timeout"}
     count_end(AirflowSink(), status=KlingError.row_status, task=None, **tags)
-
-
-def earlier_attempt(context: Context) -> bool:
-    """Whether an earlier attempt of this task instance may have sent a create."""
-    return bool(context["ti"].try_number > 1 or context.get("task_reschedule_count", 0))
-
-
-def may_have_created(context: Context) -> bool:
-    """Whether a create may have been sent in the place of this task instance, by itself or by one that it replaces.
-
-    In a loop that is never ruled out: where its gate is cleared, new task instances replace those of the later iterations, and
-    begin with their first try.
-    """
-    return earlier_attempt(context) or iteration_of(context) is not None
 
 
 def first_start(context: Context, now: datetime) -> datetime:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_kling.instances import iteration_of
+from airflow_provider_kling.instances import earlier_attempt, iteration_of
 from airflow_provider_kling.metrics import DONE, FAILED, SECONDS_AT_KLING, UNITS, Sink
 
 if TYPE_CHECKING:
@@ -63,8 +63,7 @@ def was_replaced(context: Context) -> bool:
 
     Airflow replaces the task instances of later iterations where the gate of their loop is cleared.
     """
-    first = context["ti"].try_number == 1 and not context.get("task_reschedule_count", 0)
-    return first and iteration_of(context) is not None
+    return not earlier_attempt(context) and iteration_of(context) is not None
 
 
 def is_last_try(context: Context) -> bool:

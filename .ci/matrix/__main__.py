@@ -26,7 +26,7 @@ def main() -> int:
     else:
         uv = str(Path(sys.executable).with_name("uv"))
         wheel = options.wheel.resolve() if options.wheel else build_wheel(uv)
-        outcomes = list(tried(alternatives(options), uv, wheel, options.processes))
+        outcomes = list(tried(alternatives(options), uv, wheel, options.processes, options.quick))
     show(outcomes)
     if options.write_docs:
         before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
@@ -45,6 +45,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--newest", action="store_true", help="the newest Airflow on the newest Python that can be had")
     parser.add_argument("--strict", action="store_true", help="a missing cell is a failure")
     parser.add_argument("--wheel", type=Path, help="try this wheel; one is built otherwise")
+    parser.add_argument("--quick", action="store_true", help="leave out the tests of make integration; one DAG runs all the same")
     parser.add_argument("--processes", type=int, default=2, help="of the tests in a cell (default: 2)")
     parser.add_argument("--table", action="store_true", help="run nothing: show the last outcome of each cell on this machine")
     parser.add_argument(
@@ -63,12 +64,12 @@ def alternatives(options: argparse.Namespace) -> list[list[Pair]]:
     return [[pair] for pair in named if not options.python or pair.python in options.python]
 
 
-def tried(cells: Sequence[list[Pair]], uv: str, wheel: Path, processes: int) -> Iterator[Outcome]:
+def tried(cells: Sequence[list[Pair]], uv: str, wheel: Path, processes: int, quick: bool) -> Iterator[Outcome]:
     """Try the cells one after the other. Those whose Python is missing are outcomes as well."""
     for pairs in cells:
         for pair in pairs:
             print(f"Airflow {pair.airflow.version} on Python {pair.python} …", flush=True)
-            outcome = Cell(pair, uv=uv, wheel=wheel, processes=processes).run()
+            outcome = Cell(pair, uv=uv, wheel=wheel, processes=processes, quick=quick).run()
             print(f"  {outcome.missing or total([outcome])} ({outcome.seconds} s)", flush=True)
             yield outcome
             if not outcome.missing:

@@ -37,6 +37,7 @@ class Outcome:
     missing: str = ""  # why the cell could not be tried
     seconds: int = 0
     date: str = ""
+    quick: bool = False  # without the tests of make integration
 
     @property
     def good(self) -> bool:
@@ -48,14 +49,17 @@ class StepFailed(Exception):
 
 
 class Cell:
-    def __init__(self, pair: Pair, *, uv: str, wheel: Path, processes: int) -> None:
+    def __init__(self, pair: Pair, *, uv: str, wheel: Path, processes: int, quick: bool = False) -> None:
         self.pair = pair
         self.uv = uv
         self.wheel = wheel
         self.processes = processes
+        self.selection = ["-m", "not integration"] if quick else []
         self.environment = BUILD / "environments" / pair.name
         self.log = BUILD / f"{pair.name}.log"
-        self.outcome = Outcome(cell=pair.name, airflow=pair.airflow.version, python=pair.python, date=time.strftime("%Y-%m-%d"))
+        self.outcome = Outcome(
+            cell=pair.name, airflow=pair.airflow.version, python=pair.python, date=time.strftime("%Y-%m-%d"), quick=quick
+        )
 
     def run(self) -> Outcome:
         """Try all of it; the outcome says what failed."""
@@ -110,7 +114,7 @@ class Cell:
         report.unlink(missing_ok=True)
         # Not `python -m pytest`, which would import the checkout instead of the wheel.
         command = [str(self._bin("pytest")), "tests", "-v", "-p", "no:cacheprovider", f"--junitxml={report}"]
-        command += ["-n", str(self.processes), "--dist", "worksteal", *self.pair.pytest_options()]
+        command += ["-n", str(self.processes), "--dist", "worksteal", *self.selection, *self.pair.pytest_options()]
         try:
             self._step("tests", command)
         except StepFailed as error:

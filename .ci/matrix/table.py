@@ -16,7 +16,14 @@ def row(outcome: Outcome) -> tuple[str, ...]:
         return (outcome.airflow, outcome.python, *["–"] * 7, f"missing: {outcome.missing}")
     checks = [outcome.checks.get(check, "FAILED") for check in CHECKS]
     counts = [str(outcome.passed), str(outcome.failed), str(outcome.skipped)]
-    return (outcome.airflow, outcome.python, *counts, *checks, str(outcome.seconds), outcome.date)
+    return (
+        outcome.airflow,
+        outcome.python,
+        *counts,
+        *checks,
+        str(outcome.seconds),
+        f"{outcome.date}, quick" if outcome.quick else outcome.date,
+    )
 
 
 def as_text(outcomes: Sequence[Outcome]) -> str:

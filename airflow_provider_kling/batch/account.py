@@ -53,6 +53,7 @@ async def open_account(
     Raises KlingSettingsError for a connection that cannot work.
     """
     async with KlingHook.dispatched(conn_id, product) as dispatcher, KlingHook(conn_id, product=product) as hook:
+        await hook.settings_in_time()
         client = await hook.aget_conn()
         with PreviousAttempts(client, product, deadline=deadline, made=made) as previous:
             lookup = TaskLookup(client, product, previous=previous, tries=job.tries, deadline=deadline)

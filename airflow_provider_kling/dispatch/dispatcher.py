@@ -199,10 +199,9 @@ def _since(task: Task, now: float) -> float:
 
 @dataclass
 class _Shared:
-    """A dispatcher and the number of its users. The first user connects; the others wait at the lock meanwhile."""
+    """One attempt to connect, for which all users wait, and their number."""
 
-    connecting: asyncio.Lock
-    dispatcher: Dispatcher | None = None
+    connecting: asyncio.Task[Dispatcher] | None = None
     users: int = 0
 
 
@@ -211,19 +210,37 @@ _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, _Shared]] =
 
 @contextlib.asynccontextmanager
 async def shared(key: Hashable, product: Product, connect: Callable[[], Awaitable[AsyncClient]]) -> AsyncIterator[Dispatcher]:
-    """The dispatcher that all users on this event loop share under this key; it ends with its last user."""
+    """The dispatcher that all users on this event loop share under this key; it ends with its last user.
+
+    Raises what `connect` raised, for all who waited for it. A user who comes later tries again.
+    """
+
+    async def connected() -> Dispatcher:
+        return Dispatcher(await connect(), product)
+
     accounts = _shared.setdefault(asyncio.get_running_loop(), {})
-    account = accounts.setdefault(key, _Shared(asyncio.Lock()))
+    account = accounts.setdefault(key, _Shared())
     account.users += 1
     try:
-        async with account.connecting:
-            if account.dispatcher is None:
-                account.dispatcher = Dispatcher(await connect(), product)
-        yield account.dispatcher
+        if account.connecting is None or _has_failed(account.connecting):
+            account.connecting = asyncio.ensure_future(connected())
+        yield await asyncio.shield(account.connecting)
     finally:
         account.users -= 1
         if not account.users:
             if accounts.get(key) is account:
                 del accounts[key]
-            if account.dispatcher is not None:
-                await account.dispatcher.close()
+            if account.connecting is not None:
+                await _end(account.connecting)
+
+
+def _has_failed(connecting: asyncio.Task[Dispatcher]) -> bool:
+    return connecting.done() and (connecting.cancelled() or connecting.exception() is not None)
+
+
+async def _end(connecting: asyncio.Task[Dispatcher]) -> None:
+    """End the attempt to connect, or the dispatcher that it brought."""
+    connecting.cancel()  # without effect on one that is done
+    await asyncio.wait([connecting])
+    if not _has_failed(connecting):
+        await connecting.result().close()

@@ -80,7 +80,7 @@ class BalanceReader:
         await self.hook.aclose()
 
     async def _read(self) -> Packs:
-        account = (await self.hook.asettings()).base_url
+        account = (await self.hook.settings_in_time()).base_url
         for left in reversed(range(BUSY_TRIES)):
             await asyncio.sleep(TURNS.take(account))
             try:

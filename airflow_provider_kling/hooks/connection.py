@@ -14,7 +14,7 @@ from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
 from airflow_provider_kling.api import EFFECTS, Call, Product, Task
-from airflow_provider_kling.client import KlingSettings, flows
+from airflow_provider_kling.client import KlingSettings, flows, monotonic_now
 from airflow_provider_kling.errors import KlingSettingsError
 from airflow_provider_kling.get_provider_info import UI_FIELD_BEHAVIOUR
 from airflow_provider_kling.hooks.calls import call_deadline
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DEFAULT_CONN_ID = "kling_default"
+
+LOOKUP_PATIENCE = 300.0  # seconds in which one who waits looks for a connection that is not found
+FIRST_LOOKUP_PAUSE, LONGEST_LOOKUP_PAUSE = 1.0, 30.0  # seconds between two looks, doubled each time
 
 
 class ConnectionHook(BaseHook):
@@ -84,13 +87,36 @@ class ConnectionHook(BaseHook):
                 self._settings = with_default_caps(KlingSettings.of(await get_async_connection(self.kling_conn_id, self)))
         return self._settings
 
+    async def settings_in_time(self) -> KlingSettings:
+        """The same settings, for one who waits anyway: a connection that is not found is looked for again for five minutes."""
+        pause, end = FIRST_LOOKUP_PAUSE, monotonic_now() + LOOKUP_PATIENCE
+        while True:
+            try:
+                return await self.asettings()
+            except KlingSettingsError as error:
+                if not error.not_found:
+                    raise
+                if monotonic_now() + pause > end:
+                    error.needs_new_try = True
+                    raise
+                text = "%s Airflow says the same while its database or a secrets backend is away: looking again in %.0f s."
+                self.log.warning(text, error, pause)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_LOOKUP_PAUSE)
+
     @contextlib.contextmanager
     def _convert_missing(self) -> Iterator[None]:
-        """Raise KlingSettingsError if the connection is not defined: the results of rows report only a KlingError."""
+        """Raise KlingSettingsError if no connection is found: the results of rows report only a KlingError.
+
+        Airflow says the same of one that nobody defined and of one that it could not ask for, because its API server, its
+        database or a secrets backend was away: `_get_connection` in `airflow.sdk.execution_time.context` drops every error.
+        """
         try:
             yield
         except AirflowNotFoundException as error:
-            raise KlingSettingsError(f"Connection {self.kling_conn_id!r} is not defined; wanted is one of type kling.") from error
+            missing = KlingSettingsError(f"Connection {self.kling_conn_id!r} is not defined; wanted is one of type kling.")
+            missing.not_found = True
+            raise missing from error
 
     def get_conn(self) -> Client:
         """The client of this hook. Its sessions are kept alive."""
@@ -147,10 +173,19 @@ class ConnectionHook(BaseHook):
     def dispatched(
         cls, kling_conn_id: str = DEFAULT_CONN_ID, product: Product = EFFECTS
     ) -> AbstractAsyncContextManager[Dispatcher]:
-        """The account's dispatcher, shared by all of this event loop: one queue for the slots, one poller for all waiters."""
+        """The account's dispatcher, shared by all of this event loop: one queue for the slots, one poller for all waiters.
+
+        A connection that Airflow does not find is looked for again for five minutes, before the context raises
+        KlingSettingsError.
+        """
         from airflow_provider_kling.dispatch import shared  # a worker that only defers does not need it
 
-        return shared((kling_conn_id, product.name), product, lambda: cls(kling_conn_id, product=product).aget_conn())
+        async def connect() -> AsyncClient:
+            hook = cls(kling_conn_id, product=product)
+            await hook.settings_in_time()
+            return await hook.aget_conn()
+
+        return shared((kling_conn_id, product.name), product, connect)
 
     def close(self) -> None:
         """Close the sessions. The hook opens new ones when it is used again."""

@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import conf
 from airflow_provider_kling.asset_events import add_summary
 from airflow_provider_kling.caps import RunCap
 from airflow_provider_kling.client import seconds
-from airflow_provider_kling.instances import iteration_of
+from airflow_provider_kling.instances import iteration_of, may_have_created
 from airflow_provider_kling.lineage import BatchLineage
 from airflow_provider_kling.links import KlingReportLink, KlingResultsLink
 from airflow_provider_kling.naming import run_fields
@@ -24,7 +24,7 @@ from airflow_provider_kling.operators.capping import left_of
 from airflow_provider_kling.operators.checks import check_batch, is_dry
 from airflow_provider_kling.operators.dry_run import dry_run
 from airflow_provider_kling.operators.manifest_check import check_manifest, warn_if_short
-from airflow_provider_kling.outcomes import may_have_created, recording_failures, task_of
+from airflow_provider_kling.outcomes import recording_failures, task_of
 from airflow_provider_kling.redaction import show_place
 from airflow_provider_kling.retry_policy import use_default_policy
 from airflow_provider_kling.row_metrics import is_last_try

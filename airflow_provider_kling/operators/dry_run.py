@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_kling.caps import RunCap
+from airflow_provider_kling.instances import earlier_attempt
 from airflow_provider_kling.operators.capping import left_of
 from airflow_provider_kling.operators.manifest_check import check_manifest
-from airflow_provider_kling.outcomes import earlier_attempt
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_kling.client import seconds
-from airflow_provider_kling.instances import instance_key
+from airflow_provider_kling.instances import earlier_attempt, instance_key, may_have_created
 from airflow_provider_kling.metrics import ADOPTED
-from airflow_provider_kling.outcomes import earlier_attempt, first_start, may_have_created
+from airflow_provider_kling.outcomes import first_start
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

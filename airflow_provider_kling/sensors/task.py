@@ -17,6 +17,7 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_kling.arguments import check_rendered_value, check_text
 from airflow_provider_kling.client import seconds
+from airflow_provider_kling.instances import earlier_attempt
 from airflow_provider_kling.lineage import TaskLineage
 from airflow_provider_kling.links import KlingVideoLink
 from airflow_provider_kling.naming import SaveAs
@@ -24,7 +25,6 @@ from airflow_provider_kling.operator_base import DEFAULT_TIMEOUT, KlingOperator
 from airflow_provider_kling.outcomes import (
     FailureRecord,
     count_timeout,
-    earlier_attempt,
     recording_failures,
     task_of,
 )

@@ -15,6 +15,7 @@ from airflow_provider_kling.results import result_of
 from airflow_provider_kling.testing import run_dag
 
 
+@pytest.mark.integration
 @pytest.mark.kling_emulator(slots=50, duration=0)
 def test_the_charges_of_a_day_are_written(kling, tmp_path):
     hook = KlingHook()

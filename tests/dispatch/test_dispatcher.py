@@ -166,6 +166,7 @@ async def test_tasks_that_the_list_does_not_show_are_queried_singly(kling):
     assert all(task.succeeded for task in done)
 
 
+@pytest.mark.integration
 @pytest.mark.kling_emulator(slots=100, duration=0, videos="clip", list_order="oldest")
 async def test_in_a_long_list_with_the_newest_last_the_waiters_are_found(kling):
     async with KlingHook() as hook:

@@ -61,21 +61,21 @@ def made_in_run(product: Product, run_key: str) -> Flow[MadeInRun]:
 
 def made_for_row(product: Product, submission: Submission) -> Flow[list[Task]]:
     """What the account's list shows of the row of a submission: tasks that have not failed, of whatever requests."""
-    tasks, _ = yield from listed(product)
-    attempts = ((task, attempt_of(task.external_task_id)) for task in tasks if not task.failed)
-    return [task for task, attempt in attempts if attempt and row_key(attempt[0]) == row_key(submission.external_id)]
+    row = row_key(submission.external_id)
+    return [task for first_id, task in (yield from _made(product)) if row_key(first_id) == row]
 
 
 def spent(product: Product, run_keys: Collection[str]) -> Flow[tuple[int, Decimal]]:
     """How many tasks the account's list shows of these runs that have not failed, and the units they are known to have cost."""
+    tasks = [task for first_id, task in (yield from _made(product)) if first_id.startswith(tuple(run_keys))]
+    return len(tasks), sum((Decimal(task.units or 0) for task in tasks), Decimal(0))
+
+
+def _made(product: Product) -> Flow[list[tuple[str, Task]]]:
+    """The tasks of derived external ids in the account's list that have not failed, each with the id of its first attempt."""
     tasks, _ = yield from listed(product)
-    videos, units = 0, Decimal(0)
-    for task in tasks:
-        attempt = attempt_of(task.external_task_id)
-        if attempt and not task.failed and attempt[0].startswith(tuple(run_keys)):
-            videos += 1
-            units += Decimal(task.units or 0)
-    return videos, units
+    attempts = ((attempt_of(task.external_task_id), task) for task in tasks if not task.failed)
+    return [(attempt[0], task) for attempt, task in attempts if attempt]
 
 
 def listed(product: Product) -> Flow[tuple[list[Task], int]]:

@@ -72,9 +72,9 @@ def external_id_of(
     All ids of a run of an Airflow task begin alike, and so do all of a row in it (see `run_key` and `row_key`): the
     account's list tells what was made for them.
     """
-    run = _run(dag_id, run_id, task_id, iteration)
-    row = [*run, str(place)]
-    return f"airflow-{_digits(run, _RUN)}{_digits(row, _ROW)}{_digits([*row, request.fingerprint, fresh or ''], _REQUEST)}"
+    row = [*_run(dag_id, run_id, task_id, iteration), str(place)]
+    of_run = run_key(dag_id, run_id, task_id, iteration)
+    return f"{of_run}{_digits(row, _ROW)}{_digits([*row, request.fingerprint, fresh or ''], _REQUEST)}"
 
 
 def run_key(dag_id: str, run_id: str, task_id: str, iteration: int | None = None) -> str:

@@ -174,6 +174,11 @@ def write_text(path: ObjectStoragePath, parts: Iterable[str]) -> None:
             file.write(part.encode())
 
 
+def remove(path: ObjectStoragePath) -> None:
+    """Remove a file that exists. An object alone: `unlink` of an object store may look for a folder of that name first."""
+    path.unlink() if is_local(path) else path.fs.rm_file(path.path)
+
+
 def read_lines(path: ObjectStoragePath) -> Iterator[bytes]:
     """The lines of a file, line ends included. Raises KlingInputError where it cannot be read or a line is too long."""
     line: list[bytes] = []

@@ -185,11 +185,12 @@ def _line(active: ActiveRow, images: tuple[str, ...]) -> dict[str, Any]:
 
 def remove_snapshot(job: BatchJob) -> None:
     """Remove the file, once the results say it all."""
-    from airflow_provider_kling.object_paths import is_local, storage_path
+    from airflow_provider_kling.object_paths import storage_path
+    from airflow_provider_kling.storage import remove
 
     try:
         path = storage_path(job.results) / PROGRESS
         if path.exists():
-            path.unlink() if is_local(path) else path.fs.rm_file(path.path)
+            remove(path)
     except Exception as error:  # noqa: BLE001 - readers prefer the results in any case
         log.info("%s is left behind: %s", PROGRESS, show_error(error))

@@ -10,9 +10,9 @@ from typing import Any
 
 from airflow_provider_kling.api import SUCCEED
 from airflow_provider_kling.manifests import IMAGE_COLUMNS, REASONS, REQUEST, RESULT_COLUMNS, request_of, resolve_image
-from airflow_provider_kling.object_paths import is_local, location_of
+from airflow_provider_kling.object_paths import location_of
 from airflow_provider_kling.results.lines import RowLine, to_jsonl
-from airflow_provider_kling.storage import exists, write_text
+from airflow_provider_kling.storage import exists, remove, write_text
 
 UNFINISHED = "unfinished.jsonl"
 _IN_MEMORY = 2**20  # bytes
@@ -43,7 +43,7 @@ class Unfinished:
             write_text(path, self._text())
             return location_of(path)
         if exists(path):
-            path.unlink() if is_local(path) else path.fs.rm_file(path.path)
+            remove(path)
         return None
 
     def _text(self) -> Iterator[str]:

@@ -52,13 +52,14 @@ SHORT_INTERVALS = {
 
 
 class Stack(Airflow):
-    """An Airflow with its files under `home`. It runs the package's DAGs and those in `dags`."""
+    """An Airflow with its files under `home`. It runs the package's DAGs, or what is in their place, and those in `dags`."""
 
     def __init__(
         self,
         home: Path,
         *,
         dags: Path = DAGS,
+        package_dags: Path = ROOT / "dags",
         options: Mapping[str, str] | None = None,
         triggerers: int = 2,
         preload: str = PRELOAD,
@@ -77,7 +78,7 @@ class Stack(Airflow):
             # Airflow starts programs that must find `airflow`.
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{base['PATH']}",
             "PYTHONPATH": os.pathsep.join([str(MODULES), base.get("PYTHONPATH", "")]),
-            **self._settings(dags),
+            **self._settings(package_dags, dags),
             **SHORT_INTERVALS,
             **(options or {}),
         }
@@ -88,11 +89,11 @@ class Stack(Airflow):
         self.dag_processor = self._component("dag-processor")
         self.triggerers = [self._triggerer(f"triggerer-{number}") for number in range(1, triggerers + 1)]
 
-    def _settings(self, dags: Path) -> dict[str, str]:
+    def _settings(self, package_dags: Path, dags: Path) -> dict[str, str]:
         """Airflow's configuration as environment variables."""
         bundles = [
             {"name": name, "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle", "kwargs": {"path": str(path)}}
-            for name, path in (("package", ROOT / "dags"), ("tests", dags))
+            for name, path in (("package", package_dags), ("tests", dags))
         ]
         database = f"{self.postgres.address}/airflow"
         return {
@@ -182,6 +183,11 @@ class Stack(Airflow):
 
     def log_tails(self) -> str:
         return "\n".join(f"=== {component.name}\n{component.tail()}" for component in self.components)
+
+    def another_api_server(self) -> tuple[Process, str]:
+        """A second API server, which the caller starts, and its URL. Workers and `request` do not know it."""
+        port = free_port()
+        return self._component("api-server", name="api-server-2", AIRFLOW__API__PORT=str(port)), f"http://127.0.0.1:{port}"
 
     def _component(self, *arguments: str, name: str = "", preload: str = "", **environment: str) -> Process:
         name = name or arguments[0]

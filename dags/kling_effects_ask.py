@@ -11,7 +11,6 @@ from airflow.configuration import conf
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import Asset, Param, dag, get_current_context, task
 
-from airflow_provider_kling.callbacks import asset_uri
 from airflow_provider_kling.ended_rows import remember_rows
 from airflow_provider_kling.mapping import outcomes_of, read_manifest
 from airflow_provider_kling.operators import KlingEffectOperator
@@ -51,8 +50,8 @@ def kling_effects_ask():
         deferrable=True,
     )
 
-    # Its own event on the asset makes the other DAG join what ended while this one was still asking.
-    @task(trigger_rule="all_done", outlets=[Asset(asset_uri(CONN_ID))])
+    # Its event makes the other DAG join what has ended while this one was still asking.
+    @task(trigger_rule="all_done", outlets=[Asset("kling_asked")])
     def remember(manifest: str, output: str, folder: str) -> None:
         context = get_current_context()
         name = f"{context['dag'].dag_id}.{context['run_id']}"

@@ -18,11 +18,11 @@ from airflow_provider_kling.triggers import KlingFinishedTasksTrigger
 CONN_ID = "kling_default"
 FOLDER = "{{ params.folder or var.value.get('kling_ended', '') }}"
 SWEEP = AssetWatcher(name=f"kling_sweep_{CONN_ID}", trigger=KlingFinishedTasksTrigger(kling_conn_id=CONN_ID))
-ENDED = Asset(asset_uri(CONN_ID), watchers=[SWEEP])
+ENDED = Asset(asset_uri(CONN_ID), watchers=[SWEEP])  # a DAG that names it without its watcher would remove the watcher
 
 
 @dag(
-    schedule=ENDED,
+    schedule=ENDED | Asset("kling_asked"),  # the latter: kling_effects_ask has asked for all rows of a manifest
     max_active_runs=1,
     doc_md=__doc__,
     tags=["kling"],

@@ -41,6 +41,7 @@ class Receiver:
 
     def __init__(self) -> None:
         self._connections = Connections()
+        self._lookups: dict[str, asyncio.Future[KlingSettings]] = {}
         self._writer = EndWriter()
         self._tally = Tally()
 
@@ -59,9 +60,15 @@ class Receiver:
         return await self._judge(settings, kling_conn_id, headers, body)
 
     async def _settings(self, kling_conn_id: str) -> KlingSettings:
+        """The settings. All who ask for those of one connection at the same time share one lookup."""
         if (fresh := self._connections.fresh(kling_conn_id)) is not None:
             return fresh
-        return await asyncio.to_thread(self._connections.settings, kling_conn_id)
+        lookup = self._lookups.get(kling_conn_id)
+        if lookup is None:
+            lookup = asyncio.ensure_future(asyncio.to_thread(self._connections.settings, kling_conn_id))
+            self._lookups[kling_conn_id] = lookup
+            lookup.add_done_callback(lambda _: self._lookups.pop(kling_conn_id, None))
+        return await asyncio.shield(lookup)
 
     async def _judge(self, settings: KlingSettings, kling_conn_id: str, headers: Mapping[str, str], body: bytes) -> Reply:
         try:

@@ -24,6 +24,7 @@ def servers(stored_dags, account, tmp_path_factory):
     environment = {
         "AIRFLOW_CONN_KLING_SIGNED": json.dumps({**connection, "extra": {"webhook_secret": f"{SECRET} {NEXT_SECRET}"}}),
         "AIRFLOW_CONN_KLING_OPEN": json.dumps({**connection, "extra": {"accept_unsigned_callbacks": True}}),
+        "AIRFLOW_CONN_KLING_COLD": json.dumps({**connection, "extra": {"webhook_secret": SECRET}}),
         "AIRFLOW_CONN_KLING_BARE": json.dumps(connection),
         "AIRFLOW_CONN_ANOTHER": json.dumps({"conn_type": "http", "host": "example.com"}),
     }
@@ -199,3 +200,10 @@ def test_what_a_stranger_sends_cannot_fill_the_log(post, servers):
     ours = [line for line in lines if "callback" in line and "POST" not in line]
     assert len(ours) <= 4, ours
     assert not any("made-up" in line and "POST" not in line and "answered" in line for line in ours[1:])
+
+
+def test_a_burst_to_a_connection_that_was_never_asked_for_looks_it_up_once(post):
+    bodies = [task_body(str(next(IDS))) for _ in range(40)]
+    with ThreadPoolExecutor(40) as pool:
+        answers = set(pool.map(lambda body: post(body, signed(body, SECRET), conn_id="kling_cold"), bodies))
+    assert answers == {(200, "unheard")}

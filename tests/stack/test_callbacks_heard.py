@@ -54,7 +54,7 @@ def hearing(build: Path, postman: Postman, tmp_path: Path) -> Iterator[Stack]:
         yield stack
 
 
-def test_rows_are_saved_whatever_becomes_of_their_callbacks(hearing, postman, tally, rows, tmp_path):
+def test_rows_are_saved_whatever_becomes_of_their_callbacks(hearing, postman, tally, build, rows, tmp_path):
     second, url = hearing.another_api_server()
     second.start()
     postman.servers = [hearing.url, url]
@@ -91,7 +91,9 @@ def test_rows_are_saved_whatever_becomes_of_their_callbacks(hearing, postman, ta
     assert words.pop("replayed") <= {"accepted", "repeated", "no-end"}
     assert words == {"forged": {"refused"}, "unsigned": {"refused"}, "stale": {"refused"}}
     assert "callback was answered 'refused'" in (hearing.logs / "api-server.log").read_text()
-    print(f"{rows} rows, {by_callback} heard by callback: {dict(postman.posted)}, {dict(postman.answers)}")
+    counted = {" ".join(key): number for key, number in sorted(postman.answers.items())}
+    outcome = {"rows": rows, "heard by callback": by_callback, "ends": postman.posted, "answers": counted}
+    (build / "callbacks.json").write_text(json.dumps(outcome, indent=1))
     tally.add("callbacks lost, repeated, forged; an API server killed", requests=rows, paid_twice=len(ledger) - rows, lost=0)
 
 

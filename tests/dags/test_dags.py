@@ -215,6 +215,7 @@ def test_a_wrong_or_missing_folder_is_no_day_without_a_manifest(tmp_path, monkey
         "kling_effects_batch",
         "kling_effects_sharded",
         "kling_effects_reviewed",
+        "kling_effects_ask",
     ],
 )
 def test_no_dag_has_a_place_for_its_results_unless_it_is_named(dag_id):

@@ -39,6 +39,7 @@ lineage
 operators sensors batch_trigger
 decorators
 mapping by_date publishing testing plugin
+ended_rows
 reviewing commands
 __main__
 emulator.model

@@ -5,7 +5,6 @@ from .ends import (
     asset_uri as asset_uri,
     end_in as end_in,
     end_of as end_of,
-    ended_tasks as ended_tasks,
     ended_tasks_of as ended_tasks_of,
     heard_key as heard_key,
     minute_of as minute_of,

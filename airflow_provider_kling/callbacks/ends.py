@@ -45,16 +45,11 @@ def end_in(extra: Any) -> Mapping[str, Any] | None:
     return extra if isinstance(extra, Mapping) and isinstance(extra.get("kling_task_id"), str) else None
 
 
-def ended_tasks(triggering_asset_events: Mapping[Any, Iterable[Any]]) -> list[dict[str, Any]]:
-    """The ends in the events that have triggered a DAG run, each task once, in the order in which they were heard.
-
-    Takes `triggering_asset_events` of the context of a task. Returns the `extra` of each event, as `end_of` describes it.
-    """
-    return ended_tasks_of(event for events in triggering_asset_events.values() for event in events)
-
-
 def ended_tasks_of(events: Iterable[Any]) -> list[dict[str, Any]]:
-    """The same of asset events, like `context["inlet_events"][asset]`, or of the JSON of them that Airflow's REST API returns."""
+    """The ends in these asset events, each task once, in the order in which they were heard: what `end_of` describes.
+
+    Takes `context["inlet_events"][asset]`, or the JSON of events that Airflow's REST API returns.
+    """
     found: dict[str, dict[str, Any]] = {}
     for event in events:
         end = end_in(event.get("extra") if isinstance(event, Mapping) else event.extra)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,10 @@ from airflow_provider_kling.emulator import KlingEmulator
 
 PATIENCE = 900  # seconds
 SOON = "interval=5, grace=20"  # seconds, where the sample DAG has minutes
-PRELOAD_DAGS = ("kling_effects_ask", "kling_effects_on_callback")
+HAS_STATE_STORE = (
+    importlib.util.find_spec("airflow.state") is not None
+)  # since Airflow 3.3; else a sweep repeats what callbacks told
+DAGS = ("kling_effects_ask", "kling_effects_on_callback")
 
 
 @pytest.fixture
@@ -41,7 +44,7 @@ def hearing(build: Path, postman: Postman, tmp_path: Path) -> Iterator[Stack]:
     """An Airflow with the two DAGs alone, whose sweeps come sooner."""
     dags = tmp_path / "dags"
     dags.mkdir()
-    for name in PRELOAD_DAGS:
+    for name in DAGS:
         text = (ROOT / "dags" / f"{name}.py").read_text()
         (dags / f"{name}.py").write_text(text.replace("(kling_conn_id=CONN_ID)", f"(kling_conn_id=CONN_ID, {SOON})"))
     empty = tmp_path / "none"
@@ -82,7 +85,9 @@ def test_rows_are_saved_whatever_becomes_of_their_callbacks(hearing, postman, ta
     assert len(list((tmp_path / "ended" / "videos").glob("*.mp4"))) == rows
     until("no run goes on", lambda: not running(hearing), timeout=PATIENCE)
     ends = events(hearing)
-    assert Counter(end["kling_task_id"] for end in ends) == Counter(task["kling_task_id"] for task in ledger)
+    assert {end["kling_task_id"] for end in ends} == {task["kling_task_id"] for task in ledger}
+    if HAS_STATE_STORE:
+        assert len(ends) == rows  # one each
     by_callback = sum(end["heard_by"] == "callback" for end in ends)
     assert 0 < by_callback < rows
     assert sum(postman.answers.values()) > postman_goes_on_with_one

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ACCEPTED, REPEATED, UNHEARD = "accepted", "repeated", "unheard"
 
 OVERLAP = 100  # ids that are read again: one that was given earlier may be committed later
-MOST_EVENTS = 1_000_000  # of an asset that are remembered; beyond, the oldest half is forgotten
+MOST_EVENTS = 200_000  # of an asset that are remembered, in some 50 MB; beyond, the oldest half is forgotten
 
 
 def is_late(ended_at: datetime | None) -> bool:
@@ -86,9 +86,9 @@ class _Heard:
             query = query.where(AssetEvent.id > self._last - OVERLAP)
         else:
             query = query.where(AssetEvent.timestamp > datetime.now(timezone.utc) - KEPT)
-        found = list(session.execute(query.order_by(AssetEvent.id)))
+        found = list(session.execute(query.order_by(AssetEvent.id.desc()).limit(MOST_EVENTS // 2)))
         self._last = max([self._last, *(number for number, _ in found)])
-        self.add(end for _, extra in found if (end := end_in(extra)) is not None)
+        self.add(end for _, extra in reversed(found) if (end := end_in(extra)) is not None)
 
     def add(self, ends: Iterable[Mapping[str, Any]]) -> None:
         for end in ends:

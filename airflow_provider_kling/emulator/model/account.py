@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 import random
+import secrets
 from collections.abc import Iterator
 from decimal import Decimal
 from hashlib import sha256
@@ -30,8 +31,9 @@ class Account:
         self.occupied = 0  # slots that other programs use
         self._random = random.Random(settings.seed)  # noqa: S311 - it decides durations and orders only
         self.billing = Billing(opened_at=now)
-        # 18 digits, too many for a float. Another emulator starts elsewhere, so it does not know the ids of this one.
-        self._first_id = int(now * 1000) * 10**5
+        # 18 digits, too many for a float. Another emulator starts elsewhere, even in the same millisecond, so it does not know the
+        # ids of this one.
+        self._first_id = int(now * 1000) * 10**5 + secrets.randbelow(10**5)
         self._records: list[Record] = []  # all tasks ever made, by serial
         self._lists: dict[str, TaskList] = {}  # by the product's path
         self._by_id: dict[str, Record] = {}

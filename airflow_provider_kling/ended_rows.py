@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from airflow_provider_kling.errors import KlingError, KlingInputError, KlingTaskNotFound
+from airflow_provider_kling.errors import KlingAnswerError, KlingError, KlingInputError, KlingSettingsError, KlingTaskNotFound
 from airflow_provider_kling.redaction import show_place
 
 if TYPE_CHECKING:
@@ -69,8 +69,9 @@ def remember_rows(
 def save_ended(ends: Iterable[Mapping[str, Any]], folder: Place) -> dict[str, int]:
     """Ask Kling for each of these tasks, and save the videos of those that have succeeded. Returns how many came to what.
 
-    An end is a hint: what Kling does not confirm is left out. Tasks that are saved already are not asked for again. Raises the
-    first KlingError, after all others are saved: another try goes on with what is left.
+    An end is a hint: a task that Kling does not know is left out, one that still runs is a KlingAnswerError. Tasks that are saved
+    already are not asked for again. Raises the first KlingError, after all others are saved: another try, or the next run, goes
+    on with what is left.
     """
     counts, errors = asyncio.run(_save_all(list(ends), folder))
     log.info("Ends: %s.", ", ".join(f"{number:,} {what}" for what, number in counts.items()) or "none")
@@ -136,6 +137,7 @@ async def _save_all(ends: list[Mapping[str, Any]], folder: Place) -> tuple[dict[
 
     for conn_id in sorted({end["kling_conn_id"] for end in ends}):
         async with KlingHook(conn_id) as hook:
+            await hook.settings_in_time()  # once, for all that follow
             await asyncio.gather(*(save(hook, end) for end in ends if end["kling_conn_id"] == conn_id))
     return counts, errors
 
@@ -147,12 +149,13 @@ async def _save(hook: KlingHook, end: Mapping[str, Any], folder: Place) -> str:
         return "known"
     try:
         task = await hook.aget_task(end["kling_task_id"])
+    except KlingSettingsError:
+        raise
     except (KlingTaskNotFound, KlingInputError):  # the latter for what is no id at all
         log.warning("Kling knows no task %s: this event is left out.", end["kling_task_id"])
         return "not confirmed"
     if not task.done:
-        log.warning("Kling says that task %s still runs: this event is left out.", end["kling_task_id"])
-        return "not confirmed"
+        raise KlingAnswerError(f"Kling says that task {task.kling_task_id} still runs, though somebody told its end.")
     result = await _result(hook, task, folder)
     target = _ended(folder, task.external_task_id, task.kling_task_id) or path
     await asyncio.to_thread(_write, target, result)

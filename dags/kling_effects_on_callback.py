@@ -32,7 +32,7 @@ ENDED = Asset(asset_uri(CONN_ID), watchers=[SWEEP])  # a DAG that names it witho
     },
 )
 def kling_effects_on_callback():
-    @task(inlets=[ENDED])
+    @task(inlets=[ENDED], multiple_outputs=False)
     def save(folder: str) -> dict:
         if not folder:
             raise AirflowFailException("There is no folder: set the Airflow Variable kling_ended or the param folder.")

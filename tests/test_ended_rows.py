@@ -15,7 +15,7 @@ from airflow.sdk import Asset
 from airflow_provider_kling.api import Task
 from airflow_provider_kling.callbacks import CALLBACK, asset_uri, end_of
 from airflow_provider_kling.ended_rows import ends_since, join_ended, remember_rows, save_ended
-from airflow_provider_kling.errors import KlingError
+from airflow_provider_kling.errors import KlingAnswerError, KlingError, KlingSettingsError
 from airflow_provider_kling.hooks import KlingHook
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=timezone.utc)
@@ -83,12 +83,20 @@ def test_a_row_gets_its_video_whichever_dag_knows_of_its_task_first(asked, kling
     assert len(kling.ledger) == 3
 
 
-def test_what_kling_does_not_confirm_is_left_out(asked, kling):
-    running = asked.tasks[0]
+def test_what_kling_does_not_confirm_is_not_saved(asked, kling):
     unknown = Task(kling_task_id="999", external_task_id="row-x", status="succeed")
-    assert asked.save(running, unknown, status="succeed") == {"not confirmed": 2}
+    assert asked.save(unknown) == {"not confirmed": 1}
+    with pytest.raises(KlingAnswerError, match="still runs, though somebody told its end"):
+        asked.save(asked.tasks[0], status="succeed")  # another try may find that it has ended
     assert not (asked.folder / "ended").exists()
     assert not (asked.folder / "videos").exists()
+
+
+def test_a_connection_that_cannot_work_leaves_out_nothing(asked, kling, monkeypatch):
+    kling.finish()
+    monkeypatch.setenv("AIRFLOW_CONN_KLING_DEFAULT", json.dumps({"conn_type": "kling", "host": "ftp://example.com"}))
+    with pytest.raises(KlingSettingsError):
+        asked.save(*asked.tasks)
 
 
 def test_an_id_of_any_kind_stays_in_its_folder(asked, kling):

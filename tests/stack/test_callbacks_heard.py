@@ -54,6 +54,7 @@ def hearing(build: Path, postman: Postman, tmp_path: Path) -> Iterator[Stack]:
         "AIRFLOW_VAR_KLING_ENDED": str(tmp_path / "ended"),
     }
     with Stack(build / "hearing", dags=empty, package_dags=dags, options=options, triggerers=1) as stack:
+        stack.log_in_as_admin()
         yield stack
 
 

@@ -137,7 +137,7 @@ async def _save_all(ends: list[Mapping[str, Any]], folder: Place) -> tuple[dict[
 
     for conn_id in sorted({end["kling_conn_id"] for end in ends}):
         async with KlingHook(conn_id) as hook:
-            await hook.settings_in_time()  # once, for all that follow
+            await hook.settings_in_time()
             await asyncio.gather(*(save(hook, end) for end in ends if end["kling_conn_id"] == conn_id))
     return counts, errors
 

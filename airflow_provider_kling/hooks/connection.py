@@ -60,6 +60,7 @@ class ConnectionHook(BaseHook):
         self.retry_wait = retry_wait
         self.product = product
         self._settings: KlingSettings | None = None
+        self._lookups: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
         self._client: Client | None = None
         self._async_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncClient] = WeakKeyDictionary()
 
@@ -79,13 +80,18 @@ class ConnectionHook(BaseHook):
         return self._settings
 
     async def asettings(self) -> KlingSettings:
-        """The same settings, read without blocking the event loop."""
+        """The same settings, read without blocking the event loop. Callers at the same time share one lookup."""
         if self._settings is None:
-            from airflow.providers.common.compat.connection import get_async_connection
-
-            with self._convert_missing():
-                self._settings = with_default_caps(KlingSettings.of(await get_async_connection(self.kling_conn_id, self)))
+            async with self._lookups.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+                self._settings = self._settings or await self._look_up()
         return self._settings
+
+    async def _look_up(self) -> KlingSettings:
+        """Read the settings. One at a time: with several, Airflow 3.1 mixes up its answers, and finds no connection."""
+        from airflow.providers.common.compat.connection import get_async_connection
+
+        with self._convert_missing():
+            return with_default_caps(KlingSettings.of(await get_async_connection(self.kling_conn_id, self)))
 
     async def settings_in_time(self) -> KlingSettings:
         """The same settings, for one who waits anyway: a connection that is not found is looked for again for five minutes."""

@@ -106,6 +106,13 @@ def test_the_last_to_leave_ends_the_attempt():
         loop.run_until_complete(leave())
 
 
+async def test_callers_at_the_same_time_share_one_lookup():
+    hook = outage(0)("there")
+    settings = await asyncio.gather(*(hook.asettings() for _ in range(20)))
+    assert len({id(each) for each in settings}) == 1
+    assert type(hook).lookups == 1
+
+
 @pytest.mark.kling_emulator(slots=10, duration=0, videos="clip")
 def test_a_row_that_is_paid_for_uses_a_retry_when_its_connection_is_not_found(kling, monkeypatch, tmp_path):
     with DAG("d", schedule=None):

@@ -77,7 +77,7 @@ def text() -> str:
                 "conn_type": "kling",
                 "host": "http://kling-emulator:8900",
                 "password": emulator,
-                "extra": {"allow_private_links": True, "proxies": "none"},
+                "extra": {"allow_private_links": True, "proxies": False},
             }
         ),
         emulator=emulator,

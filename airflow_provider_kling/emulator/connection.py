@@ -18,7 +18,7 @@ def connection(settings: Settings, url: str, *, auth: str = "api_key") -> str:
     else:
         raise ValueError(f"auth is {auth!r}; expected 'api_key' or 'access_key'.")
     # It is on your own machine or network: so are its videos, and no proxy leads there.
-    fields["extra"] = {"allow_private_links": True, "proxies": "none"}
+    fields["extra"] = {"allow_private_links": True, "proxies": False}
     if settings.webhook_secret:
         fields["extra"]["webhook_secret"] = settings.webhook_secret
     return json.dumps(fields)

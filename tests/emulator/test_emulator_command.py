@@ -19,7 +19,7 @@ from airflow_provider_kling.emulator import KlingEmulator, Settings
 from airflow_provider_kling.emulator.options import parse, to_arguments
 
 COMMAND = [sys.executable, "-m", "airflow_provider_kling.emulator"]
-PRIVATE = {"allow_private_links": True, "proxies": "none"}  # it and its videos are on this machine
+PRIVATE = {"allow_private_links": True, "proxies": False}  # it and its videos are on this machine
 
 
 @contextmanager

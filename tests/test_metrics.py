@@ -278,9 +278,9 @@ def test_a_batch_counts_what_its_killed_predecessor_has_not(statsd, folder, klin
 def test_a_row_that_may_work_at_another_try_has_not_failed_yet(statsd, folder, kling):
     kling.configure(duration=600)
     rows = [row(1)]
-    FakeAirflow(max_tries=1).finish(batch(folder, rows, retries=1, timeout=0.5))
+    FakeAirflow(max_tries=1).finish(batch(folder, rows, retries=1, timeout=3))
     assert statsd.counts() == {"created": 1}
-    FakeAirflow(try_number=2, max_tries=1).finish(batch(folder, rows, retries=1, timeout=0.5))
+    FakeAirflow(try_number=2, max_tries=1).finish(batch(folder, rows, retries=1, timeout=3))
     assert statsd.counts() == {"created": 1, "adopted": 1, "failed.error": 1}
 
 

@@ -29,9 +29,22 @@ def blocks_of(page: Path) -> list[Block]:
 
 def missing_lines(wanted: str, output: str) -> list[str]:
     """The lines of a `text` block that the output has nowhere. `…` stands for anything within a line, blanks for any blanks."""
-    printed = [" ".join(line.split()) for line in output.splitlines()]
-    return [line for line in wanted.splitlines() if line.strip() and not any(_pattern(line).search(one) for one in printed)]
+    printed = _lines(output)
+    return [line for line in _lines(wanted) if not any(_pattern(line).search(one) for one in printed)]
+
+
+def is_what_was_printed(wanted: str, output: str) -> bool:
+    """Whether the lines of a `text` block are those of the output, each whole, and in their order.
+
+    `…` stands for anything within a line, and a line of it for any lines. Empty lines do not count, and blanks are any blanks.
+    """
+    lines = ["(?:.*\n)*?" if line == "…" else f"{_pattern(line).pattern}\n" for line in _lines(wanted)]
+    return re.fullmatch("".join(lines), "".join(f"{line}\n" for line in _lines(output))) is not None
+
+
+def _lines(text: str) -> list[str]:
+    return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
 
 
 def _pattern(line: str) -> re.Pattern[str]:
-    return re.compile(".*".join(re.escape(" ".join(part.split())) for part in line.split("…")))
+    return re.compile(".*".join(re.escape(part.strip()) for part in line.split("…")))

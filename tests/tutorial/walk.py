@@ -15,13 +15,12 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from page_blocks import Block, blocks_of, missing_lines
+from page_blocks import Block, blocks_of, is_what_was_printed, missing_lines
 from tutorial_shell import Shell
 
 ROOT = Path(__file__).resolve().parents[2]
 LOOKS = ("cat ", "ls ", "grep ", "python listing.py", "python read_mail.py")  # commands that change nothing
 CLEANS_UP = "rm -rf kling"
-STARTS_RUNS = ("airflow dags trigger", "airflow backfill create", "airflow tasks clear", "airflow dags unpause")
 NOT_A_FRESH_MACHINES = ("AIRFLOW", "COVERAGE", "KLING", "PYTEST", "PYTHON", "VIRTUAL_ENV")
 KEY = "emulator-api-key"
 
@@ -35,7 +34,11 @@ def free_ports(count: int) -> list[int]:
 
 
 class Walk:
-    """One reader who pastes blocks, and waits where a page says that something takes its time."""
+    """One reader, who pastes one block after the other and waits for nothing.
+
+    The pages of the tutorial wait themselves, and show what is printed as a whole. The guides show what matters of it, and leave it
+    to the reader to look again.
+    """
 
     def __init__(self, folder: Path, install: Mapping[str, str]) -> None:
         """`install` are the substitutes for commands that install something."""
@@ -71,11 +74,14 @@ class Walk:
 
     def read(self, page: Path) -> None:
         """Paste all blocks of a page; AssertionError where a command fails, or prints something else than the page shows."""
+        paste = self.paste if page.parent.name == "start" else self.paste_and_look_again
         blocks, differences = blocks_of(page), []
         for number, block in enumerate(blocks):
             if block.language == "bash" and CLEANS_UP not in block.text:
                 shown = blocks[number + 1] if blocks[number + 1 : number + 2] else None
-                differences += self.paste(block, shown.text if shown and shown.language == "text" else "")
+                started = time.monotonic()
+                differences += paste(block, shown.text if shown and shown.language == "text" else "")
+                print(f"{time.monotonic() - started:6.1f} s  {block}  {block.text.splitlines()[0][:90]}", flush=True)
                 self.look(block)
         assert not differences, "\n\n".join(differences)
 
@@ -87,27 +93,23 @@ class Walk:
 
     def paste(self, block: Block, shown: str = "") -> list[str]:
         """Run a block, and return where it prints something else than the page shows. AssertionError if a command fails."""
-        started = time.monotonic()
-        text = self.named.sub(lambda found: self.substitutes[found[0]], block.text)
-        looks = text.startswith(LOOKS) and text.count("\n") == 1
-        printed = self.shell.paste(f"{text.rstrip()} || true" if looks else text, typed=f"{KEY}\n" if "read -rs" in text else "")
-        if any(command in text for command in STARTS_RUNS):
-            self.wait_for_runs()
+        text = self._here(block)
+        printed = self.shell.paste(text, typed=f"{KEY}\n" if "read -rs" in text else "")
+        return [] if not shown or is_what_was_printed(shown, printed) else [f"{block}: shown is\n{shown}\nand printed\n{printed}"]
+
+    def paste_and_look_again(self, block: Block, shown: str = "") -> list[str]:
+        """As `paste`, but the page shows some lines of many, and a command that only looks is repeated until they are there."""
+        started, text = time.monotonic(), self._here(block).rstrip()
+        looks = text.startswith(LOOKS) and "\n" not in text
+        printed = self.shell.paste(f"{text} || true" if looks else text)
         while (missing := missing_lines(shown, printed)) and looks and time.monotonic() - started < 120:
-            time.sleep(1)  # as a reader does, who looks again
-            printed = self.shell.paste(f"{text.rstrip()} || true")
-        print(f"{time.monotonic() - started:6.1f} s  {block}  {text.splitlines()[0][:90]}", flush=True)
+            time.sleep(1)
+            printed = self.shell.paste(f"{text} || true")
         return [f"{block}: missing {missing} in\n{printed}"] if missing else []
 
-    def wait_for_runs(self, timeout: float = 600) -> None:
-        """Return as soon as no DAG run is under way, as somebody does who looks at Airflow's page."""
-        deadline = time.monotonic() + timeout
-        while under_way := self._runs_under_way():
-            assert time.monotonic() < deadline, f"Still under way: {under_way}"
-            time.sleep(0.5)
-
-    def _runs_under_way(self) -> list[str]:
-        return self._ask("select dag_id || ' ' || run_id from dag_run where state in ('queued', 'running')")
+    def _here(self, block: Block) -> str:
+        """The block with this machine's ports and hosts."""
+        return self.named.sub(lambda found: self.substitutes[found[0]], block.text)
 
     def runs(self, dag_id: str) -> list[str]:
         """The ids of the runs of a DAG."""

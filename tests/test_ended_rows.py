@@ -127,6 +127,17 @@ def test_rows_that_were_refused_wait_for_nothing(asked):
     assert (summary["waiting"], asked.lines[0]["status"]) == (0, "error")
 
 
+class Inlets:
+    """The one asset of a task's inlets. No dict: before Airflow 3.2, assets cannot be its keys."""
+
+    def __init__(self, events: list[Any]) -> None:
+        self._events = events
+
+    def __getitem__(self, asset: Asset) -> list[Any]:
+        assert asset == ENDED
+        return self._events
+
+
 class Events(list):  # type: ignore[type-arg]
     """The events of an inlet, as Airflow 3.2 and later has them."""
 
@@ -143,5 +154,5 @@ def test_the_ends_since_the_last_run_are_read_with_a_margin(kind, last_run, foun
         return SimpleNamespace(timestamp=moment, extra=end_of(task, "kling_default", CALLBACK))
 
     events = kind([event("0", NOW - timedelta(hours=1)), event("1", NOW), event("2", NOW + timedelta(hours=1)), event("2", NOW)])
-    context: Any = {"prev_start_date_success": last_run, "inlet_events": {ENDED: events}}
+    context: Any = {"prev_start_date_success": last_run, "inlet_events": Inlets(events)}
     assert sorted(end["kling_task_id"] for end in ends_since(context, ENDED)) == found

@@ -55,7 +55,7 @@ class Sweeps:
                 break
             number += 1
         self._last_page = max(1, number)
-        self._order = _order_of(shown) if self._order is None else self._order
+        self._judge(shown)
         self._newest = max((task.created_at for task in shown if task.created_at), default=self._newest)
         self._shown = {task.kling_task_id for task in shown}
 
@@ -90,10 +90,16 @@ class Sweeps:
 
     def _may_stop(self, number: int, page: list[Task], shown: list[Task]) -> bool:
         """Whether what stands behind this page is known, or too much to read."""
-        order = _order_of(shown) if self._order is None else self._order
-        if order == -1:
+        self._judge(shown)
+        if self._order == -1:
             return False
-        return number >= MOST_PAGES or (order == 1 and self._newest is not None and not any(map(self._is_new, page)))
+        return number >= MOST_PAGES or (self._order == 1 and self._newest is not None and not any(map(self._is_new, page)))
+
+    def _judge(self, shown: list[Task]) -> None:
+        """Take the order from what the list shows. Two tasks may look sorted by chance; what contradicts it counts."""
+        seen = _order_of(shown)
+        if seen is not None:
+            self._order = seen if self._order in (None, seen) else 0
 
     def _is_new(self, task: Task) -> bool:
         return self._newest is None or task.created_at is None or task.created_at > self._newest

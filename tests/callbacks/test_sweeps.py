@@ -9,7 +9,7 @@ from datetime import timedelta
 import pendulum
 import pytest
 from examples import examples
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from airflow_provider_kling.api import Task
 from airflow_provider_kling.callbacks import Shown, Sweeps
@@ -70,6 +70,7 @@ def sweep(sweeps: Sweeps, account: Account, grace: float = 0) -> list[str]:
 @pytest.mark.parametrize("order", ORDERS)
 @settings(max_examples=examples(60), deadline=None)
 @given(steps=st.lists(st.sampled_from(["create", "create", "end", "end", "sweep"]), max_size=150), seed=st.integers(0, 1000))
+@example(steps=[*["create"] * 2, "sweep", *["create"] * 9, "sweep", "create", "end"], seed=0)  # two that look sorted
 def test_each_end_is_found_once(order, steps, seed):
     account, chance = Account(order), random.Random(seed)
     sweeps, found, running, ended = Sweeps(START, page_size=PAGE), [], [], []

@@ -82,7 +82,7 @@ class Receiving(Stack):
         return self
 
     def run(self, number: int, rate: int, seconds: int) -> dict[str, Any]:
-        posts = list(callbacks(number, rate * seconds))
+        posts = list(callbacks(number, rate, rate * seconds))
         ends = sum(kind == "first" for kind, _ in posts)
         server = psutil.Process(self.api_server.pid)
         before, events = machine.cpu([server]), self._events()
@@ -106,17 +106,17 @@ class Receiving(Stack):
         return int(self.sql("select count(distinct extra ->> 'kling_task_id') from asset_event")[0][0])
 
 
-def callbacks(number: int, count: int) -> list[tuple[str, bytes]]:
-    """What is sent, each as a whole HTTP request."""
+def callbacks(number: int, rate: int, count: int) -> list[tuple[str, bytes]]:
+    """What is sent, each as a whole HTTP request. Each task has ended a second before it is sent."""
     found: list[tuple[str, bytes]] = []
     for place in range(count):
-        task_id = f"{number + 1}{place:012}"
+        task_id, age = f"{number + 1}{place:012}", 1.0 - place / rate
         if place % 10 == 9:
             found.append(("repeated", found[-1][1]))
         elif place % 10 == 4:
-            found.append(("forged", _request(task_body(task_id), OTHER_SECRET)))
+            found.append(("forged", _request(task_body(task_id, age=age), OTHER_SECRET)))
         else:
-            found.append(("first", _request(task_body(task_id), SECRET)))
+            found.append(("first", _request(task_body(task_id, age=age), SECRET)))
     return found
 
 

@@ -8,6 +8,7 @@ from .ends import (
     ended_tasks_of as ended_tasks_of,
     heard_key as heard_key,
     minute_of as minute_of,
+    slot_of as slot_of,
     swept_key as swept_key,
 )
 from .sweeping import KEPT as KEPT, MARGIN as MARGIN, Shown as Shown, Sweeps as Sweeps

@@ -63,11 +63,16 @@ def minute_of(moment: datetime | None) -> int:
     return int(moment.timestamp() // 60) if moment else 0
 
 
-def heard_key(minute: int) -> str:
-    """The key in an asset's state store of the ids of tasks that ended in this minute, and of which a callback was received."""
-    return f"heard-{minute}"
+def slot_of(moment: datetime | None) -> int:
+    """The same in slots of five seconds: an account may tell of thousands of ends in a minute, one at a time."""
+    return int(moment.timestamp() // 5) if moment else 0
+
+
+def heard_key(slot: int) -> str:
+    """The key in an asset's state store of the ids of tasks that ended in this slot, and of which a callback was received."""
+    return f"heard-{slot}"
 
 
 def swept_key(minute: int) -> str:
-    """The same of those that sweeps have found."""
+    """The key of the ids of tasks that ended in this minute, and that sweeps have found."""
     return f"swept-{minute}"

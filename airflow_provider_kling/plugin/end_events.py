@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_kling.callbacks import KEPT, asset_uri, end_in, minute_of
+from airflow_provider_kling.callbacks import KEPT, asset_uri, end_in, slot_of
 from airflow_provider_kling.plugin.heard_ends import tell_sweeps
 
 if TYPE_CHECKING:
@@ -64,16 +64,16 @@ class EndEvents:
         words = [ACCEPTED if new.get(end["kling_task_id"]) is end else REPEATED for end in ends]
         _add_events(session, asset, list(new.values()))
         heard.add(new.values())
-        tell_sweeps(session, asset.id, {minute: heard.by_minute[minute] for minute in set(map(_minute_of, new.values()))})
+        tell_sweeps(session, asset.id, {slot: heard.by_slot[slot] for slot in set(map(_slot_of, new.values()))})
         return words
 
 
 class _Heard:
-    """The ids of the tasks that events of one asset are of, in the order in which they were read, and by minute of their end."""
+    """The ids of the tasks that events of one asset are of, in the order in which they were read, and by the slot of their end."""
 
     def __init__(self) -> None:
         self.ids: dict[str, int] = {}
-        self.by_minute: dict[int, set[str]] = defaultdict(set)
+        self.by_slot: dict[int, set[str]] = defaultdict(set)
         self._last = 0
 
     def read(self, session: Session, asset_id: int) -> None:
@@ -93,23 +93,23 @@ class _Heard:
     def add(self, ends: Iterable[Mapping[str, Any]]) -> None:
         for end in ends:
             if end["kling_task_id"] not in self.ids:
-                minute = self.ids[end["kling_task_id"]] = _minute_of(end)
-                self.by_minute[minute].add(end["kling_task_id"])
+                slot = self.ids[end["kling_task_id"]] = _slot_of(end)
+                self.by_slot[slot].add(end["kling_task_id"])
         if len(self.ids) > MOST_EVENTS:
             self._forget(list(self.ids)[: MOST_EVENTS // 2])
 
     def _forget(self, ids: Collection[str]) -> None:
         for task_id in ids:
-            minute = self.ids.pop(task_id)
-            self.by_minute[minute].discard(task_id)
-            if not self.by_minute[minute]:
-                del self.by_minute[minute]
+            slot = self.ids.pop(task_id)
+            self.by_slot[slot].discard(task_id)
+            if not self.by_slot[slot]:
+                del self.by_slot[slot]
 
 
-def _minute_of(end: Mapping[str, Any]) -> int:
-    """The minute in which this task ended; 0 where its event does not say it."""
+def _slot_of(end: Mapping[str, Any]) -> int:
+    """The slot in which this task ended; 0 where its event does not say it."""
     try:
-        return minute_of(datetime.fromisoformat(end["updated_at"]))
+        return slot_of(datetime.fromisoformat(end["updated_at"]))
     except (KeyError, TypeError, ValueError):
         return 0
 

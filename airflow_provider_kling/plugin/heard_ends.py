@@ -18,13 +18,13 @@ _cleaned_at: dict[int, float] = {}
 
 
 def tell_sweeps(session: Session, asset_id: int, ids: Mapping[int, Iterable[str]]) -> None:
-    """Store the ids of the tasks that were heard of, by the minute in which they ended: all of these minutes, not only new ones."""
+    """Store the ids of the tasks that were heard of, by the slot in which they ended: all of these slots, not only new ones."""
     try:
         from airflow.state import AssetScope, get_state_backend
     except ImportError:  # before Airflow 3.3
         return
-    for minute, of_minute in ids.items():
-        get_state_backend().set(AssetScope(asset_id=asset_id), heard_key(minute), json.dumps(sorted(of_minute)), session=session)
+    for slot, of_slot in ids.items():
+        get_state_backend().set(AssetScope(asset_id=asset_id), heard_key(slot), json.dumps(sorted(of_slot)), session=session)
     if time.monotonic() - _cleaned_at.get(asset_id, -CLEAN_EVERY) >= CLEAN_EVERY:
         _cleaned_at[asset_id] = time.monotonic()
         _clean(session, asset_id)

@@ -1,6 +1,6 @@
 """Which ends have been told to Airflow, as the state store of an asset remembers it (Airflow 3.3 and later).
 
-Ids of tasks by the minute in which they ended, under one key for the sweep and one for the receiver of callbacks, so that neither
+Ids of tasks by the time at which they ended, under keys of the sweep's own and of the receiver's of callbacks, so that neither
 overwrites what the other has written.
 """
 
@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from airflow_provider_kling.api import Task
-from airflow_provider_kling.callbacks import KEPT, MARGIN, asset_uri, heard_key, minute_of, swept_key
+from airflow_provider_kling.callbacks import KEPT, MARGIN, asset_uri, heard_key, minute_of, slot_of, swept_key
 
 SINCE = "swept"  # the key of the time from which the next sweep goes on
 
@@ -65,15 +65,18 @@ class StoredEnds(EndsTold):
 
     async def untold(self, tasks: Iterable[Task]) -> list[Task]:
         tasks = list(tasks)
-        known = {minute: await self._ids(minute, heard_key, swept_key) for minute in {minute_of(task.updated_at) for task in tasks}}
-        return [task for task in tasks if task.kling_task_id not in known[minute_of(task.updated_at)]]
+        slots, minutes = ({unit(task.updated_at) for task in tasks} for unit in (slot_of, minute_of))
+        heard = [await self._ids(heard_key(slot)) for slot in slots]
+        swept = [await self._ids(swept_key(minute)) for minute in minutes]
+        known = set().union(*heard, *swept)
+        return [task for task in tasks if task.kling_task_id not in known]
 
     async def tell(self, tasks: Iterable[Task]) -> None:
         by_minute: dict[int, list[str]] = defaultdict(list)
         for task in tasks:
             by_minute[minute_of(task.updated_at)].append(task.kling_task_id)
         for minute, ids in by_minute.items():
-            earlier = await self._ids(minute, swept_key)
+            earlier = await self._ids(swept_key(minute))
             await self._store.aset(swept_key(minute), sorted(earlier.union(ids)))
 
     async def go_on_from(self, since: datetime) -> None:
@@ -87,9 +90,6 @@ class StoredEnds(EndsTold):
             await self._store.adelete(swept_key(minute))
         self._cleaned_to = max(end, first)
 
-    async def _ids(self, minute: int, *keys: Any) -> set[str]:
-        found: set[str] = set()
-        for key in keys:
-            stored = await self._store.aget(key(minute))
-            found.update(stored if isinstance(stored, list) else ())
-        return found
+    async def _ids(self, key: str) -> set[str]:
+        stored = await self._store.aget(key)
+        return set(stored if isinstance(stored, list) else ())

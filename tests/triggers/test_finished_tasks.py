@@ -8,7 +8,7 @@ import contextlib
 import pytest
 from hook_calls import REQUEST
 
-from airflow_provider_kling.callbacks import heard_key, minute_of
+from airflow_provider_kling.callbacks import heard_key, slot_of
 from airflow_provider_kling.hooks import KlingHook
 from airflow_provider_kling.triggers import KlingFinishedTasksTrigger
 
@@ -115,7 +115,7 @@ async def test_what_a_callback_has_reported_is_left_out(ended):
     store = StateStore(swept="2026-01-01T00:00:00+00:00")
     heard = await asyncio.to_thread(ended, "heard")
     lost = await asyncio.to_thread(ended, "lost")
-    store[heard_key(minute_of(heard.updated_at))] = [heard.kling_task_id]
+    store[heard_key(slot_of(heard.updated_at))] = [heard.kling_task_id]
     async with Watching(store) as watching:
         assert (await watching.fired())["kling_task_id"] == lost.kling_task_id
 

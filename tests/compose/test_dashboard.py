@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shutil
@@ -22,6 +23,7 @@ from task_runs import FakeAirflow, operator
 
 from airflow_provider_kling.dispatch import schedule
 from airflow_provider_kling.metrics import METRICS
+from airflow_provider_kling.plugin.receiver import Receiver
 
 MAPPINGS = yaml.safe_load((ROOT / "docker/metrics/statsd-mapping.yaml").read_text())["mappings"]
 RULES = yaml.safe_load((ROOT / "docker/metrics/alerts.yaml").read_text())["groups"][0]["rules"]
@@ -126,6 +128,7 @@ def run_all(kling, monkeypatch, folder) -> list[Sample]:
         assert FakeAirflow(try_number=2, max_tries=1).finish(video).state == "success"  # cleared: it adopts
         kling.fail_next("Internal trouble", times=1)
         FakeAirflow(run_id="second").finish(operator(task_id="failing", wait_for_completion=True))
+        assert asyncio.run(Receiver().receive("kling_default", {}, b"{}")).status == 401
         return statsd.read()
 
 

@@ -31,7 +31,7 @@ settings.register_profile("long", settings.get_profile("short"), max_examples=10
 settings.load_profile("short")
 
 # What these fixtures start takes seconds of a processor: a browser, an API server, a process for `airflow` commands.
-WHOLE = {"browser", "api_server", "warm_airflow"}
+WHOLE = {"browser", "api_server", "servers", "warm_airflow"}
 
 
 @pytest.hookimpl(wrapper=True)

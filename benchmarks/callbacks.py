@@ -12,8 +12,6 @@ import asyncio
 import json
 import shutil
 import statistics
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -23,10 +21,10 @@ from urllib.parse import urlsplit
 import machine
 import paths
 import psutil
+import requests
 
 BUILD = paths.ROOT / "build" / "callbacks"
 from callback_signing import OTHER_SECRET, SECRET, signed, task_body  # noqa: E402
-from processes import until  # noqa: E402
 from stack import Stack  # noqa: E402
 
 CONNECTIONS = 64
@@ -71,13 +69,14 @@ class Receiving(Stack):
     def components(self) -> list[Any]:
         return [self.api_server]
 
+    def healthy(self) -> bool:
+        try:
+            return requests.get(f"{self.url}/api/v2/version", timeout=5).ok
+        except requests.RequestException:
+            return False
+
     def start(self) -> Receiving:
-        self.postgres.start()
-        self.postgres.create("airflow")
-        command = [sys.executable, "-m", "airflow", "db", "migrate"]
-        subprocess.run(command, env=self.environment, cwd=self.home, check=True, capture_output=True)
-        self.api_server.start()
-        until("the API server answers", lambda: self.request("GET", "version"), timeout=120, describe=self.log_tails)
+        super().start()
         self.sql(INSERT)
         return self
 

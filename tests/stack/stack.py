@@ -205,6 +205,12 @@ class Stack(Airflow):
         return self.postgres.query("airflow", query, *values)
 
     def triggers_of(self, triggerer: Process) -> list[int]:
-        """The ids of the triggers that Airflow has assigned to this triggerer."""
-        query = "select trigger.id from trigger join job on job.id = trigger.triggerer_id where job.hostname = %s"
+        """The ids of the triggers of deferred tasks that Airflow has assigned to this triggerer.
+
+        An asset's watcher has a trigger, too, as long as its DAG is not paused. It belongs to no test.
+        """
+        query = (
+            "select trigger.id from trigger join job on job.id = trigger.triggerer_id"
+            " join task_instance on task_instance.trigger_id = trigger.id where job.hostname = %s"
+        )
         return [trigger_id for (trigger_id,) in self.sql(query, triggerer.name)]

@@ -438,14 +438,14 @@ def expect_success_with_repairs(stack: Stack, runs: Collection[Run]) -> None:
 def suspended(stack: Stack, triggerer: Process) -> Iterator[None]:
     """Within this context, one triggerer is suspended, and Airflow assigns all triggers to the other one.
 
-    Afterwards it runs again, without triggers.
+    Afterwards it runs again, without triggers of tasks.
     """
     triggerer.signal(signal.SIGSTOP)
     try:
         yield
     finally:
         triggerer.signal(signal.SIGCONT)
-    until("the resumed triggerer has no triggers", lambda: stack.triggers_of(triggerer) == [])
+    until("the resumed triggerer has no triggers of tasks", lambda: stack.triggers_of(triggerer) == [])
 
 
 def until_assigned(run: Run, rows: int, *, to: Process) -> None:

@@ -63,6 +63,8 @@ class FakeAirflow:
     iteration: int | None = None  # of a loop around the task; from Airflow 3.4 on
     xcoms: dict[str, Any] = field(default_factory=dict)
     rendered: dict[str, Any] = field(default_factory=dict)
+    connections: dict[str, dict[str, Any]] = field(default_factory=dict)  # those of Airflow's database, by connection id
+    requests: list[str] = field(default_factory=list)  # all that workers have sent, each as `GET /connections/kling_default`
     _patch: dict[str, Any] = field(default_factory=dict)
     _next: dict[str, Any] = field(default_factory=dict)
 
@@ -113,6 +115,7 @@ class FakeAirflow:
     def _respond(self, request: Any) -> Any:
         path = request.url.path
         body = json.loads(request.content) if request.content else None
+        self.requests.append(f"{request.method} {path}")
         if path.endswith("/run"):
             run = {"dag_id": "d", "run_id": self.run_id, "run_type": "manual", "state": "running", "consumed_asset_events": []}
             times = dict.fromkeys(("logical_date", "data_interval_start", "data_interval_end", "start_date", "run_after"), START)
@@ -135,6 +138,8 @@ class FakeAirflow:
             return httpx.Response(200, json=START)
         if path.endswith("/task-instances/count"):
             return httpx.Response(200, json=self.instances)
+        if (connection := self.connections.get(path.removeprefix("/connections/"))) is not None:
+            return httpx.Response(200, json=connection)
         if path.startswith("/connections/"):
             return httpx.Response(404, json={"detail": {"reason": "not_found", "message": "no such connection"}})
         return httpx.Response(204)

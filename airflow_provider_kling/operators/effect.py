@@ -208,7 +208,8 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
         with recording_failures(context, row_id=self.row_id, effect_scene=self.effect_scene, account=self.kling_conn_id) as record:
             record.task = task = task_of(event)
             record.effect_scene = event.get("effect_scene", self.effect_scene)  # events of older triggers hold none
-            push_task_ids(context, task, row_id=self.row_id, effect_scene=record.effect_scene)
+            if not event.get("recorded"):
+                push_task_ids(context, task, row_id=self.row_id, effect_scene=record.effect_scene)
             if not self.wait_for_completion:
                 return task.kling_task_id
             self.save_as = save_as_of(vars(self), context)

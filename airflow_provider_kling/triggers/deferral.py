@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from airflow.providers.common.compat.sdk import BaseOperator
+from airflow.sdk import get_current_context
 from airflow.sdk.execution_time.xcom import XCom
 
 from airflow_provider_kling.client import flows
@@ -108,15 +110,22 @@ def check_connections(kling_conn_id: str | Iterable[str]) -> None:
 
 
 def _may_end(operator: Deferrable) -> bool:
-    """Whether the triggerer may end this task in success. If it may not, logs the reason."""
+    """Whether the triggerer may end this task in success. If it may not, logs the reason: of a mapped task once for all."""
     if not (operator.end_from_trigger or operator.end_if_possible):
         return False
     reason = _reason_for_worker(operator)
-    if reason and operator.end_from_trigger:
-        operator.log.warning("end_from_trigger is set, but a worker ends this task: %s.", reason)
-    elif reason:
-        operator.log.info("A worker ends this task, not the triggerer: %s.", reason)
+    if reason:
+        usual, what = logging.INFO, "A worker ends this task, not the triggerer"
+        if operator.end_from_trigger:
+            usual, what = logging.WARNING, "end_from_trigger is set, but a worker ends this task"
+        operator.log.log(usual if _is_first_of_its_kind() else logging.DEBUG, "%s: %s.", what, reason)
     return not reason
+
+
+def _is_first_of_its_kind() -> bool:
+    """Whether no other instance of a mapped task comes before this one in its DAG run."""
+    map_index = get_current_context()["ti"].map_index
+    return map_index is None or map_index <= 0
 
 
 def _reason_for_worker(operator: Deferrable) -> str:

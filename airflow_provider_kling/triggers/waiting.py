@@ -1,9 +1,10 @@
 """Triggers that wait for one Kling task.
 
 A trigger's row in the database is plain text: it holds only ids, links and times, never a key, a token or an image.
-Each trigger fires exactly one event, which `outcomes.task_of` reads: `{"task": …, "kling_conn_id": …, "effect_scene": …}`,
-`{"timeout": …}` or an error as `outcomes.error_event` writes it. With `end_from_trigger`, a success ends the Airflow task
-here instead, with the XComs that a worker would have written. Any other outcome goes to a worker, which reports it.
+Each trigger fires exactly one event, which `outcomes.task_of` reads: an error as `outcomes.error_event` writes it,
+`{"timeout": …}`, or `{"task": …, "kling_conn_id": …, "effect_scene": …, "recorded": …}`, where `recorded` says whether the XCom
+`kling_task` is written already. With `end_from_trigger`, a success ends the Airflow task here instead, with the XComs that a
+worker would have written. Any other outcome goes to a worker, which reports it.
 """
 
 from __future__ import annotations
@@ -104,6 +105,7 @@ class TaskWaitTrigger(OneEventTrigger):
                 "task": awaited.task.to_json(),
                 "kling_conn_id": self.kling_conn_id,
                 "effect_scene": awaited.effect_scene,
+                "recorded": awaited.recorded,
             }
             if self.end_from_trigger and awaited.recorded and self.task_instance is not None:
                 return Outcome(event, await self.return_value_of(awaited, account))

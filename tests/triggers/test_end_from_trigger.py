@@ -148,7 +148,9 @@ def test_a_worker_saves_a_video_that_the_triggerer_cannot_save(kling, supervisor
 @pytest.mark.parametrize("key", ["return_value", "_link_KlingVideoLink", "kling_task"])
 def test_a_worker_writes_xcoms_that_the_triggerer_cannot_write(kling, supervisor, key):
     supervisor.refuses.add(key)
-    assert task_of(fire(effect_trigger()).payload).succeeded
+    payload = fire(effect_trigger()).payload
+    assert task_of(payload).succeeded
+    assert payload["recorded"] is (key != "kling_task")  # what is written, no worker writes again
     assert len(kling.ledger) == 1
 
 
@@ -271,6 +273,15 @@ def test_a_task_that_needs_a_worker_is_left_to_it_and_the_reason_is_logged(airfl
     logged = capfd.readouterr().out
     assert "end_from_trigger is set, but a worker ends this task: " in logged
     assert reason in logged
+
+
+@pytest.mark.parametrize("value", [True, "auto"])
+def test_a_mapped_task_says_the_reason_in_its_first_log_alone(kling, capfd, value):
+    said = []
+    for map_index in range(3):
+        assert FakeAirflow(map_index=map_index).run(operator(end_from_trigger=value, save_to="/videos")).state == "deferred"
+        said.append("worker ends this task" in capfd.readouterr().out)
+    assert said == [True, False, False]
 
 
 def test_a_task_whose_result_is_mapped_over_is_left_to_a_worker(airflow, kling, capfd):

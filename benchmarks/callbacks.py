@@ -47,11 +47,12 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=500, help="callbacks a second (default: 500)")
     parser.add_argument("--seconds", type=int, default=60, help="of one run (default: 60)")
     parser.add_argument("--runs", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=2, help="processes of the API server, `[api] workers` (default: 2)")
     options = parser.parse_args()
     print(json.dumps(machine.conditions(), indent=1))
     shutil.rmtree(BUILD, ignore_errors=True)
     BUILD.mkdir(parents=True)
-    with Receiving(BUILD / "home") as receiving:
+    with Receiving(BUILD / "home", options.workers) as receiving:
         for number in range(options.runs):
             print(json.dumps(receiving.run(number, options.rate, options.seconds), indent=1), flush=True)
 
@@ -59,10 +60,14 @@ def main() -> None:
 class Receiving(Stack):
     """PostgreSQL and an API server alone."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, workers: int) -> None:
         connection = {"conn_type": "kling", "password": "k" * 32, "extra": {"webhook_secret": SECRET}}
         # With "all admins", Airflow makes a token for every request that has none.
-        options = {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False", "AIRFLOW_CONN_KLING_LOAD": json.dumps(connection)}
+        options = {
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
+            "AIRFLOW__API__WORKERS": str(workers),
+            "AIRFLOW_CONN_KLING_LOAD": json.dumps(connection),
+        }
         super().__init__(home, options=options)
 
     @property

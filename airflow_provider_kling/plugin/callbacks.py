@@ -5,27 +5,26 @@ A request is answered with a status and a word, whatever it holds, and without a
 
 from __future__ import annotations
 
-import asyncio
-
-from fastapi import APIRouter, Request
-from fastapi.responses import PlainTextResponse
+import anyio
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
 
 from airflow_provider_kling.plugin.receiver import Receiver
 
+PATH = "/callbacks/{kling_conn_id}"
 LARGEST_BODY = 64 * 1024  # bytes; a task with its links has some two thousand
 PATIENCE = 10.0  # seconds in which a body must have come
 
-router = APIRouter()
 receiver = Receiver()
 
 
-@router.post("/callbacks/{kling_conn_id}")
-async def callback(request: Request, kling_conn_id: str) -> PlainTextResponse:
+async def callback(request: Request) -> PlainTextResponse:
     try:
-        body = await asyncio.wait_for(_read(request), PATIENCE)
-    except asyncio.TimeoutError:
+        with anyio.fail_after(PATIENCE):
+            body = await _read(request)
+    except TimeoutError:
         return PlainTextResponse("too-slow", status_code=408)
-    reply = await receiver.receive(kling_conn_id, request.headers, body)
+    reply = await receiver.receive(request.path_params["kling_conn_id"], request.headers, body)
     return PlainTextResponse(reply.word, status_code=reply.status, headers={"Cache-Control": "no-store"})
 
 

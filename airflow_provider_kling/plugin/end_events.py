@@ -74,7 +74,8 @@ class _Heard:
     def __init__(self) -> None:
         self.ids: dict[str, int] = {}
         self.by_slot: dict[int, set[str]] = defaultdict(set)
-        self._last = 0
+        self._last = 0  # the largest id of an event that was read
+        self._read: list[int] = []  # the ids that would be read again
 
     def read(self, session: Session, asset_id: int) -> None:
         """Read the events that have come since."""
@@ -83,11 +84,12 @@ class _Heard:
 
         query = select(AssetEvent.id, AssetEvent.extra).where(AssetEvent.asset_id == asset_id)
         if self._last:
-            query = query.where(AssetEvent.id > self._last - OVERLAP)
+            query = query.where(AssetEvent.id > self._last - OVERLAP, AssetEvent.id.not_in(self._read))
         else:
             query = query.where(AssetEvent.timestamp > datetime.now(timezone.utc) - KEPT)
         found = list(session.execute(query.order_by(AssetEvent.id.desc()).limit(MOST_EVENTS // 2)))
         self._last = max([self._last, *(number for number, _ in found)])
+        self._read = [number for number in (*self._read, *(number for number, _ in found)) if number > self._last - OVERLAP]
         self.add(end for _, extra in reversed(found) if (end := end_in(extra)) is not None)
 
     def add(self, ends: Iterable[Mapping[str, Any]]) -> None:
@@ -131,10 +133,11 @@ def _add_events(session: Session, asset: Any, ends: list[Mapping[str, Any]]) -> 
     listeners: once for them all, since it costs Airflow some 5 ms of CPU time each time."""
     from airflow.assets.manager import asset_manager
     from airflow.models.asset import AssetEvent
+    from sqlalchemy import insert
 
     if not ends:
         return
     *others, last = ends
-    session.add_all([AssetEvent(asset_id=asset.id, extra=dict(end)) for end in others])
-    session.flush()
+    if others:
+        session.execute(insert(AssetEvent), [{"asset_id": asset.id, "extra": dict(end)} for end in others])
     asset_manager.register_asset_change(asset=asset, extra=dict(last), session=session)

@@ -48,12 +48,14 @@ _numbers = itertools.count(1)
 
 
 @contextlib.contextmanager
-def airflow(home: Path) -> Iterator[Stack]:
-    """An Airflow in `home / "airflow"`. The runs have their files in `home / "runs"`, with the results in a shared folder there."""
+def airflow(home: Path, *, preload: bool = False) -> Iterator[Stack]:
+    """An Airflow in `home / "airflow"`. The runs have their files in `home / "runs"`, with the results in a shared folder there.
+
+    Without `preload`, each task pays for the imports of its DAG file, as it does for users who have changed nothing.
+    """
     importable = os.pathsep.join(map(str, (DAGS, MODULES)))  # the triggerer imports hand-written triggers by module
-    # No modules are preloaded for the tasks: each task pays for the imports of its DAG file, as it does for users.
     options = {**OPTIONS, "PYTHONPATH": importable, "AIRFLOW__KLING__SHARED_FOLDERS": str(home / "runs" / SHARED)}
-    with Stack(home / "airflow", dags=DAGS, options=options, triggerers=1, preload="") as stack:
+    with Stack(home / "airflow", dags=DAGS, options=options, triggerers=1, preload=preload) as stack:
         # A triggerer's first lookup of a connection takes seconds, so that is done before the measurements.
         measure(stack, "mapped", Load(2, 1), home / "runs")
         yield stack

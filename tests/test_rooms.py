@@ -40,7 +40,7 @@ operators sensors batch_trigger
 decorators
 mapping by_date publishing testing plugin
 ended_rows
-reviewing commands
+reviewing commands preload
 __main__
 emulator.model
 emulator.videos

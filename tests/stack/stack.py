@@ -25,17 +25,8 @@ DAGS = Path(__file__).parent / "dags"
 MODULES = Path(__file__).parent / "modules"
 TASKS_AT_ONCE = 12
 
-# Each task is a fork of the scheduler and shares its imports: all that a task with our operators imports, Airflow's and ours.
-PRELOAD = """
-import aiohttp, jwt, PIL.Image, requests
-import airflow.sdk.execution_time.supervisor, airflow.sdk.execution_time.task_runner, airflow.providers.standard.decorators.python
-import airflow_provider_kling.client.requests_transport, airflow_provider_kling.client.sync_client
-import airflow_provider_kling.manifests.loading, airflow_provider_kling.saved_videos, airflow_provider_kling.triggers.deferral
-from airflow_provider_kling.hooks import KlingHook
-from airflow_provider_kling.mapping import outcomes_of, read_manifest, write_results
-from airflow_provider_kling.operators import KlingEffectBatchOperator, KlingEffectOperator
-from airflow_provider_kling.sensors import KlingTaskSensor
-"""
+# Each task is a fork of the scheduler, and shares its imports.
+LOCAL_SETTINGS = "from airflow_provider_kling import preload  # noqa: F401\n"
 
 # Airflow's defaults for these are minutes; a test waits for them.
 SHORT_INTERVALS = {
@@ -52,7 +43,10 @@ SHORT_INTERVALS = {
 
 
 class Stack(Airflow):
-    """An Airflow with its files under `home`. It runs the package's DAGs, or what is in their place, and those in `dags`."""
+    """An Airflow with its files under `home`. It runs the package's DAGs, or what is in their place, and those in `dags`.
+
+    With `preload`, its scheduler has imported what tasks need.
+    """
 
     def __init__(
         self,
@@ -62,12 +56,15 @@ class Stack(Airflow):
         package_dags: Path = ROOT / "dags",
         options: Mapping[str, str] | None = None,
         triggerers: int = 2,
-        preload: str = PRELOAD,
+        preload: bool = True,
     ) -> None:
         self.home = home
         self.mark = new_mark()
         self.logs = home / "processes"
         self.logs.mkdir(parents=True)
+        if preload:
+            (home / "config").mkdir()
+            (home / "config" / "airflow_local_settings.py").write_text(LOCAL_SETTINGS)
         self._port = free_port()
         super().__init__(f"http://127.0.0.1:{self._port}")
         # Each task is a process of its own. Without byte code files it would compile this package every time.
@@ -85,7 +82,7 @@ class Stack(Airflow):
         # A request of the UI holds one connection and asks for a second. With Airflow's 15, forty requests at once wait for
         # each other without an end.
         self.api_server = self._component("api-server", AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE="90")
-        self.scheduler = self._component("scheduler", "--skip-serve-logs", preload=preload)
+        self.scheduler = self._component("scheduler", "--skip-serve-logs")
         self.dag_processor = self._component("dag-processor")
         self.triggerers = [self._triggerer(f"triggerer-{number}") for number in range(1, triggerers + 1)]
 
@@ -189,10 +186,9 @@ class Stack(Airflow):
         port = free_port()
         return self._component("api-server", name="api-server-2", AIRFLOW__API__PORT=str(port)), f"http://127.0.0.1:{port}"
 
-    def _component(self, *arguments: str, name: str = "", preload: str = "", **environment: str) -> Process:
+    def _component(self, *arguments: str, name: str = "", **environment: str) -> Process:
         name = name or arguments[0]
-        program = ["-c", f"{preload}\nfrom airflow.__main__ import main; main()"] if preload else ["-m", "airflow"]
-        command = [sys.executable, *program, *arguments]
+        command = [sys.executable, "-m", "airflow", *arguments]
         return Process(name, command, environment=self.environment | environment, log=self.logs / f"{name}.log", cwd=self.home)
 
     def _triggerer(self, name: str) -> Process:

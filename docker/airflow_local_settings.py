@@ -1,0 +1,3 @@
+"""Airflow imports this file when one of its processes starts. See docs/inside/row-costs.md."""
+
+from airflow_provider_kling import preload  # noqa: F401

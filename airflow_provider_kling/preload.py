@@ -1,7 +1,7 @@
 """Imports what tasks with this package's operators need, in the processes that fork tasks: each task then has it already.
 
-One line in `airflow_local_settings.py` does it: `from airflow_provider_kling import preload`. Airflow imports that file in all of its
-processes; in those that fork no tasks, and on systems without fork, nothing is imported here. An error is logged, and no more.
+One line in `airflow_local_settings.py` does it: `from airflow_provider_kling import preload`. Airflow imports that file in each of
+its processes; in those that fork no tasks, and on systems without fork, nothing is imported here. An error is logged, and no more.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Load on the receiver of callbacks: `python benchmarks/callbacks.py [--rate 500] [--seconds 60] [--runs 2]`.
 
-One API server of Airflow with one worker process, on PostgreSQL, and one sender, all on this machine. One callback comes first: a
-server builds the plugin's application for it. Each callback is the end of
-another task, signed; one in ten is sent twice, one in ten forged. The sender keeps to its rate whatever the answers take: latency
-counts from the moment at which a callback was due. Prints the conditions and every run. Its files are in build/callbacks.
+One API server of Airflow with one worker process, on PostgreSQL, and one sender, all on this machine. One callback comes first, for
+which the server builds the plugin's application. Each of the others is the end of another task, signed; one in ten is sent twice, one
+in ten forged. The sender keeps to its rate whatever the answers take: latency counts from the moment at which a callback was due.
+Prints the conditions and every run. Its files are in build/callbacks.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Receiving(Stack):
         return self
 
     def first_answer(self) -> float:
-        """The seconds that the first callback takes: the server builds the plugin's application for it, and looks up the connection."""
+        """The seconds that the first callback takes: for it, the server builds the application and looks up the connection."""
         (sent,), _ = asyncio.run(send(self.url, callbacks(-1, 1, 1), 1, psutil.Process(self.api_server.pid)))
         return round(sent.latency, 2)
 

@@ -35,18 +35,12 @@ def test_processes_that_fork_tasks_preload(monkeypatch, arguments, executor, wan
     assert preload.forks_tasks(arguments) is wanted
 
 
-def run(home, *, settings: str, arguments: str, program: str = "import sys, airflow.settings") -> subprocess.CompletedProcess[str]:
-    """Start a Python with these arguments of the `airflow` command, which imports Airflow, and Airflow `airflow_local_settings.py`."""
-    (home / "config").mkdir()
-    (home / "config" / "airflow_local_settings.py").write_text(settings)
-    environment = {**os.environ, "AIRFLOW_HOME": str(home), "AIRFLOW__CORE__EXECUTOR": "LocalExecutor"}
-    start = f"{program}; airflow.settings.initialize(){REPORT}"
-    command = [sys.executable, "-c", start, *arguments.split()]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=120)
-
-
 def test_one_line_in_the_local_settings_preloads_everything_in_a_scheduler(tmp_path):
-    done = run(tmp_path, settings="from airflow_provider_kling import preload\n", arguments="scheduler")
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "airflow_local_settings.py").write_text("from airflow_provider_kling import preload\n")
+    environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__EXECUTOR": "LocalExecutor"}
+    command = [sys.executable, "-c", f"import sys, airflow.settings; airflow.settings.initialize(){REPORT}", "scheduler"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.split()[-2:] == ["1", "1"]
     assert "not preloaded" not in done.stdout + done.stderr  # each of the modules is there
 

@@ -1,9 +1,9 @@
 """Load on the receiver of callbacks: `python benchmarks/callbacks.py [--rate 500] [--seconds 60] [--runs 2]`.
 
-One API server of Airflow with one worker process, on PostgreSQL, and one sender, all on this machine. One callback comes first, for
-which the server builds the plugin's application. Each of the others is the end of another task, signed; one in ten is sent twice, one
-in ten forged. The sender keeps to its rate whatever the answers take: latency counts from the moment at which a callback was due.
-Prints the conditions and every run. Its files are in build/callbacks.
+One API server of Airflow with one worker process, on PostgreSQL, and one sender, all on this machine. One callback comes first: for
+it, the server builds the plugin's application. Each of the others is the end of another task, signed; one in ten is sent twice,
+one in ten forged. The sender keeps to its rate whatever the answers take: latency counts from the moment at which a callback was
+due. Prints the conditions and every run. Its files are in build/callbacks.
 """
 
 from __future__ import annotations

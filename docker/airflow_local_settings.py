@@ -1,3 +1,3 @@
-"""Airflow imports this file when one of its processes starts. See docs/inside/row-costs.md."""
+"""Airflow imports this file when one of its processes starts. See docs/production/row-costs.md."""
 
 from airflow_provider_kling import preload  # noqa: F401

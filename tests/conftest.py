@@ -47,10 +47,17 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that use such a fixture are of `make integration`, without a mark of their own."""
+    """Tests that use such a fixture are of `make integration`, without a mark of their own. Emulators send their clip.
+
+    To make a video takes a third of a second of a processor: it is made where a test says `videos="made"`.
+    """
     for item in items:
-        if WHOLE & set(getattr(item, "fixturenames", ())):
+        names = set(getattr(item, "fixturenames", ()))
+        if WHOLE & names:
             item.add_marker("integration")
+        if "kling_emulator" in names:
+            own = item.get_closest_marker("kling_emulator")
+            item.add_marker(pytest.mark.kling_emulator(**{"videos": "clip", **(own.kwargs if own else {})}), append=False)
 
 
 @pytest.fixture

@@ -115,7 +115,7 @@ class HostileKling:
     def __enter__(self) -> HostileKling:
         self._server = Server(("127.0.0.1", 0), self._serve)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import re
 import sqlite3
 import zlib
@@ -12,6 +13,7 @@ from pathlib import Path
 
 LONG = 120  # bytes; of a longer needle, such as an image in base64, any part of this length is a leak
 STEP = LONG // 2  # any part of LONG bytes contains a whole piece of STEP bytes that starts at a multiple of STEP
+SMALL = 8192  # bytes; in less, each piece of a longer needle is searched for by itself: to index them costs more
 SHORT = 8  # bytes; a shorter needle would be found by chance
 
 _STANDARD_ALPHABET = bytes.maketrans(b"-_", b"+/")  # URL-safe base64 becomes standard base64
@@ -51,10 +53,8 @@ class _Needle:
         if len(normalized) < SHORT:
             raise ValueError(f"{name} has {len(normalized)} bytes; at least {SHORT} are needed.")
         self._forms: list[bytes] = []
-        self._pieces: set[bytes] = set()
-        if len(normalized) > LONG:
-            self._pieces = {normalized[at : at + STEP] for at in range(len(normalized) - STEP + 1)}
-        else:
+        self._long = normalized if len(normalized) > LONG else b""
+        if not self._long:
             hexadecimal = needle.hex().encode()
             self._forms = [
                 normalized,
@@ -64,9 +64,15 @@ class _Needle:
             ]
 
     def is_in(self, searched: bytes) -> bool:
-        if self._pieces:
-            return any(searched[at : at + STEP] in self._pieces for at in range(0, len(searched) - STEP + 1, STEP))
-        return any(form in searched for form in self._forms)
+        if not self._long:
+            return any(form in searched for form in self._forms)
+        if len(searched) < SMALL:
+            return any(self._long[at : at + STEP] in searched for at in range(0, len(self._long) - STEP + 1, STEP))
+        return any(searched[at : at + STEP] in self._pieces for at in range(0, len(searched) - STEP + 1, STEP))
+
+    @functools.cached_property
+    def _pieces(self) -> set[bytes]:
+        return {self._long[at : at + STEP] for at in range(len(self._long) - STEP + 1)}
 
 
 def _normalized(content: bytes) -> bytes:

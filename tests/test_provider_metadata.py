@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import json
 import re
@@ -49,6 +50,7 @@ def schema_of(name: str) -> dict[str, Any]:
     return json.loads((Path(airflow.__file__).parent / name).read_text())
 
 
+@functools.cache
 def classes() -> dict[str, str]:
     """All public classes of the package that Airflow, or the author of a DAG, uses by name: name → kind."""
     bases: dict[str, set[str]] = {}
@@ -69,7 +71,7 @@ def listed(kind: str) -> set[str]:
     entries = INFO.get(kind, [])
     paths = [entry.get("plugin-class") if isinstance(entry, dict) else entry for entry in entries]
     modules = [module for entry in entries if isinstance(entry, dict) for module in entry.get("python-modules", ())]
-    known = {name for name, its_kind in CLASSES.items() if its_kind == kind}
+    known = {name for name, its_kind in classes().items() if its_kind == kind}
     paths += [f"{module}.{name}" for module in modules for name in known & set(dir(importlib.import_module(module)))]
     return {named(path).__name__ for path in paths if path}
 
@@ -77,9 +79,6 @@ def listed(kind: str) -> set[str]:
 def named(path: str) -> Any:
     module, _, name = path.rpartition(".")
     return getattr(importlib.import_module(module), name)
-
-
-CLASSES = classes()
 
 
 def test_the_metadata_matches_the_schema_of_what_airflow_loads():
@@ -100,7 +99,7 @@ def test_the_metadata_matches_the_stricter_schema_of_airflows_own_providers():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_listed_is_what_exists(kind):
-    there = {name for name, its_kind in CLASSES.items() if its_kind == kind}
+    there = {name for name, its_kind in classes().items() if its_kind == kind}
     if kind == "retry-policies" and not HAS_POLICIES:
         there = set()
     assert listed(kind) == there

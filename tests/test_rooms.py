@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from collections import Counter
@@ -110,7 +111,8 @@ MODULES = list(modules())
 NAMES = {module.name for module in MODULES}
 
 
-def imported(module: Module) -> set[str]:
+@functools.cache
+def imported(module: Module) -> frozenset[str]:
     """The modules that a file imports, wherever in it, also for typing alone: full names."""
     package = module.name.split(".") if module.path.stem == "__init__" else module.name.split(".")[:-1]
     found = set()
@@ -120,7 +122,7 @@ def imported(module: Module) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             base = [*(["airflow_provider_kling", *package] if node.level else []), *(node.module or "").split(".")]
             found |= {resolved(".".join(filter(None, base)), name.name) for name in node.names}
-    return found
+    return frozenset(found)
 
 
 def resolved(base: str, name: str) -> str:

@@ -55,7 +55,7 @@ PROMPTS = Product(name="text to video", path="/v1/videos/text2video", request_of
 
 @pytest.fixture
 def kling(monkeypatch):
-    with KlingEmulator(products=(EFFECTS, PROMPTS), duration=0.2, slots=2) as emulator:
+    with KlingEmulator(products=(EFFECTS, PROMPTS), duration=0.2, slots=2, videos="clip") as emulator:
         monkeypatch.setenv("AIRFLOW_CONN_KLING_DEFAULT", emulator.connection())
         yield emulator
 

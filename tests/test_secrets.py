@@ -84,7 +84,7 @@ class Server(ThreadingHTTPServer):
         self.url = f"http://{name}:{self.server_port}"
 
     def __enter__(self) -> Server:
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -180,6 +180,7 @@ def database_with_deleted_row(path: Path, value: str) -> Path:
         lambda folder: gzip.compress(f"[{KEY}]".encode()),
         lambda folder: base64.b64encode(zlib.compress(bytes(range(256)) + KEY.encode())),
         lambda folder: PART,
+        lambda folder: bytes(100_003) + PART + bytes(100_000),
         lambda folder: b"\n".join(PART[at : at + 19] for at in range(0, 120, 19)),
         lambda folder: PART.replace(b"+", b"-").replace(b"/", b"_"),
         lambda folder: PART.replace(b"/", b"\\/"),

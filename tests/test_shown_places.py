@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from test_secrets import Server, call
 from airflow_provider_kling import by_date, mapping, results
 from airflow_provider_kling.api import ApiKey, EffectRequest, Task, Video
 from airflow_provider_kling.client import AiohttpTransport, KlingSettings, RequestsTransport
+from airflow_provider_kling.emulator import KlingEmulator
 from airflow_provider_kling.errors import KlingError, KlingInputError
 from airflow_provider_kling.hooks import KlingHook
 from airflow_provider_kling.manifests import ManifestFile, load_image
@@ -72,6 +74,27 @@ def folder(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "good.csv").write_text(f"id,effect_scene,image\n1,squish,{IMAGE}\n")
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def account() -> Iterator[KlingEmulator]:
+    """For the many tests of which none looks at it."""
+    with KlingEmulator() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def connected(account, monkeypatch) -> None:
+    """The connection `kling_default` leads to an account. No other host has an address, and none is asked for one."""
+
+    def address(host: Any, *arguments: Any, **options: Any) -> Any:
+        if host in ("127.0.0.1", "localhost"):
+            return found(host, *arguments, **options)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    found = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", address)
+    monkeypatch.setenv("AIRFLOW_CONN_KLING_DEFAULT", account.connection())
 
 
 def shown_by(error: BaseException) -> str:
@@ -203,7 +226,7 @@ USES: dict[str, Callable[[str], Any]] = {
     "manifest_of": lambda place: by_date.manifest_of(place, "2026-11-22"),
     "collect_results": lambda place: by_date.collect_results(place) and None,
     "load_image": load_image,
-    "save_videos": lambda place: KlingHook().save_videos(TASK, place),
+    "save_videos": lambda place: KlingHook(retry_wait=0).save_videos(TASK, place),
     "fetch": fetch,
     "fetch_async": lambda place: asyncio.run(fetch_async(place)),
     "host": lambda place: connect("sync", host=place, extra={"timeout": 0.2})(),
@@ -218,7 +241,7 @@ USES: dict[str, Callable[[str], Any]] = {
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("use", USES)
-def test_no_use_of_a_place_shows_its_secret(use: str, place: str, caplog, kling_emulator) -> None:
+def test_no_use_of_a_place_shows_its_secret(use: str, place: str, caplog, connected) -> None:
     if use == "load_image" and _accepted(place):
         pytest.skip("the URL of an image goes to Kling as it is")
     caplog.set_level("DEBUG", logger="airflow_provider_kling")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import math
 import os
 import socket
@@ -189,10 +190,14 @@ def _timeout(settings: KlingSettings, left: float) -> aiohttp.ClientTimeout:
 
 def _ssl(settings: KlingSettings) -> ssl.SSLContext | bool:
     path = ca_bundle(settings)
-    if path:
-        folder = os.path.isdir(path)
-        return ssl.create_default_context(cafile=None if folder else path, capath=path if folder else None)
-    return bool(settings.verify)
+    return _trusting(path, os.stat(path).st_mtime_ns) if path else bool(settings.verify)
+
+
+@functools.lru_cache(maxsize=8)
+def _trusting(path: str, changed_at: int) -> ssl.SSLContext:
+    """A context for all sessions of this process until the file changes: reading certifi's takes 20 ms of a processor."""
+    folder = os.path.isdir(path)
+    return ssl.create_default_context(cafile=None if folder else path, capath=path if folder else None)
 
 
 def _as_written(url: str) -> yarl.URL:

@@ -81,6 +81,7 @@ def test_forty_rows_over_five_slots_give_forty_results_without_a_failed_try(airf
     assert kling.secret_key not in log
 
 
+@pytest.mark.kling_emulator(videos="made")
 def test_the_demo_manifest_with_its_photographs_and_its_invalid_row(airflow, kling, tmp_path):
     kling.configure(slots=30)
     conf = {"manifest": str(ROOT / "demo" / "manifest.csv"), "output": str(tmp_path)}

@@ -42,6 +42,7 @@ def test_every_public_method_has_its_async_twin_with_the_same_arguments():
 # --- Tasks and account
 
 
+@pytest.mark.kling_emulator(videos="made")
 def test_a_task_is_created_awaited_and_saved(hook, kling, photo, tmp_path):
     task = hook.create_task(EffectRequest("pet_lion_pro", [load_image(photo)]), external_task_id="mine")
     assert task.status == "submitted"

@@ -38,7 +38,7 @@ class Gateway(threading.Thread):
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
     def run(self) -> None:
-        self.server.serve_forever()
+        self.server.serve_forever(0.01)
 
 
 @pytest.fixture

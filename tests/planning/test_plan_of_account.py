@@ -213,7 +213,7 @@ class _Images(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def images() -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), _Images) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
 

@@ -68,7 +68,7 @@ def test_it_follows_the_compose_specification():
 def test_all_it_mounts_is_there(env: Path):
     file = load(COMPOSE, env)
     folders = {mount.source for service in file.services.values() for mount in service.mounts if not mount.named}
-    assert folders == {str(ROOT / "dags"), str(ROOT / "demo")}
+    assert folders == {str(ROOT / "dags"), str(ROOT / "demo"), str(ROOT / "docker" / "config")}
     everything = load(COMPOSE, env, profiles=["metrics"])
     mounts = [mount for service in everything.services.values() for mount in service.mounts]
     assert {mount.source for mount in mounts if mount.named} == file.volumes

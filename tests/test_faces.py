@@ -18,7 +18,8 @@ STUBS = sorted((ROOT / "airflow_provider_kling").rglob("__init__.pyi"))
 def test_a_stub_is_read_as_python_reads_it(stub):
     expected = {}
     for node in ast.parse(stub.read_text(encoding="utf-8")).body:
-        assert isinstance(node, ast.ImportFrom) and node.level == 1
+        assert isinstance(node, ast.ImportFrom)
+        assert node.level == 1
         expected |= {name.asname: node.module or "" for name in node.names}
     assert homes_of(str(stub)) == expected
 

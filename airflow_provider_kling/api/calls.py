@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import pendulum
 
+from airflow_provider_kling.api.ids import check_id
 from airflow_provider_kling.api.parsing import check_span, milliseconds, read_object, shorten
 from airflow_provider_kling.api.paths import COSTS_PATH, DEFAULT_PAGE_SIZE, MAX_PAGE_NUM, MAX_PAGE_SIZE
 from airflow_provider_kling.api.products import Product, TaskRequest
@@ -99,22 +100,6 @@ def costs_call(*, start: pendulum.DateTime, end: pendulum.DateTime, name: str | 
     if name:
         params["resource_pack_name"] = name
     return Call(method="GET", path=COSTS_PATH, params=params, parse=_packs)
-
-
-def check_id(any_id: str | int) -> str:
-    """The id as text, if it can be part of a path; KlingInputError otherwise.
-
-    An integer is accepted too: native templates turn the digits of a Kling task id into one.
-    """
-    if isinstance(any_id, int) and not isinstance(any_id, bool):
-        any_id = str(any_id)
-    if not isinstance(any_id, str):
-        raise KlingInputError(f"A task id is {any_id!r}; wanted is a text: other numbers lose digits on the way.")
-    if not any_id or any_id != any_id.strip() or any_id in (".", "..") or not any_id.isprintable():
-        raise KlingInputError(f"A task id is {any_id!r}; wanted is the id of a Kling task, or an external id.")
-    if len(any_id) > 256:
-        raise KlingInputError(f"A task id has {len(any_id)} characters; wanted are at most 256.")
-    return any_id
 
 
 def _check_range(name: str, value: int, maximum: int) -> None:

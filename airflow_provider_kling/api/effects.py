@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -11,16 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_kling.api.codes import Refusal
+from airflow_provider_kling.api.images import decode_base64, is_url
 from airflow_provider_kling.api.known_scenes import Scene, scenes, similar_scenes
 from airflow_provider_kling.api.products import Product, ReceivedRequest
 from airflow_provider_kling.api.signatures import strip_signature
 from airflow_provider_kling.errors import KlingInputError
 from airflow_provider_kling.redaction import show_place
-
-# The vendor's page on video effects: "file size: ≤10MB, dimensions: ≥300px, aspect ratio: 1:2.5 ~ 2.5:1".
-MAX_IMAGE_BYTES = 10 * 1024 * 1024
-MIN_IMAGE_SIDE = 300  # pixels
-MAX_IMAGE_RATIO = 2.5  # of the long side to the short one
 
 
 @dataclass(frozen=True)
@@ -105,27 +99,6 @@ class EffectRequest:
     def __repr__(self) -> str:
         shown = [show_place(image) if is_url(image) else f"<base64, {len(image):,} characters>" for image in self.images]
         return f"EffectRequest({self.effect_scene!r}, {shown!r})"
-
-
-def is_url(image: str) -> bool:
-    """Whether the image is a URL, which Kling downloads itself."""
-    return image.lower().startswith(("http://", "https://"))
-
-
-def decode_base64(text: str) -> bytes:
-    """The bytes of raw base64. Raises KlingInputError for anything else."""
-    if text.startswith("data:"):
-        raise KlingInputError(
-            "Kling accepts base64 only without its 'data:…;base64,' prefix; airflow_provider_kling.manifests.load_image removes it."
-        )
-    try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        data = b""
-    if not data:
-        shown = show_place(text) if len(text) <= 60 else f"{text[:20]}… ({len(text):,} characters)"
-        raise KlingInputError(f"Image {shown!r} is neither an http(s) URL nor raw base64.")
-    return data
 
 
 def _describe_count(images: int) -> str:

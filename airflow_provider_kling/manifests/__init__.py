@@ -1,6 +1,6 @@
 """Rows in: the formats and columns of a manifest, its rows, and its images.
 
-May import `errors`, `redaction`, `storage` and `api`. Only `loading` opens files and imports Airflow.
+May import `errors`, `redaction`, `storage` and `api`. Only `loading`, `sources` and `image_files` open files and read settings.
 """
 
 from airflow_provider_kling.faces import face

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
@@ -18,11 +18,12 @@ from airflow_provider_kling.api.refusals import name_refused
 from airflow_provider_kling.api.responses import Response, read_data
 from airflow_provider_kling.api.tasks import ResourcePack, Task
 from airflow_provider_kling.errors import KlingAnswerError, KlingInputError, KlingPolicyError
+from airflow_provider_kling.values import value
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(kw_only=True)
 class Call(Generic[T]):
     """One request to the API, and how to read its response."""
 
@@ -72,7 +73,7 @@ def list_call(product: Product, *, page_num: int = 1, page_size: int = DEFAULT_P
     return _list(product, page_num, page_size, lambda data: [product.read_task(task) for task in _entries(data)])
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(kw_only=True)
 class Page:
     """One page of the list. `length` counts all its entries, also those that this version cannot read."""
 

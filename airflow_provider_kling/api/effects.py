@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from airflow_provider_kling.api.codes import Refusal
@@ -15,9 +15,10 @@ from airflow_provider_kling.api.products import Product, ReceivedRequest
 from airflow_provider_kling.api.signatures import strip_signature
 from airflow_provider_kling.errors import KlingInputError
 from airflow_provider_kling.redaction import show_place
+from airflow_provider_kling.values import value
 
 
-@dataclass(frozen=True)
+@value
 class EffectRequest:
     """The request for one video: a scene and its images, the left one first.
 

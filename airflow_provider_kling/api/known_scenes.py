@@ -7,9 +7,10 @@ import importlib.resources
 import json
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
+
+from airflow_provider_kling.values import value
 
 CURRENT, DISCONTINUED, UNKNOWN = "current", "discontinued", "unknown"
 STATES = {
@@ -23,7 +24,7 @@ _SHORTEST = 3  # letters of a word that another one may be similar to
 _CUTOFF = 0.7  # of two words' similarity from 0 to 1: `lyon` finds `lion`, `cat` does not find `car`
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(kw_only=True)
 class Scene:
     """An effect scene that one of Kling's lists names.
 

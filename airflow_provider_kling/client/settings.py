@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -15,6 +15,7 @@ from airflow_provider_kling.client.proxies import NO_PROXY, checked_proxy
 from airflow_provider_kling.client.webhooks import read_secrets
 from airflow_provider_kling.errors import KlingInputError, KlingSettingsError
 from airflow_provider_kling.redaction import show_place
+from airflow_provider_kling.values import value
 
 CONN_TYPE = "kling"
 DEFAULT_TIMEOUT = 60.0  # seconds without a byte from the server
@@ -38,7 +39,7 @@ class AirflowConnection(Protocol):
     def extra_dejson(self) -> Any: ...
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(kw_only=True)
 class KlingSettings:
     """The base URL of the API, the credentials, and how to connect.
 

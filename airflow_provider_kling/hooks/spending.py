@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from airflow.providers.common.compat.sdk import conf
 from airflow_provider_kling.caps import AccountCap
 from airflow_provider_kling.client import KlingSettings, Spending
 from airflow_provider_kling.errors import KlingInputError, KlingSettingsError
+from airflow_provider_kling.values import replace
 
 BOOK_AGE = 300.0  # seconds for which the prices that were read are used
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from airflow_provider_kling.naming.safe_names import MOST_ID, cut, safe_name, safe_text
 from airflow_provider_kling.naming.templates import SUFFIX, Field, Template
+from airflow_provider_kling.values import value
 
 DEFAULT = "{row_id}-{kling_task_id}.mp4"
 WITHOUT_ROW = "{kling_task_id}.mp4"
@@ -17,7 +18,7 @@ WATERMARK = "-watermark"
 _PROVING_ID = re.compile(rf"[0-9]{{6,{MOST_ID}}}")  # neither the number of a video nor a word of a name looks like it
 
 
-@dataclass(frozen=True)
+@value
 class VideoName:
     """The names that one video of a task may have below `save_to`, and how a file shows that it is this video.
 
@@ -35,7 +36,7 @@ class VideoName:
     identity: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(kw_only=True)
 class SaveAs:
     """How the videos of a task are saved.
 

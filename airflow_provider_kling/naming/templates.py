@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_kling.errors import KlingInputError
 from airflow_provider_kling.naming.safe_names import FORBIDDEN, safe_text
+from airflow_provider_kling.values import value
 
 ROW_FIELDS = ("row_id", "effect_scene", "kling_task_id", "external_task_id", "index")
 RUN_FIELDS = ("dag_id", "run_id", "task_id", "map_index", "date")
@@ -29,7 +29,7 @@ _JINJA = re.compile(
 )
 
 
-@dataclass(frozen=True)
+@value
 class Field:
     """The place of a value in a name."""
 
@@ -39,7 +39,7 @@ class Field:
 Piece = str | Field
 
 
-@dataclass(frozen=True)
+@value
 class Template:
     """A template, read: its folders, if it has some, and the name of the file without its suffix, each as pieces."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
@@ -29,6 +28,7 @@ from airflow_provider_kling.retry_policy import use_default_policy
 from airflow_provider_kling.row_metrics import was_cleared, was_replaced
 from airflow_provider_kling.saving import save_as_of
 from airflow_provider_kling.task_end import end
+from airflow_provider_kling.values import replace
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -187,7 +187,7 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
             self.log.log(level, "External id %s: asking Kling for %s", submission.external_id, self._description())
             record.account = hook.kling_conn_id
             address = callback_address(submission.callback_url, hook.kling_conn_id)
-            submission = dataclasses.replace(submission, callback_url=address)
+            submission = replace(submission, callback_url=address)
             made = self._task_made(context, hook, submission)
             record.task = task = made or self._create(hook, submission, deadline, level)
             record.counted = task.done and (was_cleared(context) or was_replaced(context))

@@ -30,7 +30,8 @@ PRELOAD = """
 import aiohttp, jwt, PIL.Image, requests
 import airflow.sdk.execution_time.supervisor, airflow.sdk.execution_time.task_runner, airflow.providers.standard.decorators.python
 import airflow_provider_kling.client.requests_transport, airflow_provider_kling.client.sync_client
-import airflow_provider_kling.manifests.loading, airflow_provider_kling.manifests.sources, airflow_provider_kling.saved_videos, airflow_provider_kling.triggers.deferral
+import airflow_provider_kling.manifests.loading, airflow_provider_kling.manifests.sources
+import airflow_provider_kling.saved_videos, airflow_provider_kling.triggers.deferral
 from airflow_provider_kling.hooks import KlingHook
 from airflow_provider_kling.mapping import outcomes_of, read_manifest, write_results
 from airflow_provider_kling.operators import KlingEffectBatchOperator, KlingEffectOperator

@@ -6,16 +6,17 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from airflow_provider_kling.api import Task, TaskRequest
+from airflow_provider_kling.values import value
 
 MOST_FAILED = 100  # failed tasks that one submission may leave behind
 _DERIVED = re.compile(r"(airflow-[0-9a-f]{40})(?:-(\d+))?")
 _RUN, _ROW, _REQUEST = 10, 10, 20  # digits of a derived external id for each part of what it is made of
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(kw_only=True)
 class Submission:
     """One request for one task. Its external id is its idempotency key: Kling accepts each id once per account.
 

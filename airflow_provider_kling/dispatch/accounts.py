@@ -10,9 +10,12 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from airflow_provider_kling.client import KlingSettings
 from airflow_provider_kling.errors import KlingInputError, KlingSettingsError
+
+if TYPE_CHECKING:
+    from airflow_provider_kling.client import KlingSettings
 
 MOST_TURNS = 1000  # in a round
 

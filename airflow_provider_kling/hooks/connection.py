@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
-from airflow_provider_kling.api import EFFECTS, Call, Product, Task
+from airflow_provider_kling import api
 from airflow_provider_kling.client import KlingSettings, flows, monotonic_now
 from airflow_provider_kling.errors import KlingSettingsError
 from airflow_provider_kling.get_provider_info import UI_FIELD_BEHAVIOUR
@@ -25,6 +25,7 @@ from airflow_provider_kling.metrics import SILENT, Sink, Span
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from airflow_provider_kling.api import Call, Product
     from airflow_provider_kling.client import AsyncClient, Client
     from airflow_provider_kling.dispatch import Dispatcher
 
@@ -52,13 +53,13 @@ class ConnectionHook(BaseHook):
         kling_conn_id: str = DEFAULT_CONN_ID,
         *,
         retry_wait: float = flows.RETRY_WAIT,
-        product: Product = EFFECTS,
+        product: Product | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.kling_conn_id = kling_conn_id
         self.retry_wait = retry_wait
-        self.product = product
+        self._product = product
         self._settings: KlingSettings | None = None
         self._lookups: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
         self._client: Client | None = None
@@ -68,6 +69,11 @@ class ConnectionHook(BaseHook):
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """The connection form of Airflow 3.1. Airflow 3.2 and later use the provider's metadata."""
         return UI_FIELD_BEHAVIOUR
+
+    @property
+    def product(self) -> Product:
+        """The product to which the tasks belong: video effects, unless another one was given."""
+        return self._product or api.EFFECTS  # what only hands a connection on needs no product
 
     # --- Settings and clients
 
@@ -177,7 +183,7 @@ class ConnectionHook(BaseHook):
 
     @classmethod
     def dispatched(
-        cls, kling_conn_id: str = DEFAULT_CONN_ID, product: Product = EFFECTS
+        cls, kling_conn_id: str = DEFAULT_CONN_ID, product: Product | None = None
     ) -> AbstractAsyncContextManager[Dispatcher]:
         """The account's dispatcher, shared by all of this event loop: one queue for the slots, one poller for all waiters.
 
@@ -185,6 +191,8 @@ class ConnectionHook(BaseHook):
         KlingSettingsError.
         """
         from airflow_provider_kling.dispatch import shared  # a worker that only defers does not need it
+
+        product = product or api.EFFECTS
 
         async def connect() -> AsyncClient:
             hook = cls(kling_conn_id, product=product)
@@ -219,6 +227,6 @@ class ConnectionHook(BaseHook):
 
 def _ids(result: object) -> dict[str, str | None]:
     """The attributes of a span whose flow has brought a task."""
-    if not isinstance(result, Task):
+    if not isinstance(result, api.Task):
         return {}
     return {"kling_task_id": result.kling_task_id, "external_task_id": result.external_task_id, "status": result.status}

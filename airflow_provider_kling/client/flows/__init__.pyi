@@ -1,6 +1,6 @@
 # The public names of this folder; `__init__.py` loads each when it is first used.
 from .charges import charges as charges
-from .create import RETRY_WAIT as RETRY_WAIT, KnownIds as KnownIds, create as create
+from .create import KnownIds as KnownIds, create as create
 from .create_when_free import SLOT_PAUSE as SLOT_PAUSE, create_when_free as create_when_free
 from .describe import describe as describe, describe_adopted as describe_adopted, describe_refusal as describe_refusal
 from .earlier import (
@@ -15,7 +15,6 @@ from .pauses import (
     LONGEST_RETRY_AFTER as LONGEST_RETRY_AFTER,
     LONGEST_TROUBLE_PAUSE as LONGEST_TROUBLE_PAUSE,
     asked_pause as asked_pause,
-    format_seconds as format_seconds,
 )
 from .save import (
     SavedFiles as SavedFiles,
@@ -24,6 +23,7 @@ from .save import (
     save_files as save_files,
     video_name as video_name,
 )
+from .spans import RETRY_WAIT as RETRY_WAIT, format_seconds as format_seconds
 from .steps import (
     CheckCapacity as CheckCapacity,
     Count as Count,

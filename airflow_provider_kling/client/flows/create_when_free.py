@@ -9,9 +9,9 @@ from airflow_provider_kling.client.flows.lookup import find
 from airflow_provider_kling.client.flows.pauses import (
     LONGEST_TROUBLE_PAUSE,
     asked_pause,
-    format_seconds,
     jittered,
 )
+from airflow_provider_kling.client.flows.spans import format_seconds
 from airflow_provider_kling.client.flows.steps import Count, Flow, Log, Sleep
 from airflow_provider_kling.client.flows.submission import MOST_FAILED, Submission
 from airflow_provider_kling.errors import KlingBusyError, KlingError, KlingSlotsFullError, KlingTimeoutError

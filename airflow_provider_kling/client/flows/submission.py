@@ -7,9 +7,12 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import field
+from typing import TYPE_CHECKING
 
-from airflow_provider_kling.api import Task, TaskRequest
 from airflow_provider_kling.values import value
+
+if TYPE_CHECKING:
+    from airflow_provider_kling.api import Task, TaskRequest
 
 MOST_FAILED = 100  # failed tasks that one submission may leave behind
 _DERIVED = re.compile(r"(airflow-[0-9a-f]{40})(?:-(\d+))?")

@@ -62,51 +62,46 @@ def _made(cls: type, kw_only: bool) -> type:
     own._shown = tuple(name for name, one in fields.items() if one.repr)
     own.__dataclass_fields__ = fields  # for `dataclasses.replace`
     setattr(own, "__match_args__", own._positional)  # noqa: B010 - mypy knows the name
-    for method in _METHODS:
-        if method.__name__ not in cls.__dict__:
-            setattr(cls, method.__name__, method)
+    for name in ("__init__", "__setattr__", "__delattr__", "__eq__", "__hash__", "__repr__"):
+        if name not in cls.__dict__:
+            setattr(cls, name, _Methods.__dict__[name])
     return cls
 
 
-def __init__(self: Any, *args: Any, **given: Any) -> None:
-    cls = type(self)
-    if args:
-        if len(args) > len(cls._positional) or not given.keys().isdisjoint(cls._positional[: len(args)]):
-            raise TypeError(f"{cls.__name__}() takes the fields {', '.join(cls._names)}, each once")
-        given |= zip(cls._positional, args, strict=False)
-    values = {**cls._defaults, **given}
-    for name, factory in cls._factories.items():
-        if name not in given:
-            values[name] = factory()
-    if len(values) != len(cls._names) or values.keys() != cls.__dataclass_fields__.keys():
-        wrong = ", ".join(sorted(values.keys() ^ set(cls._names)))
-        raise TypeError(f"{cls.__name__}() takes the fields {', '.join(cls._names)}; missing or unknown: {wrong}")
-    self.__dict__.update(values)
-    if after := getattr(self, "__post_init__", None):
-        after()
+class _Methods:
+    """What a class gets that does not have it itself."""
 
+    def __init__(self: Any, *args: Any, **given: Any) -> None:
+        cls = type(self)
+        if args:
+            if len(args) > len(cls._positional) or not given.keys().isdisjoint(cls._positional[: len(args)]):
+                raise TypeError(f"{cls.__name__}() takes the fields {', '.join(cls._names)}, each once")
+            given |= zip(cls._positional, args, strict=False)
+        values = {**cls._defaults, **given}
+        for name, factory in cls._factories.items():
+            if name not in given:
+                values[name] = factory()
+        if len(values) != len(cls._names) or values.keys() != cls.__dataclass_fields__.keys():
+            wrong = ", ".join(sorted(values.keys() ^ set(cls._names)))
+            raise TypeError(f"{cls.__name__}() takes the fields {', '.join(cls._names)}; missing or unknown: {wrong}")
+        self.__dict__.update(values)
+        if after := getattr(self, "__post_init__", None):
+            after()
 
-def __setattr__(self: Any, name: str, _: Any) -> None:
-    raise FrozenInstanceError(f"cannot assign to field {name!r}")
+    def __setattr__(self: Any, name: str, _: Any) -> None:
+        raise FrozenInstanceError(f"cannot assign to field {name!r}")
 
+    def __delattr__(self: Any, name: str) -> None:
+        raise FrozenInstanceError(f"cannot delete field {name!r}")
 
-def __delattr__(self: Any, name: str) -> None:
-    raise FrozenInstanceError(f"cannot delete field {name!r}")
+    def __eq__(self: Any, other: Any) -> Any:
+        if other.__class__ is not self.__class__:
+            return NotImplemented
+        mine, others = self.__dict__, other.__dict__
+        return all(mine[name] == others[name] for name in self._compared)
 
+    def __hash__(self: Any) -> int:
+        return hash(tuple(self.__dict__[name] for name in self._compared))
 
-def __eq__(self: Any, other: Any) -> Any:
-    if other.__class__ is not self.__class__:
-        return NotImplemented
-    mine, others = self.__dict__, other.__dict__
-    return all(mine[name] == others[name] for name in self._compared)
-
-
-def __hash__(self: Any) -> int:
-    return hash(tuple(self.__dict__[name] for name in self._compared))
-
-
-def __repr__(self: Any) -> str:
-    return f"{type(self).__qualname__}({', '.join(f'{name}={self.__dict__[name]!r}' for name in self._shown)})"
-
-
-_METHODS: tuple[Any, ...] = (__init__, __setattr__, __delattr__, __eq__, __hash__, __repr__)
+    def __repr__(self: Any) -> str:
+        return f"{type(self).__qualname__}({', '.join(f'{name}={self.__dict__[name]!r}' for name in self._shown)})"

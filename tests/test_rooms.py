@@ -18,7 +18,7 @@ PACKAGE = ROOT / "airflow_provider_kling"
 # From the ground up: a room may import the rooms above its own line, and nothing on its line or below.
 # What lies in the package's root is a room of its own; a folder is one with all that is in it.
 ORDER = """
-__init__ errors faces values
+__init__ errors faces patterns values
 arguments asset_uris caps get_provider_info instances metrics places mp4 naming
 links redaction saving
 operator_base

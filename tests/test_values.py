@@ -83,7 +83,7 @@ def test_it_can_be_copied_changed_matched_and_pickled() -> None:
     one = Point(1, 2)
     assert replace(one, y=3) == dataclasses.replace(one, y=3) == Point(1, 3)  # type: ignore[type-var]
     assert replace(one, y=3).sum == 4  # type: ignore[attr-defined]
-    assert copy.deepcopy(one) == one == pickle.loads(pickle.dumps(one))
+    assert copy.deepcopy(one) == one == pickle.loads(pickle.dumps(one))  # noqa: S301 - made here
     match one:
         case Point(x, y):
             assert (x, y) == (1, 2)

@@ -30,7 +30,8 @@ from .codes import (
     is_moderation as is_moderation,
 )
 from .credentials import AccessKey as AccessKey, ApiKey as ApiKey, Credentials as Credentials, issuer_of as issuer_of, sign as sign
-from .effects import EFFECTS as EFFECTS, EffectRequest as EffectRequest
+from .effect_request import EffectRequest as EffectRequest
+from .effects import EFFECTS as EFFECTS
 from .ids import check_id as check_id
 from .images import (
     MAX_IMAGE_BYTES as MAX_IMAGE_BYTES,
@@ -52,6 +53,7 @@ from .known_scenes import (
     Scene as Scene,
     find_scenes as find_scenes,
     scene_names as scene_names,
+    scene_of as scene_of,
     scenes as scenes,
 )
 from .parsing import shorten as shorten

@@ -45,12 +45,23 @@ class Scene:
 @functools.cache
 def scenes() -> Mapping[str, Scene]:
     """All scenes that this version knows, by name. Kling adds and removes scenes without notice."""
+    return MappingProxyType({name: _scene(name) for name in _data()["scenes"]})
+
+
+def scene_of(name: str) -> Scene | None:
+    """The scene of this name; None if this version does not know it. A worker with one row makes this one alone of hundreds."""
+    return _scene(name) if name in _data()["scenes"] else None
+
+
+@functools.cache
+def _data() -> Any:
     text = importlib.resources.files(__package__).joinpath("effects.json").read_text(encoding="utf-8")
-    data = json.loads(text)
-    return MappingProxyType({name: _scene(name, facts, data["lists"]) for name, facts in data["scenes"].items()})
+    return json.loads(text)
 
 
-def _scene(name: str, facts: Mapping[str, Any], lists: Mapping[str, Any]) -> Scene:
+@functools.lru_cache(maxsize=1024)
+def _scene(name: str) -> Scene:
+    facts, lists = _data()["scenes"][name], _data()["lists"]
     ended, newest = facts.get("discontinued"), any(lists[one]["newest"] for one in facts["listed"])
     return Scene(
         name=name,

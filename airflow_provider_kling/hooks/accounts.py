@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_kling.dispatch import conn_ids, shares_of, turn
+from airflow_provider_kling.arguments import conn_ids
 from airflow_provider_kling.hooks.kling import KlingHook
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ def account_of(submission: Submission, kling_conn_id: str | Iterable[str], *, pl
     hooks = hooks_of(kling_conn_id)
     if len(hooks) == 1:
         return hooks[0]
+    from airflow_provider_kling.dispatch import shares_of, turn  # only where several accounts share the load
+
     assigned = hooks[turn(place, shares_of([hook.settings for hook in hooks]))]
     if not submission.adopt_existing:
         return assigned

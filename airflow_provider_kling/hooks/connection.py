@@ -13,14 +13,12 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
-from airflow_provider_kling import api
+from airflow_provider_kling import api, metrics
 from airflow_provider_kling.client import KlingSettings, flows, monotonic_now
 from airflow_provider_kling.errors import KlingSettingsError
 from airflow_provider_kling.get_provider_info import UI_FIELD_BEHAVIOUR
 from airflow_provider_kling.hooks.calls import call_deadline
 from airflow_provider_kling.hooks.spending import spending_of, with_default_caps
-from airflow_provider_kling.hooks.telemetry import AirflowSink
-from airflow_provider_kling.metrics import SILENT, Sink, Span
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
     from airflow_provider_kling.api import Call, Product
     from airflow_provider_kling.client import AsyncClient, Client
     from airflow_provider_kling.dispatch import Dispatcher
+    from airflow_provider_kling.metrics import Sink, Span
 
 T = TypeVar("T")
 
@@ -134,6 +133,7 @@ class ConnectionHook(BaseHook):
         """The client of this hook. Its sessions are kept alive."""
         if self._client is None:
             from airflow_provider_kling.client import Attempts, Client, LevelLog
+            from airflow_provider_kling.hooks.telemetry import AirflowSink  # what only hands a connection on has no client
 
             settings = self.settings
             attempts = Attempts(settings, retry_wait=self.retry_wait, hide=mask_secret)
@@ -143,6 +143,7 @@ class ConnectionHook(BaseHook):
     async def aget_conn(self) -> AsyncClient:
         """The client of this hook for the running event loop."""
         from airflow_provider_kling.client import AsyncClient, Attempts, LevelLog
+        from airflow_provider_kling.hooks.telemetry import AirflowSink
 
         settings = await self.asettings()
         loop = asyncio.get_running_loop()
@@ -171,7 +172,7 @@ class ConnectionHook(BaseHook):
             return result
 
     def _span(self, sink: Sink, name: str | None) -> AbstractContextManager[Span]:
-        return (sink if name else SILENT).span(name or "", conn_id=self.kling_conn_id)
+        return sink.span(name, conn_id=self.kling_conn_id) if name else metrics.SILENT.span("")
 
     def _read(self, call: Call[T], **options: Any) -> T:
         """Send a call that no caller bounds, within the limit of one call."""

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_kling import api
+from airflow_provider_kling import api, client
 from airflow_provider_kling.api import DEFAULT_PAGE_SIZE
-from airflow_provider_kling.client import LevelLog, flows, last_answer_by, monotonic_now, seconds
+from airflow_provider_kling.client import flows, last_answer_by, monotonic_now, seconds
 from airflow_provider_kling.errors import KlingError
 from airflow_provider_kling.hooks.billing import BillingHook
 from airflow_provider_kling.hooks.callbacks import callback_address, verified_task
@@ -125,7 +125,7 @@ class KlingHook(BillingHook):
             self._submission, request, effect_scene, image, images, external_task_id, callback_url, adopt_existing
         )
         async with self.dispatched(self.kling_conn_id, self.product) as account:
-            return await account.create(submission, deadline=deadline, log=LevelLog(self.log))
+            return await account.create(submission, deadline=deadline, log=client.LevelLog(self.log))
 
     def get_task(self, any_id: str) -> Task:
         """The task with this Kling task id or external id. Raises KlingTaskNotFound if there is none."""
@@ -166,7 +166,7 @@ class KlingHook(BillingHook):
         deadline = time.time() + seconds(timeout, "timeout")
         interval = seconds(poll_interval, "poll_interval")
         async with self.dispatched(self.kling_conn_id, self.product) as account:
-            return await account.wait(kling_task_id, deadline=deadline, poll_interval=interval, log=LevelLog(self.log))
+            return await account.wait(kling_task_id, deadline=deadline, poll_interval=interval, log=client.LevelLog(self.log))
 
     def save_videos(
         self,

@@ -28,7 +28,7 @@ class AirflowSink:
     def record(self, metric: Metric, value: float = 1, *, conn_id: str, scene: str | None = None, **tags: str) -> None:
         """Send a metric with its tags, if Airflow's metrics are on."""
         try:
-            every = {"conn_id": conn_id, "scene": str(scene) if scene in api.scenes() else OTHER, **tags}
+            every = {"conn_id": conn_id, "scene": str(scene) if scene and api.scene_of(scene) else OTHER, **tags}
             self._send(metric, value, {name: _tag(every[name]) for name in metric.tags})
         except Exception:
             logger.debug("Metric %s was not sent.", metric.name, exc_info=True)

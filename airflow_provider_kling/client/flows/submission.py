@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import field
 from typing import TYPE_CHECKING
 
+from airflow_provider_kling.patterns import pattern
 from airflow_provider_kling.values import value
 
 if TYPE_CHECKING:
     from airflow_provider_kling.api import Task, TaskRequest
 
 MOST_FAILED = 100  # failed tasks that one submission may leave behind
-_DERIVED = re.compile(r"(airflow-[0-9a-f]{40})(?:-(\d+))?")
+_DERIVED = pattern(r"(airflow-[0-9a-f]{40})(?:-(\d+))?")
 _RUN, _ROW, _REQUEST = 10, 10, 20  # digits of a derived external id for each part of what it is made of
 
 

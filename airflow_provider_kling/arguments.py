@@ -6,7 +6,7 @@ May import `errors`.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from airflow_provider_kling.errors import KlingInputError
@@ -119,6 +119,15 @@ def check_images(image: Any, images: Any, rendered: frozenset[str] = frozenset()
         raise KlingInputError(f"images is a {type(images).__name__}; wanted is {IMAGES}.")
     for number, one in enumerate(images):
         check_text(f"images[{number}]", one, wanted=IMAGE, operator="KlingEffectOperator", rendered="images" in rendered)
+
+
+def conn_ids(given: str | Iterable[str]) -> list[str]:
+    """The connection ids of a list, or of a text that separates them with commas. KlingInputError if there are none."""
+    parts = given.split(",") if isinstance(given, str) else list(given or ())
+    ids = [part.strip() if isinstance(part, str) else "" for part in parts]
+    if not ids or not all(ids):
+        raise KlingInputError(f"kling_conn_id is {given!r}; wanted is the id of a connection, or a list of ids.")
+    return list(dict.fromkeys(ids))
 
 
 def is_blank(value: Any, *, rendered: bool) -> bool:

@@ -14,17 +14,17 @@ May import `errors`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from airflow_provider_kling.errors import KlingCappedError, KlingInputError
+from airflow_provider_kling.values import value
 
 UNPAID = "Nothing was sent, nothing was paid."
 AGAIN = "With a higher cap, run this again to make it."
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(kw_only=True)
 class RunCap:
     """The most that one run may make: so many videos, for so many units. None is no cap."""
 
@@ -94,7 +94,7 @@ class RunCap:
         return min(rounds, default=1)
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(kw_only=True)
 class Allowance:
     """Which rows of a run may be paid for: those up to the place `last`, and each of them `rounds` times, at least once.
 
@@ -125,7 +125,7 @@ class Allowance:
 
     def to_json(self) -> dict[str, Any]:
         """The allowance as plain values, for a trigger's row."""
-        return asdict(self)
+        return {"last": self.last, "rounds": self.rounds, "text": self.text, "most": self.most}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Allowance:
@@ -136,7 +136,7 @@ class Allowance:
 PERIODS = ("day", "month")
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(kw_only=True)
 class AccountCap:
     """The most that may be made with a connection in a day and in a month (UTC): videos, and units. None is no cap."""
 

@@ -12,10 +12,13 @@ enough, because a loop is in no other loop and in no mapped task group: Airflow 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
+
+from airflow_provider_kling.values import value
 
 
-class InstanceKey(NamedTuple):
+@value
+class InstanceKey:
     """A task instance. `map_index` is -1 where the task is not mapped, `iteration` None where it is in no loop."""
 
     dag_id: str

@@ -13,11 +13,12 @@ import functools
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from airflow_provider_kling.places import hide_secrets
 from airflow_provider_kling.redaction import is_inline, is_link, scheme_of
+from airflow_provider_kling.values import value
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -28,7 +29,8 @@ MOST_ROWS = 50  # of a batch, whose images and videos are named; an event about 
 AZURE = (".dfs.core.windows.net", ".blob.core.windows.net")
 
 
-class DatasetName(NamedTuple):
+@value
+class DatasetName:
     """A dataset as OpenLineage names it."""
 
     namespace: str
@@ -177,7 +179,8 @@ def _batch_facet(summary: Mapping[str, Any]) -> Any:
     return _facet_classes().batch(**counts, units=str(summary.get("units", "0")), rowsNamed=min(MOST_ROWS, counts["rows"]))
 
 
-class _FacetClasses(NamedTuple):
+@value
+class _FacetClasses:
     task: Any
     batch: Any
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Literal, Protocol
+
+from airflow_provider_kling.values import value
 
 PREFIX = "kling"
 
 
-@dataclass(frozen=True)
+@value
 class Metric:
     """One metric: its name, its kind, its tags, and what it says.
 

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import unicodedata
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from airflow_provider_kling.arguments import place_text
 from airflow_provider_kling.errors import KlingInputError
+from airflow_provider_kling.patterns import pattern
 from airflow_provider_kling.places import holds_password
 from airflow_provider_kling.redaction import show_place, show_reason
+from airflow_provider_kling.values import value
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -23,12 +24,13 @@ if TYPE_CHECKING:
     from airflow_provider_kling.arguments import Place
 
 # What is lost where Airflow reads a location as a URL: tabs, line ends, and a mark behind which no parameters follow.
-_LOST = re.compile(r"[\t\r\n]|\?#|[?#]\Z")
-_CHAIN = re.compile(r"::(?![A-Za-z][A-Za-z0-9+.\-]*://)")  # in a name; fsspec takes it for one of its chains of file systems
+_LOST = pattern(r"[\t\r\n]|\?#|[?#]\Z")
+_CHAIN = pattern(r"::(?![A-Za-z][A-Za-z0-9+.\-]*://)")  # in a name; fsspec takes it for one of its chains of file systems
 _FORMS: tuple[Literal["NFC"], Literal["NFD"]] = ("NFC", "NFD")
 
 
-class Extra(NamedTuple):
+@value
+class Extra:
     """An extra of this package, and the Airflow provider that it installs."""
 
     name: str

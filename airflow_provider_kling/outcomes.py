@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +23,6 @@ from airflow_provider_kling.errors import (
     KlingTaskFailed,
     KlingTimeoutError,
 )
-from airflow_provider_kling.naming import SaveAs
-from airflow_provider_kling.results import CREATED_TASK, FAILED_RESULT
 from airflow_provider_kling.retry_policy import has_own_policy, worth_a_retry
 from airflow_provider_kling.row_metrics import account_tag, count_end, is_last_try, row_scene_of
 
@@ -39,6 +36,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_kling.api import Task
     from airflow_provider_kling.hooks import KlingHook
+    from airflow_provider_kling.naming import SaveAs
 
 __all__ = [
     "AirflowRescheduleException",
@@ -68,23 +66,22 @@ def finish(
 
     With the `record` of the row, the metrics count its end.
     """
-    from airflow_provider_kling.hooks import AirflowSink, save_files
-    from airflow_provider_kling.results import saved_result, write_sidecars
+    from airflow_provider_kling import hooks, naming, results
 
     if record is not None:
         record.account = hook.kling_conn_id
     if task.succeeded and not task.videos:  # a list, where a trigger may have seen it, can leave out what a query brings
         task = hook.get_task(task.kling_task_id)
-    save_as = save_as or SaveAs()
-    files = save_files(hook, task, save_to, save_as) if save_to and task.succeeded else None
-    result = saved_result(task, files, effect_scene=effect_scene, row_id=row_id)
+    save_as = save_as or naming.SaveAs()
+    files = hooks.save_files(hook, task, save_to, save_as) if save_to and task.succeeded else None
+    result = results.saved_result(task, files, effect_scene=effect_scene, row_id=row_id)
     if files and save_as.sidecar:
-        write_sidecars(result)
+        results.write_sidecars(result)
     if record is not None:
         record.result = result
     if record is not None and not record.counted:
         scene = effect_scene or record.row_scene
-        count_end(AirflowSink(), status=result["status"], conn_id=hook.kling_conn_id, scene=scene, task=task)
+        count_end(hooks.AirflowSink(), status=result["status"], conn_id=hook.kling_conn_id, scene=scene, task=task)
     return result
 
 
@@ -160,7 +157,6 @@ def _error_classes(parent: type[KlingError]) -> Iterator[type[KlingError]]:
             yield from _error_classes(child)
 
 
-@dataclass
 class FailureRecord:
     """What is known of a row while it is worked on: its task, as soon as there is one, and the scene of its request or task.
 
@@ -169,12 +165,13 @@ class FailureRecord:
     is counted. `row_scene` is the scene of its row in a manifest: enough for a tag, not for a result.
     """
 
-    task: Task | None = None
-    effect_scene: str | None = None
-    account: Any = None
-    counted: bool = False
-    result: dict[str, Any] | None = None
-    row_scene: str | None = None
+    def __init__(self, *, effect_scene: str | None = None, account: Any = None) -> None:
+        self.task: Task | None = None
+        self.effect_scene = effect_scene
+        self.account = account
+        self.counted = False
+        self.result: dict[str, Any] | None = None
+        self.row_scene: str | None = None
 
     def count(self, context: Context, error: KlingError, *, final: bool) -> None:
         """Count the end in the metrics, where this error is the end: no other try follows, or the task has failed."""
@@ -208,7 +205,7 @@ def recording_failures(
     try:
         yield record
     except KlingError as error:
-        from airflow_provider_kling.results import error_result
+        from airflow_provider_kling.results import FAILED_RESULT, error_result
 
         if record.task is not None and isinstance(error, KlingSettingsError) and error.not_found:
             error.needs_new_try = True  # it was there when the task was created
@@ -259,4 +256,6 @@ def task_ids(task: Task, *, row_id: str | None, effect_scene: str | None) -> dic
 
 def push_task_ids(context: Context, task: Task, *, row_id: str | None, effect_scene: str | None) -> None:
     """Push the XCom `kling_task`."""
+    from airflow_provider_kling.results import CREATED_TASK
+
     context["ti"].xcom_push(key=CREATED_TASK, value=task_ids(task, row_id=row_id, effect_scene=effect_scene))

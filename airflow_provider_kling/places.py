@@ -8,26 +8,48 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote
 
+from airflow_provider_kling.patterns import pattern
+
 # Parameters that may be shown with their values. Any other may be a secret: signatures and tokens have many names.
-_HARMLESS_PARAMETERS = re.compile(
-    "alt|crop|dpr|ext|file|filename|fit|fm|format|h|height|id|index|lang|mode|n|name|page|q|quality|rev|row|size|type|v|"
-    "version|versionid|w|width|x|y|z",
-    re.IGNORECASE,
+_HARMLESS_PARAMETERS = frozenset(
+    {
+        *(
+            "alt",
+            "crop",
+            "dpr",
+            "ext",
+            "file",
+            "filename",
+            "fit",
+            "fm",
+            "format",
+            "h",
+            "height",
+            "id",
+            "index",
+            "lang",
+            "mode",
+            "n",
+        ),
+        *("name", "page", "q", "quality", "rev", "row", "size", "type", "v", "version", "versionid", "w", "width", "x", "y", "z"),
+    }
 )
 HIDDEN = "…"
 LONGEST_PATH = 4096  # bytes, PATH_MAX of Linux
-SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
+SCHEME = pattern(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
 _SHORTEST_SECRET = 4  # characters; a shorter one cannot be told from the text around it
-_ANY_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]{0,30}://")
-_EACH_URL = re.compile(r"(?<![A-Za-z0-9+.\-])(?=[A-Za-z][A-Za-z0-9+.\-]{0,30}://)")
+_ANY_SCHEME = pattern(r"[A-Za-z][A-Za-z0-9+.\-]{0,30}://")
+_EACH_URL = pattern(r"(?<![A-Za-z0-9+.\-])(?=[A-Za-z][A-Za-z0-9+.\-]{0,30}://)")
 _WITH_PORT = frozenset({"http", "https", "ftp", "ftps", "sftp", "ssh", "smb", "hdfs", "webhdfs", "socks5", "socks5h", "socks4"})
-_HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:@\[]*):\d{0,5}|\[[^\]]*\]")
+_HOST_AND_PORT = pattern(r"(\[[^\]]*\]|[^:@\[]*):\d{0,5}|\[[^\]]*\]")
 # `user:password@` in a place without a scheme: not the time of a folder like `2026-01-01T00:00:00+00:00/`.
-_PASSWORD = re.compile(r"(?:^|(?<=[/\\]))[^/\\:@]*:(?![\d:+.\-ZT]*[/\\]).*@")
+_PASSWORD = pattern(r"(?:^|(?<=[/\\]))[^/\\:@]*:(?![\d:+.\-ZT]*[/\\]).*@")
 
 
 def hide_secrets(place: str) -> str:
     """A path, URL or URI, also a malformed one, without what may be secret in it: credentials, and parameters."""
+    if place.count(":") == place.count("://") <= 1 and not any(mark in place for mark in "@?#%"):
+        return place  # nothing in it can be a user, a password or a parameter
     if not _ANY_SCHEME.search(place) and _ANY_SCHEME.search(unquote(place)):
         place = unquote(place)
     mark = _query_start(place)
@@ -89,7 +111,7 @@ def hide_parameters(query: str) -> str:
 
 def _is_harmless(parameter: str) -> bool:
     name, equals, value = parameter.partition("=")
-    return bool(equals and _HARMLESS_PARAMETERS.fullmatch(name)) and len(value) <= 100 and "//" not in unquote(value)
+    return bool(equals) and name.lower() in _HARMLESS_PARAMETERS and len(value) <= 100 and "//" not in unquote(value)
 
 
 def secrets_in(place: str) -> list[str]:

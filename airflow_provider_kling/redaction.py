@@ -11,6 +11,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from airflow_provider_kling.errors import KlingError
+from airflow_provider_kling.patterns import pattern
 from airflow_provider_kling.places import HIDDEN, LONGEST_PATH, SCHEME, hide_parameters, hide_secrets, secrets_in
 
 MAX_ERROR = 2000  # characters of an error
@@ -53,7 +54,7 @@ def is_link(url: object) -> bool:
 
 # How base64 of JPEG, PNG, GIF and WebP starts. `/9j/` could be a folder, so what follows counts as well.
 _BASE64_STARTS = ("/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR")
-_BASE64 = re.compile(r"[A-Za-z0-9+/]+(?:\r?\n[A-Za-z0-9+/]+)*={0,2}")
+_BASE64 = pattern(r"[A-Za-z0-9+/]+(?:\r?\n[A-Za-z0-9+/]+)*={0,2}")
 _SHORTEST_IMAGE = 32  # characters of base64 that starts like an image
 _SURELY_BASE64 = 256  # characters without a dot, dash or blank: longer than names of files get
 
@@ -101,27 +102,35 @@ def show_place(source: str) -> str:
 
 # What could forge a line of a log, steer a terminal, or hide or turn around what a reader sees; and what cannot be stored.
 # None of it is printable, so it is in no id that this package accepts.
-_HARMFUL = re.compile(
+_HARMFUL = pattern(
     "[\0-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
 )
-_BASE64_WITHIN = re.compile(r"[A-Za-z0-9+/]{200,}={0,2}")
-_URL_WITHIN = re.compile(r"(?<![A-Za-z0-9+.\-])[A-Za-z][A-Za-z0-9+.\-]{0,30}(?:://|%3[Aa]%2[Ff]%2[Ff])[^\s'\"<>`]+")
-_TOKEN = re.compile(r"(?i)\bbearer\s+[\w.~+/=-]+")
-_AUTHORIZATION = re.compile(r"(?i)(authorization['\"]?\s?[:=]\W{0,3}(?!bearer)\w+\s+)[\w.~+/=-]+")
-_QUERY_WITHIN = re.compile(r"(?<=[\w/])\?[\w.%-]+=[^\s'\"<>`]*")
+_SHORTEST_WITHIN = 200  # characters of an image within a text
+_BASE64_WITHIN = pattern(rf"[A-Za-z0-9+/]{{{_SHORTEST_WITHIN},}}={{0,2}}")
+_URL_WITHIN = pattern(r"(?<![A-Za-z0-9+.\-])[A-Za-z][A-Za-z0-9+.\-]{0,30}(?:://|%3[Aa]%2[Ff]%2[Ff])[^\s'\"<>`]+")
+_TOKEN = pattern(r"(?i)\bbearer\s+[\w.~+/=-]+")
+_AUTHORIZATION = pattern(r"(?i)(authorization['\"]?\s?[:=]\W{0,3}(?!bearer)\w+\s+)[\w.~+/=-]+")
+_QUERY_WITHIN = pattern(r"(?<=[\w/])\?[\w.%-]+=[^\s'\"<>`]*")
 # Where a match could begin earlier, none is tried for: from each of 20,000 characters to their end would take a second.
-_USER_WITHIN = re.compile(r"(?<![^\s/@:'\"(`])(?<![^\s/@:'\"(`]:)[^\s/@:'\"(`]+:[^\s/@'\"`]+@(?=[\w\[])")
-_JWT = re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?")
+_USER_WITHIN = pattern(r"(?<![^\s/@:'\"(`])(?<![^\s/@:'\"(`]:)[^\s/@:'\"(`]+:[^\s/@'\"`]+@(?=[\w\[])")
+_JWT = pattern(r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?")
+
+_MARKS = ("://", "%3a", "bearer", "authorization", "?", "@", "eyj")  # without one of these, none of the patterns is in a text
 
 
 def harmless(text: str) -> str:
     """A text without line ends, control characters and characters that hide or turn around others: each becomes a blank or �."""
+    if text.isprintable():
+        return text
     return _HARMFUL.sub(lambda found: " " if found[0].isspace() else "\ufffd", text)
 
 
 def one_line(text: str) -> str:
     """A text on one line, without images and tokens, and with its URLs as `show_place` shows them."""
     text = harmless(" ".join(text[: 10 * MAX_ERROR].split()))
+    lowered = text.lower()
+    if len(text) < _SHORTEST_WITHIN and not any(mark in lowered for mark in _MARKS):
+        return text
     text = _BASE64_WITHIN.sub(lambda found: f"[{len(found[0]):,} characters of base64]", text)
     text = _URL_WITHIN.sub(lambda found: _cut_out(found[0], hide_secrets), text)
     text = _QUERY_WITHIN.sub(lambda found: _cut_out(found[0], hide_parameters), text)

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_kling.instances import earlier_attempt, iteration_of
-from airflow_provider_kling.metrics import DONE, FAILED, SECONDS_AT_KLING, UNITS, Sink
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_kling.api import Task
+    from airflow_provider_kling.metrics import Sink
 
 SEVERAL = "several"  # the tag of a request that ended before it was known which of several accounts it belongs to
 
@@ -29,6 +29,7 @@ def count_end(
     `error_kind` is what its error is about, where it has no video.
     """
     from airflow_provider_kling.api import SUCCEED
+    from airflow_provider_kling.metrics import DONE, FAILED, SECONDS_AT_KLING, UNITS  # only at an end
     from airflow_provider_kling.results import decimal_of
 
     if status == SUCCEED:

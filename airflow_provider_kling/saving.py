@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_kling import naming
 from airflow_provider_kling.arguments import is_later
 from airflow_provider_kling.errors import KlingInputError
-from airflow_provider_kling.naming import SaveAs, check_fields, run_fields
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_provider_kling.naming import SaveAs
 
 
 def check_saving(values: Mapping[str, Any], *, columns: Collection[str] | None) -> None:
@@ -31,7 +33,7 @@ def check_saving(values: Mapping[str, Any], *, columns: Collection[str] | None) 
     if is_later(file_name):
         raise KlingInputError("file_name comes from another task; wanted is a text in the DAG file, with fields like {row_id}.")
     if file_name is not None:
-        check_fields(file_name, columns=columns)
+        naming.check_fields(file_name, columns=columns)
 
 
 def save_as_of(values: Mapping[str, Any], context: Context, *, effect_scene: str | None = None) -> SaveAs:
@@ -41,8 +43,8 @@ def save_as_of(values: Mapping[str, Any], context: Context, *, effect_scene: str
     check_saving(values, columns=columns)
     fields = {
         **columns,
-        **run_fields(context),
+        **naming.run_fields(context),
         "row_id": values["row_id"],
         "effect_scene": effect_scene or values.get("effect_scene") or row.get("effect_scene"),
     }
-    return SaveAs(file_name=values["file_name"], fields=fields, watermark=values["watermark"], sidecar=values["sidecar"])
+    return naming.SaveAs(file_name=values["file_name"], fields=fields, watermark=values["watermark"], sidecar=values["sidecar"])

@@ -13,7 +13,7 @@ from places import PHOTOS
 from task_runs import FakeAirflow, operator
 
 from airflow_provider_kling.dispatch import schedule
-from airflow_provider_kling.lineage import MOST_ROWS, dataset_name
+from airflow_provider_kling.lineage import MOST_ROWS, DatasetName, dataset_name
 from airflow_provider_kling.operators import KlingEffectBatchOperator
 from airflow_provider_kling.sensors import KlingTaskSensor
 
@@ -155,4 +155,4 @@ def test_a_decorated_function_tells_of_its_request_or_of_its_list(events, kling,
     ],
 )
 def test_names_follow_the_specification(place, name):
-    assert dataset_name(place) == name
+    assert dataset_name(place) == (name and DatasetName(*name))

@@ -19,7 +19,7 @@ PACKAGE = ROOT / "airflow_provider_kling"
 # From the ground up: a room may import the rooms above its own line, and nothing on its line or below.
 # What lies in the package's root is a room of its own; a folder is one with all that is in it.
 ORDER = """
-__init__ errors
+__init__ errors faces patterns values
 arguments asset_uris caps get_provider_info instances metrics places mp4 naming
 links redaction saving
 operator_base
@@ -61,10 +61,18 @@ APART = {
     "emulator": ["storage", "manifests", "client", "results", "dispatch", "hooks", "batch", "outcomes", "links", "triggers"],
 }
 
-# Folders of which nothing opens a file, reads a clock or knows Airflow; `loading` and `files` are the modules that open files.
+# Folders of which nothing opens a file, reads a clock or knows Airflow; OPENS are the modules that do.
 PURE = ["asset_uris", "caps", "instances", "places", "naming", "redaction", "api", "callbacks", "manifests", "prices"]
 PURE += ["reconciling", "emulator.model"]
-OPENS = ["manifests.loading", "prices.files", "reconciling.accounts", "reconciling.finding", "reconciling.writing"]
+OPENS = [
+    "manifests.loading",
+    "manifests.sources",
+    "manifests.image_files",
+    "prices.files",
+    "reconciling.accounts",
+    "reconciling.finding",
+    "reconciling.writing",
+]
 IMPURE = {"airflow", "requests", "aiohttp", "socket", "os", "pathlib", "time", "asyncio", "subprocess", "tempfile"}
 
 # Libraries that are costly to import, and the modules that may: wherever else they are needed, it is through these.

@@ -7,6 +7,6 @@ A client builds a `Call`, sends it, and passes the `Response` to `call.read`, wh
 Sources: the vendor's page on video effects, its pages on authentication, error codes, concurrency and callbacks.
 """
 
-from lazy_loader import attach_stub
+from airflow_provider_kling.faces import face
 
-__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = face(__name__, __file__)

@@ -4,7 +4,6 @@ from .callbacks import callback_task as callback_task
 from .calls import (
     Call as Call,
     Page as Page,
-    check_id as check_id,
     costs_call as costs_call,
     create_call as create_call,
     get_call as get_call,
@@ -31,12 +30,13 @@ from .codes import (
     is_moderation as is_moderation,
 )
 from .credentials import AccessKey as AccessKey, ApiKey as ApiKey, Credentials as Credentials, issuer_of as issuer_of, sign as sign
-from .effects import (
-    EFFECTS as EFFECTS,
+from .effect_request import EffectRequest as EffectRequest
+from .effects import EFFECTS as EFFECTS
+from .ids import check_id as check_id
+from .images import (
     MAX_IMAGE_BYTES as MAX_IMAGE_BYTES,
     MAX_IMAGE_RATIO as MAX_IMAGE_RATIO,
     MIN_IMAGE_SIDE as MIN_IMAGE_SIDE,
-    EffectRequest as EffectRequest,
     decode_base64 as decode_base64,
     is_url as is_url,
 )
@@ -53,6 +53,7 @@ from .known_scenes import (
     Scene as Scene,
     find_scenes as find_scenes,
     scene_names as scene_names,
+    scene_of as scene_of,
     scenes as scenes,
 )
 from .parsing import shorten as shorten

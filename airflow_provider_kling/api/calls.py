@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 import pendulum
 
+from airflow_provider_kling.api.ids import check_id
 from airflow_provider_kling.api.parsing import check_span, milliseconds, read_object, shorten
 from airflow_provider_kling.api.paths import COSTS_PATH, DEFAULT_PAGE_SIZE, MAX_PAGE_NUM, MAX_PAGE_SIZE
 from airflow_provider_kling.api.products import Product, TaskRequest
@@ -17,11 +18,12 @@ from airflow_provider_kling.api.refusals import name_refused
 from airflow_provider_kling.api.responses import Response, read_data
 from airflow_provider_kling.api.tasks import ResourcePack, Task
 from airflow_provider_kling.errors import KlingAnswerError, KlingInputError, KlingPolicyError
+from airflow_provider_kling.values import value
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(kw_only=True)
 class Call(Generic[T]):
     """One request to the API, and how to read its response."""
 
@@ -71,7 +73,7 @@ def list_call(product: Product, *, page_num: int = 1, page_size: int = DEFAULT_P
     return _list(product, page_num, page_size, lambda data: [product.read_task(task) for task in _entries(data)])
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(kw_only=True)
 class Page:
     """One page of the list. `length` counts all its entries, also those that this version cannot read."""
 
@@ -99,22 +101,6 @@ def costs_call(*, start: pendulum.DateTime, end: pendulum.DateTime, name: str | 
     if name:
         params["resource_pack_name"] = name
     return Call(method="GET", path=COSTS_PATH, params=params, parse=_packs)
-
-
-def check_id(any_id: str | int) -> str:
-    """The id as text, if it can be part of a path; KlingInputError otherwise.
-
-    An integer is accepted too: native templates turn the digits of a Kling task id into one.
-    """
-    if isinstance(any_id, int) and not isinstance(any_id, bool):
-        any_id = str(any_id)
-    if not isinstance(any_id, str):
-        raise KlingInputError(f"A task id is {any_id!r}; wanted is a text: other numbers lose digits on the way.")
-    if not any_id or any_id != any_id.strip() or any_id in (".", "..") or not any_id.isprintable():
-        raise KlingInputError(f"A task id is {any_id!r}; wanted is the id of a Kling task, or an external id.")
-    if len(any_id) > 256:
-        raise KlingInputError(f"A task id has {len(any_id)} characters; wanted are at most 256.")
-    return any_id
 
 
 def _check_range(name: str, value: int, maximum: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from airflow_provider_kling.errors import (
     KlingAccountError,
@@ -18,9 +17,10 @@ from airflow_provider_kling.errors import (
     KlingTaskNotFound,
     KlingTokenTimeError,
 )
+from airflow_provider_kling.values import value
 
 
-@dataclass(frozen=True)
+@value
 class Code:
     """An error code: its HTTP status, what it means, the error that it raises, and what the user can do."""
 

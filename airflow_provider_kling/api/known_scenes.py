@@ -7,9 +7,10 @@ import importlib.resources
 import json
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
+
+from airflow_provider_kling.values import value
 
 CURRENT, DISCONTINUED, UNKNOWN = "current", "discontinued", "unknown"
 STATES = {
@@ -23,7 +24,7 @@ _SHORTEST = 3  # letters of a word that another one may be similar to
 _CUTOFF = 0.7  # of two words' similarity from 0 to 1: `lyon` finds `lion`, `cat` does not find `car`
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(kw_only=True)
 class Scene:
     """An effect scene that one of Kling's lists names.
 
@@ -44,12 +45,23 @@ class Scene:
 @functools.cache
 def scenes() -> Mapping[str, Scene]:
     """All scenes that this version knows, by name. Kling adds and removes scenes without notice."""
+    return MappingProxyType({name: _scene(name) for name in _data()["scenes"]})
+
+
+def scene_of(name: str) -> Scene | None:
+    """The scene of this name; None if this version does not know it. A worker with one row makes this one alone of hundreds."""
+    return _scene(name) if name in _data()["scenes"] else None
+
+
+@functools.cache
+def _data() -> Any:
     text = importlib.resources.files(__package__).joinpath("effects.json").read_text(encoding="utf-8")
-    data = json.loads(text)
-    return MappingProxyType({name: _scene(name, facts, data["lists"]) for name, facts in data["scenes"].items()})
+    return json.loads(text)
 
 
-def _scene(name: str, facts: Mapping[str, Any], lists: Mapping[str, Any]) -> Scene:
+@functools.lru_cache(maxsize=1024)
+def _scene(name: str) -> Scene:
+    facts, lists = _data()["scenes"][name], _data()["lists"]
     ended, newest = facts.get("discontinued"), any(lists[one]["newest"] for one in facts["listed"])
     return Scene(
         name=name,

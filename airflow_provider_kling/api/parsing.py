@@ -7,7 +7,6 @@ consists of printable characters only, so it stays as it is.
 from __future__ import annotations
 
 import math
-import re
 import reprlib
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -17,6 +16,7 @@ from typing import Any
 import pendulum
 
 from airflow_provider_kling.errors import KlingAnswerError, KlingInputError
+from airflow_provider_kling.patterns import pattern
 from airflow_provider_kling.redaction import harmless, is_link, one_line
 
 MAX_TEXT = 1000  # characters; a longer text is cut
@@ -24,7 +24,7 @@ MAX_URL = 8192  # characters
 MAX_ID = 128  # characters of an id that becomes a file name
 MAX_UNITS = 30  # digits
 
-_ID = re.compile(r"[!-.0-\[\]-~]+")  # visible ASCII without / and \
+_ID = pattern(r"[!-.0-\[\]-~]+")  # visible ASCII without / and \
 
 _short = reprlib.Repr()
 _short.maxlevel, _short.maxlist, _short.maxdict, _short.maxstring, _short.maxlong = 2, 20, 20, 100, 40

@@ -8,10 +8,11 @@ another one is one more module beside `effects`. Clients, dispatcher, batch and 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
 from airflow_provider_kling.api.tasks import Task
+from airflow_provider_kling.values import value
 
 
 class TaskRequest(Protocol):
@@ -30,7 +31,7 @@ class TaskRequest(Protocol):
         """Whether it may be stored as text and sent from another machine: it holds links, but no image."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(kw_only=True)
 class ReceivedRequest:
     """The request in a create's body, as the server reads it. `title` names it in the ledger and in the video: the scene."""
 
@@ -38,7 +39,7 @@ class ReceivedRequest:
     images: tuple[str, ...] = field(default=(), repr=False)
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(kw_only=True)
 class Product:
     """An asynchronous product of the API.
 

@@ -9,18 +9,19 @@ import re
 
 from airflow_provider_kling.api.codes import is_input_fault, is_moderation
 from airflow_provider_kling.errors import KlingModerationError, KlingTaskFailed, KlingTaskModerated
+from airflow_provider_kling.patterns import pattern
 
 SAME_AGAIN = "Use another image or scene: the same request would fail again."
 TRY_AGAIN = "The same request may work another time."
 
 # How a message may name an image: by its number, by its place in the API's list, which counts from 0, or by its side.
-_INDEX = re.compile(r"\bimages?\s*\[\s*(\d{1,2})\s*\]", re.IGNORECASE)
-_NUMBER = re.compile(
+_INDEX = pattern(r"\bimages?\s*\[\s*(\d{1,2})\s*\]", re.IGNORECASE)
+_NUMBER = pattern(
     r"\bimage\s*(?:no\.?|number|#)?[\s_-]*(\d{1,2})(?!\d|\s*(?:px|pixel|mb|kb|%))|\b(\d)(?:st|nd)\s+image\b", re.IGNORECASE
 )
-_WORD = re.compile(r"\b(first|left|second|right)(?:[- ]hand)?\s+image\b", re.IGNORECASE)
+_WORD = pattern(r"\b(first|left|second|right)(?:[- ]hand)?\s+image\b", re.IGNORECASE)
 _WORDS = {"first": 1, "left": 1, "second": 2, "right": 2}
-_ELSE = re.compile(r"\b(?:effect_scene|scene|prompt|text)\b", re.IGNORECASE)  # a refusal of something that is no image
+_ELSE = pattern(r"\b(?:effect_scene|scene|prompt|text)\b", re.IGNORECASE)  # a refusal of something that is no image
 
 
 def refused_image(message: str, images: int | None) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -14,9 +14,10 @@ from airflow_provider_kling.api.codes import error_and_advice, find_code
 from airflow_provider_kling.api.parsing import excerpt, sentence, shorten
 from airflow_provider_kling.errors import KlingAnswerError, KlingApiError, KlingRequestError
 from airflow_provider_kling.redaction import show_place
+from airflow_provider_kling.values import value
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(kw_only=True)
 class Response:
     """An HTTP response as it arrived. The names in `headers` are lower case."""
 

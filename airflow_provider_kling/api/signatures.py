@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from airflow_provider_kling.values import value
 
-class _Scheme(NamedTuple):
+
+@value
+class _Scheme:
     """A way to sign a URL: the parameters that make a signature, all of them, and those that may belong to it."""
 
     needed: frozenset[str]
@@ -25,37 +28,42 @@ def _v4(vendor: str, more: str = "") -> _Scheme:
 
 
 _SAS = "st spr sip si sp se ses sdd saoid suoid scid skoid sktid skt ske sks skv"
-# Names in lower case, and the page of the vendor that names them.
-_SCHEMES = (
-    # docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html; SDKs of AWS add x-amz-checksum-mode
-    _v4("x-amz", "x-amz-checksum-mode"),
-    # docs.aws.amazon.com/AmazonS3/latest/API/RESTAuthentication.html (version 2)
-    _scheme("awsaccesskeyid signature expires", "x-amz-security-token"),
-    # docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-signed-urls.html: canned policy, own policy
-    _scheme("key-pair-id signature expires"),
-    _scheme("key-pair-id signature policy"),
-    # cloud.google.com/storage/docs/authentication/canonical-requests, cloud.google.com/storage/docs/access-control/signed-urls-v2
-    _v4("x-goog"),
-    _scheme("googleaccessid signature expires"),
-    # cloud.google.com/cdn/docs/using-signed-urls
-    _scheme("keyname signature expires", "urlprefix"),
-    # learn.microsoft.com/rest/api/storageservices/create-service-sas, …/create-user-delegation-sas, …/create-account-sas
-    _scheme("sv sr sig se sp", _SAS),
-    _scheme("sv sr sig si", _SAS),
-    _scheme("sv ss srt sig se sp", _SAS),
-    # alibabacloud.com/help/en/oss/developer-reference/add-signatures-to-urls (version 4), …/ddd-signatures-to-urls (version 1)
-    _scheme(
-        "x-oss-signature-version x-oss-credential x-oss-date x-oss-expires x-oss-signature",
-        "x-oss-additional-headers x-oss-security-token",
-    ),
-    _scheme("ossaccesskeyid signature expires", "security-token"),
-    # tencentcloud.com/document/product/436/7778
-    _scheme("q-sign-algorithm q-ak q-sign-time q-key-time q-header-list q-url-param-list q-signature", "x-cos-security-token"),
-    # volcengine.com/docs/6349/129226
-    _v4("x-tos"),
-    # support.huaweicloud.com/intl/en-us/api-obs/obs_04_0011.html
-    _scheme("accesskeyid signature expires", "x-obs-security-token"),
-)
+
+
+@functools.cache  # few URLs have parameters
+def _known() -> tuple[_Scheme, ...]:
+    # Names in lower case, and the page of the vendor that names them.
+    return (
+        # docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html; SDKs of AWS add x-amz-checksum-mode
+        _v4("x-amz", "x-amz-checksum-mode"),
+        # docs.aws.amazon.com/AmazonS3/latest/API/RESTAuthentication.html (version 2)
+        _scheme("awsaccesskeyid signature expires", "x-amz-security-token"),
+        # docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-signed-urls.html: canned policy, own policy
+        _scheme("key-pair-id signature expires"),
+        _scheme("key-pair-id signature policy"),
+        # cloud.google.com/storage/docs/authentication/canonical-requests
+        # cloud.google.com/storage/docs/access-control/signed-urls-v2
+        _v4("x-goog"),
+        _scheme("googleaccessid signature expires"),
+        # cloud.google.com/cdn/docs/using-signed-urls
+        _scheme("keyname signature expires", "urlprefix"),
+        # learn.microsoft.com/rest/api/storageservices/create-service-sas, …/create-user-delegation-sas, …/create-account-sas
+        _scheme("sv sr sig se sp", _SAS),
+        _scheme("sv sr sig si", _SAS),
+        _scheme("sv ss srt sig se sp", _SAS),
+        # alibabacloud.com/help/en/oss/developer-reference/add-signatures-to-urls (version 4), …/ddd-signatures-to-urls (version 1)
+        _scheme(
+            "x-oss-signature-version x-oss-credential x-oss-date x-oss-expires x-oss-signature",
+            "x-oss-additional-headers x-oss-security-token",
+        ),
+        _scheme("ossaccesskeyid signature expires", "security-token"),
+        # tencentcloud.com/document/product/436/7778
+        _scheme("q-sign-algorithm q-ak q-sign-time q-key-time q-header-list q-url-param-list q-signature", "x-cos-security-token"),
+        # volcengine.com/docs/6349/129226
+        _v4("x-tos"),
+        # support.huaweicloud.com/intl/en-us/api-obs/obs_04_0011.html
+        _scheme("accesskeyid signature expires", "x-obs-security-token"),
+    )
 
 
 def strip_signature(url: str) -> str:
@@ -70,7 +78,7 @@ def strip_signature(url: str) -> str:
     parameters = query.split("&") if query else []
     names = [parameter.partition("=")[0].lower() for parameter in parameters]
     once = {name for name, count in Counter(names).items() if count == 1}
-    signing = {name for known in _SCHEMES if known.needed <= once for name in known.needed | known.optional}
+    signing = set() if not names else {name for known in _known() if known.needed <= once for name in known.needed | known.optional}
     kept = "&".join(parameter for parameter, name in zip(parameters, names, strict=True) if name not in signing)
     scheme, _, rest = address.partition("://")
     address = f"{scheme.lower()}://{rest.replace(host, host.rpartition('@')[2], 1)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -21,6 +20,7 @@ from airflow_provider_kling.api.parsing import (
     shorten,
 )
 from airflow_provider_kling.errors import KlingAnswerError
+from airflow_provider_kling.values import value
 
 SUBMITTED, PROCESSING, SUCCEED, FAILED = "submitted", "processing", "succeed", "failed"
 STATUSES = (SUBMITTED, PROCESSING, SUCCEED, FAILED)
@@ -28,7 +28,7 @@ STATUSES = (SUBMITTED, PROCESSING, SUCCEED, FAILED)
 LINK_LIFETIME = pendulum.duration(days=30)  # "generated images/videos will be cleared after 30 days"
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(kw_only=True)
 class Video:
     """A video of a succeeded task. `duration` is in seconds, None if Kling does not report it.
 
@@ -55,7 +55,7 @@ class Video:
         return shown if self.duration is None else {**shown, "duration": f"{self.duration:g}"}
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(kw_only=True)
 class Task:
     """A task at Kling. `units` is its cost, in Kling's own decimal notation, None until Kling reports it."""
 
@@ -132,7 +132,7 @@ class Task:
         return shown if self.units is None else {**shown, "final_unit_deduction": self.units}
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(kw_only=True)
 class ResourcePack:
     """A resource pack of the account. `remaining` is up to 12 hours old.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_kling.api import Product, Task, TaskRequest, is_url
@@ -15,6 +14,7 @@ from airflow_provider_kling.batch.threads import Threads
 from airflow_provider_kling.client import flows, last_answer_by, monotonic_now
 from airflow_provider_kling.errors import KlingError, KlingInputError, KlingTimeoutError
 from airflow_provider_kling.manifests import Row, load_image
+from airflow_provider_kling.values import replace
 
 if TYPE_CHECKING:
     from airflow_provider_kling.client import AsyncClient

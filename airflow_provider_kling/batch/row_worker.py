@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from airflow_provider_kling.api import Product, Task
@@ -23,6 +22,7 @@ from airflow_provider_kling.errors import KlingError, KlingTimeoutError
 from airflow_provider_kling.manifests import RESULT_COLUMNS
 from airflow_provider_kling.naming import SaveAs
 from airflow_provider_kling.results import saved_result, write_sidecars
+from airflow_provider_kling.values import replace
 
 LOOKUP_GRACE = 30.0  # seconds past the deadline in which rows are still looked up, to adopt the tasks that they have
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 
 from airflow_provider_kling.api import EFFECTS, Product
+from airflow_provider_kling.arguments import conn_ids
 from airflow_provider_kling.batch.account import Account, open_account
 from airflow_provider_kling.batch.engine import Batch
 from airflow_provider_kling.batch.job import BatchJob, BatchOutcome
@@ -17,7 +18,6 @@ from airflow_provider_kling.batch.snapshot import Snapshot
 from airflow_provider_kling.batch.spool import Spool
 from airflow_provider_kling.batch.threads import Threads
 from airflow_provider_kling.client import DOWNLOADS, Downloads, flows, monotonic_deadline
-from airflow_provider_kling.dispatch import conn_ids
 from airflow_provider_kling.manifests import BadRow, Row
 
 Log = Callable[[str], object]  # writes a line to the log of the caller

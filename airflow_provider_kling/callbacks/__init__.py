@@ -4,6 +4,6 @@ The receiver in the API server (`plugin.callbacks`) and `triggers.KlingFinishedT
 Pure. May import `errors`, `redaction` and `api`.
 """
 
-from lazy_loader import attach_stub
+from airflow_provider_kling.faces import face
 
-__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = face(__name__, __file__)

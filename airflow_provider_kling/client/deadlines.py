@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import timedelta
-from typing import NamedTuple
 
 from airflow_provider_kling.errors import KlingInputError
+from airflow_provider_kling.values import value
 
 GRACE = 2.0  # seconds past a deadline for the answer to the last query, which tells what became of a task
 
@@ -30,7 +30,8 @@ def last_answer_by(deadline: float) -> float:
     return max(deadline, monotonic_now()) + GRACE
 
 
-class Deadline(NamedTuple):
+@value
+class Deadline:
     """A deadline on both clocks: the Unix time is stored and passed on, the monotonic one is waited for."""
 
     unix: float

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_kling.client.flows import Log
+if TYPE_CHECKING:
+    from airflow_provider_kling.client.flows import Log
 
 
 class LevelLog:

@@ -15,13 +15,14 @@ from urllib.request import getproxies_environment
 
 from airflow_provider_kling.client.addresses import DEFAULT_PORTS
 from airflow_provider_kling.errors import KlingSettingsError
+from airflow_provider_kling.patterns import pattern
 from airflow_provider_kling.redaction import show_place
 
 NO_PROXY: Mapping[str, str] = {"http": "", "https": ""}  # the connection's `proxies` where it wants none
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-_HOST = re.compile(r"[\w.\-]+|[0-9A-Fa-f:.]+")  # a name or an address
-_PORT = re.compile(r"(?P<host>\[[^\]]*\]|[^:]*):(?P<port>\d{1,5})")  # not the end of a bare IPv6 address
+_HOST = pattern(r"[\w.\-]+|[0-9A-Fa-f:.]+")  # a name or an address
+_PORT = pattern(r"(?P<host>\[[^\]]*\]|[^:]*):(?P<port>\d{1,5})")  # not the end of a bare IPv6 address
 
 
 class Proxy(NamedTuple):

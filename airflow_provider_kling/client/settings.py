@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from airflow_provider_kling.api import DEFAULT_BASE_URL, AccessKey, ApiKey, Credentials
 from airflow_provider_kling.caps import AccountCap
-from airflow_provider_kling.client.addresses import DEFAULT_PORTS
-from airflow_provider_kling.client.proxies import NO_PROXY, checked_proxy
-from airflow_provider_kling.client.webhooks import read_secrets
 from airflow_provider_kling.errors import KlingInputError, KlingSettingsError
 from airflow_provider_kling.redaction import show_place
+from airflow_provider_kling.values import value
 
 CONN_TYPE = "kling"
 DEFAULT_TIMEOUT = 60.0  # seconds without a byte from the server
@@ -38,7 +36,7 @@ class AirflowConnection(Protocol):
     def extra_dejson(self) -> Any: ...
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(kw_only=True)
 class KlingSettings:
     """The base URL of the API, the credentials, and how to connect.
 
@@ -83,7 +81,7 @@ class KlingSettings:
             verify=_verify(extra.get("verify"), where),
             proxies=_proxies(extra.get("proxies"), where),
             max_concurrency=_max_concurrency(extra.get("max_concurrency"), where),
-            webhook_secrets=read_secrets(extra.get("webhook_secret"), where),
+            webhook_secrets=_secrets(extra.get("webhook_secret"), where),
             accept_unsigned_callbacks=_flag(extra, "accept_unsigned_callbacks", where),
             allow_private_links=_flag(extra, "allow_private_links", where),
             cap=_cap(extra, where),
@@ -122,6 +120,8 @@ def _base_url(connection: AirflowConnection, where: str) -> str:
         raise KlingSettingsError(
             f"{where}: host holds more than scheme, name, port and path; wanted is a base URL like {DEFAULT_BASE_URL}."
         )
+    from airflow_provider_kling.client.addresses import DEFAULT_PORTS
+
     authority = f"[{name}]" if ":" in name else name
     port = port or connection.port
     if port and port != DEFAULT_PORTS[parts.scheme]:  # with or without it, it is the same account
@@ -161,9 +161,19 @@ def _flag(extra: Mapping[str, Any], name: str, where: str) -> bool:
     return flag
 
 
+def _secrets(value: Any, where: str) -> tuple[str, ...]:
+    if value is None or value == "":
+        return ()
+    from airflow_provider_kling.client.webhooks import read_secrets
+
+    return read_secrets(value, where)
+
+
 def _proxies(value: Any, where: str) -> dict[str, str]:
     if value is None or value == "":
         return {}
+    from airflow_provider_kling.client.proxies import NO_PROXY, checked_proxy  # few connections have any
+
     if value is False or (isinstance(value, str) and value.strip().lower() in ("none", "false")):
         return dict(NO_PROXY)
     if isinstance(value, str):

@@ -4,6 +4,6 @@ A command has NAME, SUMMARY, `add_arguments(parser)` and `run(arguments)`, which
 them. What a command needs, it imports when it runs. May import every room below operators.
 """
 
-from lazy_loader import attach_stub
+from airflow_provider_kling.faces import face
 
-__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = face(__name__, __file__)

@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace, out: TextIO) -> None:
-    from airflow_provider_kling.dispatch import conn_ids
+    from airflow_provider_kling.arguments import conn_ids
     from airflow_provider_kling.reconciling import check_sources, reconcile, span_of
 
     if not 0 <= arguments.lateness <= 24 * 365:

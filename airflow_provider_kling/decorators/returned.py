@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from collections.abc import Mapping
@@ -46,6 +45,8 @@ def _of_list(request: Mapping[str, Any], what: str) -> dict[str, Any]:
 def _checked(request: Mapping[str, Any], what: str) -> dict[str, Any]:
     for name in request:
         if name not in KEYS:
+            import difflib  # only where a name is not known
+
             near = difflib.get_close_matches(str(name), KEYS, n=1)
             raise KlingInputError(
                 f"{what} has {str(name)[:40]!r}; wanted are {', '.join(KEYS[:-1])} and {KEYS[-1]}."

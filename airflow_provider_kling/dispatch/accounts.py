@@ -9,21 +9,15 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from airflow_provider_kling.client import KlingSettings
-from airflow_provider_kling.errors import KlingInputError, KlingSettingsError
+from airflow_provider_kling.errors import KlingSettingsError
+
+if TYPE_CHECKING:
+    from airflow_provider_kling.client import KlingSettings
 
 MOST_TURNS = 1000  # in a round
-
-
-def conn_ids(given: str | Iterable[str]) -> list[str]:
-    """The connection ids of a list, or of a text that separates them with commas. KlingInputError if there are none."""
-    parts = given.split(",") if isinstance(given, str) else list(given or ())
-    ids = [part.strip() if isinstance(part, str) else "" for part in parts]
-    if not ids or not all(ids):
-        raise KlingInputError(f"kling_conn_id is {given!r}; wanted is the id of a connection, or a list of ids.")
-    return list(dict.fromkeys(ids))
 
 
 def shares_of(accounts: Sequence[KlingSettings]) -> list[int]:

@@ -35,7 +35,7 @@ __all__ = ["KlingEmulator", "Settings"]
 
 
 def __getattr__(name: str) -> Any:
-    # Every pytest run imports this package for its plugin. So it imports nothing, not even lazy_loader, before it is used.
+    # Every pytest run imports this package for its plugin. So it imports nothing before it is used.
     if name == "KlingEmulator":
         from airflow_provider_kling.emulator.handle import KlingEmulator
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_kling.client import flows
-from airflow_provider_kling.dispatch import conn_ids, shares_of, turn
+from airflow_provider_kling.arguments import conn_ids
 from airflow_provider_kling.hooks.kling import KlingHook
+
+if TYPE_CHECKING:
+    from airflow_provider_kling.client import Submission
 
 
 def hooks_of(kling_conn_id: str | Iterable[str]) -> list[KlingHook]:
@@ -15,7 +17,7 @@ def hooks_of(kling_conn_id: str | Iterable[str]) -> list[KlingHook]:
     return [KlingHook(conn_id) for conn_id in conn_ids(kling_conn_id)]
 
 
-def account_of(submission: flows.Submission, kling_conn_id: str | Iterable[str], *, place: int | str) -> KlingHook:
+def account_of(submission: Submission, kling_conn_id: str | Iterable[str], *, place: int | str) -> KlingHook:
     """The account in which to create the task. With `adopt_existing`, an account that already has the task comes first.
 
     Raises the error of a lookup: while one account cannot be queried, it is unknown which account has the task.
@@ -23,6 +25,8 @@ def account_of(submission: flows.Submission, kling_conn_id: str | Iterable[str],
     hooks = hooks_of(kling_conn_id)
     if len(hooks) == 1:
         return hooks[0]
+    from airflow_provider_kling.dispatch import shares_of, turn  # only where several accounts share the load
+
     assigned = hooks[turn(place, shares_of([hook.settings for hook in hooks]))]
     if not submission.adopt_existing:
         return assigned

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pendulum
 
-from airflow_provider_kling.api import MAX_CHARGES, Balance, Charge, PaidWith, ResourcePack
+from airflow_provider_kling import api
+from airflow_provider_kling.api import MAX_CHARGES
 from airflow_provider_kling.client import monotonic_now, seconds
-from airflow_provider_kling.hooks.balance import retrying_busy, shared_balance
 from airflow_provider_kling.hooks.calls import CHARGES_TIMEOUT, charges_flow, packs_call
 from airflow_provider_kling.hooks.connection import ConnectionHook
+
+if TYPE_CHECKING:
+    from airflow_provider_kling.api import Balance, Charge, PaidWith, ResourcePack
 
 
 class BillingHook(ConnectionHook):
@@ -77,10 +81,14 @@ class BillingHook(ConnectionHook):
 
         All calls on this machine wait for their turn, so that Kling gets at most one request a second.
         """
+        from airflow_provider_kling.hooks.balance import retrying_busy  # few who have a hook ask for the balance
+
         packs = retrying_busy(self.settings.base_url, lambda: self._read(packs_call(None, None, None), tries=1))
-        return Balance.of(packs, now=pendulum.now("UTC"), name=pack_name)
+        return api.Balance.of(packs, now=pendulum.now("UTC"), name=pack_name)
 
     async def aget_balance(self, pack_name: str | None = None) -> Balance:
+        from airflow_provider_kling.hooks.balance import shared_balance
+
         async with shared_balance(self) as reader:
             packs, read_at = await reader.packs()
-            return Balance.of(packs, now=read_at, name=pack_name)
+            return api.Balance.of(packs, now=read_at, name=pack_name)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_kling.api import Task, callback_task
-from airflow_provider_kling.client import KlingSettings, check_signature
+from airflow_provider_kling import api, client
 from airflow_provider_kling.errors import KlingSettingsError
 from airflow_provider_kling.links import URL_PREFIX
 from airflow_provider_kling.redaction import show_place
+
+if TYPE_CHECKING:
+    from airflow_provider_kling.api import Task
+    from airflow_provider_kling.client import KlingSettings
 
 AUTO = "auto"
 
@@ -41,7 +45,7 @@ def check_callback(settings: KlingSettings, body: bytes, headers: Mapping[str, s
     """
     signed = any(name.lower() == "webhook-signature" for name in headers)
     if settings.webhook_secrets and (signed or not settings.accept_unsigned_callbacks):
-        check_signature(settings.webhook_secrets, body, headers)
+        client.check_signature(settings.webhook_secrets, body, headers)
     elif not settings.accept_unsigned_callbacks:
         raise KlingSettingsError(
             f"Connection {settings.conn_id!r} has no webhook_secret; wanted is the one that Kling signs callbacks with."
@@ -51,4 +55,4 @@ def check_callback(settings: KlingSettings, body: bytes, headers: Mapping[str, s
 def verified_task(settings: KlingSettings, body: bytes, headers: Mapping[str, str]) -> Task:
     """The task in a callback (Standard Webhooks). `KlingHook.read_callback` lists the errors."""
     check_callback(settings, body, headers)
-    return callback_task(body)
+    return api.callback_task(body)

@@ -9,28 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import pendulum
 
-from airflow_provider_kling.api import (
-    FILTERS,
-    PAID_WITH,
-    Call,
-    Charge,
-    ChargeQuery,
-    EffectRequest,
-    PaidWith,
-    Product,
-    ResourcePack,
-    Task,
-    TaskRequest,
-    costs_call,
-    task_failure,
-)
+from airflow_provider_kling import api, naming
 from airflow_provider_kling.arguments import check_images, check_text, place_text, places_text
-from airflow_provider_kling.client import KlingSettings, flows, last_answer_by, monotonic_now
+from airflow_provider_kling.client import flows, last_answer_by, monotonic_now
 from airflow_provider_kling.errors import KlingInputError
-from airflow_provider_kling.naming import SaveAs, check_fields
 
 if TYPE_CHECKING:
+    from airflow_provider_kling.api import Call, Charge, ChargeQuery, PaidWith, Product, ResourcePack, Task, TaskRequest
     from airflow_provider_kling.arguments import Place
+    from airflow_provider_kling.client import KlingSettings
+    from airflow_provider_kling.naming import SaveAs
 
 CALL_TIMEOUT = 30.0  # seconds for a query with all its tries, unless the connection's timeout is longer
 CREATE_TIMEOUT = 300.0  # seconds for a create with its lookups
@@ -73,7 +61,7 @@ def request_of(
     image, images = place_text(image), places_text(images)
     check_images(image, images)
     made = product.request_of(effect_scene, [load_image(source) for source in images or [image]])
-    for warning in made.check_scene() if isinstance(made, EffectRequest) else ():
+    for warning in made.check_scene() if isinstance(made, api.EffectRequest) else ():
         warn("%s", warning)
     return made
 
@@ -102,13 +90,13 @@ def save_flow(product: Product, task: Task, destination: Place, save_as: SaveAs 
     folder = place_text(destination)
     check_text("destination", folder, wanted="a folder or URI", operator="KlingTaskSensor")
     if task.failed:
-        raise task_failure(task.kling_task_id, task.message, advice="It has no videos.")
+        raise api.task_failure(task.kling_task_id, task.message, advice="It has no videos.")
     if not task.succeeded:
         raise KlingInputError(
             f"Kling task {task.kling_task_id} is not done ({task.status}), so it has no videos yet: call wait_for_task first, and "
             "pass the task that it returns."
         )
-    return _save(product, task, folder, save_as or SaveAs())
+    return _save(product, task, folder, save_as or naming.SaveAs())
 
 
 def _save(product: Product, task: Task, folder: str, save_as: SaveAs) -> flows.Flow[flows.SavedFiles]:
@@ -120,14 +108,14 @@ def _save(product: Product, task: Task, folder: str, save_as: SaveAs) -> flows.F
 def named(file_name: str | None, fields: Mapping[str, Any] | None) -> SaveAs:
     """How `save_videos` names files. Raises KlingInputError for a template that cannot work."""
     if file_name is not None:
-        check_fields(file_name, columns=fields or ())
-    return SaveAs(file_name=file_name, fields=fields or {})
+        naming.check_fields(file_name, columns=fields or ())
+    return naming.SaveAs(file_name=file_name, fields=fields or {})
 
 
 def packs_call(start: pendulum.DateTime | None, end: pendulum.DateTime | None, name: str | None) -> Call[list[ResourcePack]]:
     """The call for the resource packs of a period, by default the last year."""
     end = end or pendulum.now("UTC")
-    return costs_call(start=start or end.subtract(years=1), end=end, name=name)
+    return api.costs_call(start=start or end.subtract(years=1), end=end, name=name)
 
 
 def charges_flow(
@@ -135,8 +123,8 @@ def charges_flow(
 ) -> flows.Flow[list[Charge]]:
     """The flow that reads the charges of one endpoint, or of both that know all these filters, by time."""
     given = {name: [value] if isinstance(value, str) else list(value) for name, value in filters.items() if value is not None}
-    kinds = [paid_with] if paid_with is not None else [kind for kind in PAID_WITH if given.keys() <= set(FILTERS[kind])]
-    return _charges([ChargeQuery(paid_with=kind, start=start, end=end, filters=given, limit=page_size) for kind in kinds])
+    kinds = [paid_with] if paid_with is not None else [kind for kind in api.PAID_WITH if given.keys() <= set(api.FILTERS[kind])]
+    return _charges([api.ChargeQuery(paid_with=kind, start=start, end=end, filters=given, limit=page_size) for kind in kinds])
 
 
 def _charges(queries: Sequence[ChargeQuery]) -> flows.Flow[list[Charge]]:

@@ -13,20 +13,20 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
-from airflow_provider_kling.api import EFFECTS, Call, Product, Task
+from airflow_provider_kling import api, metrics
 from airflow_provider_kling.client import KlingSettings, flows, monotonic_now
 from airflow_provider_kling.errors import KlingSettingsError
 from airflow_provider_kling.get_provider_info import UI_FIELD_BEHAVIOUR
 from airflow_provider_kling.hooks.calls import call_deadline
 from airflow_provider_kling.hooks.spending import spending_of, with_default_caps
-from airflow_provider_kling.hooks.telemetry import AirflowSink
-from airflow_provider_kling.metrics import SILENT, Sink, Span
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from airflow_provider_kling.api import Call, Product
     from airflow_provider_kling.client import AsyncClient, Client
     from airflow_provider_kling.dispatch import Dispatcher
+    from airflow_provider_kling.metrics import Sink, Span
 
 T = TypeVar("T")
 
@@ -52,13 +52,13 @@ class ConnectionHook(BaseHook):
         kling_conn_id: str = DEFAULT_CONN_ID,
         *,
         retry_wait: float = flows.RETRY_WAIT,
-        product: Product = EFFECTS,
+        product: Product | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.kling_conn_id = kling_conn_id
         self.retry_wait = retry_wait
-        self.product = product
+        self._product = product
         self._settings: KlingSettings | None = None
         self._lookups: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
         self._client: Client | None = None
@@ -68,6 +68,11 @@ class ConnectionHook(BaseHook):
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """The connection form of Airflow 3.1. Airflow 3.2 and later use the provider's metadata."""
         return UI_FIELD_BEHAVIOUR
+
+    @property
+    def product(self) -> Product:
+        """The product to which the tasks belong: video effects, unless another one was given."""
+        return self._product or api.EFFECTS  # what only hands a connection on needs no product
 
     # --- Settings and clients
 
@@ -128,6 +133,7 @@ class ConnectionHook(BaseHook):
         """The client of this hook. Its sessions are kept alive."""
         if self._client is None:
             from airflow_provider_kling.client import Attempts, Client, LevelLog
+            from airflow_provider_kling.hooks.telemetry import AirflowSink  # what only hands a connection on has no client
 
             settings = self.settings
             attempts = Attempts(settings, retry_wait=self.retry_wait, hide=mask_secret)
@@ -137,6 +143,7 @@ class ConnectionHook(BaseHook):
     async def aget_conn(self) -> AsyncClient:
         """The client of this hook for the running event loop."""
         from airflow_provider_kling.client import AsyncClient, Attempts, LevelLog
+        from airflow_provider_kling.hooks.telemetry import AirflowSink
 
         settings = await self.asettings()
         loop = asyncio.get_running_loop()
@@ -165,7 +172,7 @@ class ConnectionHook(BaseHook):
             return result
 
     def _span(self, sink: Sink, name: str | None) -> AbstractContextManager[Span]:
-        return (sink if name else SILENT).span(name or "", conn_id=self.kling_conn_id)
+        return sink.span(name, conn_id=self.kling_conn_id) if name else metrics.SILENT.span("")
 
     def _read(self, call: Call[T], **options: Any) -> T:
         """Send a call that no caller bounds, within the limit of one call."""
@@ -177,7 +184,7 @@ class ConnectionHook(BaseHook):
 
     @classmethod
     def dispatched(
-        cls, kling_conn_id: str = DEFAULT_CONN_ID, product: Product = EFFECTS
+        cls, kling_conn_id: str = DEFAULT_CONN_ID, product: Product | None = None
     ) -> AbstractAsyncContextManager[Dispatcher]:
         """The account's dispatcher, shared by all of this event loop: one queue for the slots, one poller for all waiters.
 
@@ -185,6 +192,8 @@ class ConnectionHook(BaseHook):
         KlingSettingsError.
         """
         from airflow_provider_kling.dispatch import shared  # a worker that only defers does not need it
+
+        product = product or api.EFFECTS
 
         async def connect() -> AsyncClient:
             hook = cls(kling_conn_id, product=product)
@@ -219,6 +228,6 @@ class ConnectionHook(BaseHook):
 
 def _ids(result: object) -> dict[str, str | None]:
     """The attributes of a span whose flow has brought a task."""
-    if not isinstance(result, Task):
+    if not isinstance(result, api.Task):
         return {}
     return {"kling_task_id": result.kling_task_id, "external_task_id": result.external_task_id, "status": result.status}

@@ -8,14 +8,9 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_kling.api import (
-    DEFAULT_PAGE_SIZE,
-    Task,
-    TaskRequest,
-    get_call,
-    list_call,
-)
-from airflow_provider_kling.client import LevelLog, flows, last_answer_by, monotonic_now, seconds
+from airflow_provider_kling import api, client
+from airflow_provider_kling.api import DEFAULT_PAGE_SIZE
+from airflow_provider_kling.client import flows, last_answer_by, monotonic_now, seconds
 from airflow_provider_kling.errors import KlingError
 from airflow_provider_kling.hooks.billing import BillingHook
 from airflow_provider_kling.hooks.callbacks import callback_address, verified_task
@@ -33,6 +28,7 @@ from airflow_provider_kling.hooks.calls import (
 from airflow_provider_kling.metrics import CREATE_SPAN, SAVE_SPAN, WAIT_SPAN
 
 if TYPE_CHECKING:
+    from airflow_provider_kling.api import Task, TaskRequest
     from airflow_provider_kling.arguments import Place
 
 POLL_INTERVAL = 10.0  # seconds; tasks take minutes
@@ -129,14 +125,14 @@ class KlingHook(BillingHook):
             self._submission, request, effect_scene, image, images, external_task_id, callback_url, adopt_existing
         )
         async with self.dispatched(self.kling_conn_id, self.product) as account:
-            return await account.create(submission, deadline=deadline, log=LevelLog(self.log))
+            return await account.create(submission, deadline=deadline, log=client.LevelLog(self.log))
 
     def get_task(self, any_id: str) -> Task:
         """The task with this Kling task id or external id. Raises KlingTaskNotFound if there is none."""
-        return self._read(get_call(self.product, any_id))
+        return self._read(api.get_call(self.product, any_id))
 
     async def aget_task(self, any_id: str) -> Task:
-        return await self._aread(get_call(self.product, any_id))
+        return await self._aread(api.get_call(self.product, any_id))
 
     def find_task(self, external_id: str) -> Task | None:
         """The task with this external id, if there is one."""
@@ -147,10 +143,10 @@ class KlingHook(BillingHook):
 
     def list_tasks(self, page_num: int = 1, page_size: int = DEFAULT_PAGE_SIZE) -> list[Task]:
         """Page 1 to 1000 of the account's tasks, with 1 to 500 tasks on a page. Do not rely on their order."""
-        return self._read(list_call(self.product, page_num=page_num, page_size=page_size))
+        return self._read(api.list_call(self.product, page_num=page_num, page_size=page_size))
 
     async def alist_tasks(self, page_num: int = 1, page_size: int = DEFAULT_PAGE_SIZE) -> list[Task]:
-        return await self._aread(list_call(self.product, page_num=page_num, page_size=page_size))
+        return await self._aread(api.list_call(self.product, page_num=page_num, page_size=page_size))
 
     def wait_for_task(
         self, kling_task_id: str, *, timeout: float | timedelta = WAIT_TIMEOUT, poll_interval: float | timedelta = POLL_INTERVAL
@@ -170,7 +166,7 @@ class KlingHook(BillingHook):
         deadline = time.time() + seconds(timeout, "timeout")
         interval = seconds(poll_interval, "poll_interval")
         async with self.dispatched(self.kling_conn_id, self.product) as account:
-            return await account.wait(kling_task_id, deadline=deadline, poll_interval=interval, log=LevelLog(self.log))
+            return await account.wait(kling_task_id, deadline=deadline, poll_interval=interval, log=client.LevelLog(self.log))
 
     def save_videos(
         self,
@@ -224,7 +220,7 @@ class KlingHook(BillingHook):
     def test_connection(self) -> tuple[bool, str]:
         """Whether the credentials work, and a text: if they do not, what is wrong. Reads one task, which costs nothing."""
         try:
-            self._read(list_call(self.product, page_size=1), tries=1)
+            self._read(api.list_call(self.product, page_size=1), tries=1)
             return True, f"Kling accepts the credentials at {self.settings.base_url}."
         except KlingError as error:
             return False, str(error)
@@ -233,7 +229,7 @@ class KlingHook(BillingHook):
 
     async def atest_connection(self) -> tuple[bool, str]:
         try:
-            await self._aread(list_call(self.product, page_size=1), tries=1)
+            await self._aread(api.list_call(self.product, page_size=1), tries=1)
             return True, f"Kling accepts the credentials at {(await self.asettings()).base_url}."
         except KlingError as error:
             return False, str(error)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from airflow_provider_kling.api import Task
-from airflow_provider_kling.client import flows, monotonic_now
+from typing import TYPE_CHECKING
+
+from airflow_provider_kling.client import monotonic_now
 from airflow_provider_kling.hooks.calls import SAVE_TIMEOUT, save_flow
-from airflow_provider_kling.hooks.connection import ConnectionHook
 from airflow_provider_kling.metrics import SAVE_SPAN
-from airflow_provider_kling.naming import SaveAs
+
+if TYPE_CHECKING:
+    from airflow_provider_kling.api import Task
+    from airflow_provider_kling.client import flows
+    from airflow_provider_kling.hooks.connection import ConnectionHook
+    from airflow_provider_kling.naming import SaveAs
 
 
 def save_files(hook: ConnectionHook, task: Task, destination: str, save_as: SaveAs) -> flows.SavedFiles:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.sdk import conf
 
+from airflow_provider_kling import client
 from airflow_provider_kling.caps import AccountCap
-from airflow_provider_kling.client import KlingSettings, Spending
 from airflow_provider_kling.errors import KlingInputError, KlingSettingsError
+from airflow_provider_kling.values import replace
+
+if TYPE_CHECKING:
+    from airflow_provider_kling.client import KlingSettings, Spending
 
 BOOK_AGE = 300.0  # seconds for which the prices that were read are used
 
@@ -35,7 +39,7 @@ def spending_of(settings: KlingSettings) -> Spending | None:
     """Where the caps of a connection are counted; None if it has none."""
     if not settings.cap:
         return None
-    return Spending(_folder(), settings.conn_id, settings.cap, price=_prices())
+    return client.Spending(_folder(), settings.conn_id, settings.cap, price=_prices())
 
 
 def _folder() -> Path:

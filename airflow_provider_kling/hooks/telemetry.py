@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from airflow_provider_kling.api import scenes
+from airflow_provider_kling import api
 from airflow_provider_kling.metrics import SILENT, Metric, Span
 
 OTHER = "other"  # the tag of a scene that this version does not know, so that the number of time series stays small
@@ -28,7 +28,7 @@ class AirflowSink:
     def record(self, metric: Metric, value: float = 1, *, conn_id: str, scene: str | None = None, **tags: str) -> None:
         """Send a metric with its tags, if Airflow's metrics are on."""
         try:
-            every = {"conn_id": conn_id, "scene": str(scene) if scene in scenes() else OTHER, **tags}
+            every = {"conn_id": conn_id, "scene": str(scene) if scene and api.scene_of(scene) else OTHER, **tags}
             self._send(metric, value, {name: _tag(every[name]) for name in metric.tags})
         except Exception:
             logger.debug("Metric %s was not sent.", metric.name, exc_info=True)

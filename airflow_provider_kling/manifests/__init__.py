@@ -1,8 +1,8 @@
 """Rows in: the formats and columns of a manifest, its rows, and its images.
 
-May import `errors`, `redaction`, `storage` and `api`. Only `loading` opens files and imports Airflow.
+May import `errors`, `redaction`, `storage` and `api`. Only `loading`, `sources` and `image_files` open files and read settings.
 """
 
-from lazy_loader import attach_stub
+from airflow_provider_kling.faces import face
 
-__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = face(__name__, __file__)

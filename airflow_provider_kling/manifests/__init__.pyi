@@ -2,7 +2,7 @@
 from .columns import IMAGE_COLUMNS as IMAGE_COLUMNS, KNOWN_COLUMNS as KNOWN_COLUMNS, RESULT_COLUMNS as RESULT_COLUMNS
 from .formats import FORMATS as FORMATS
 from .leftovers import REASONS as REASONS, REQUEST as REQUEST, request_of as request_of
-from .loading import ManifestFile as ManifestFile, is_portable as is_portable, load_image as load_image
+from .loading import ManifestFile as ManifestFile
 from .parsing import parse_rows as parse_rows, read_rows as read_rows
 from .row_checks import sources_of as sources_of
 from .rows import (
@@ -12,3 +12,4 @@ from .rows import (
     resolve_image as resolve_image,
     resolve_images as resolve_images,
 )
+from .sources import is_portable as is_portable, load_image as load_image

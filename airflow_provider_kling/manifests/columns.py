@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 from collections.abc import Iterable
 from typing import Any
@@ -34,7 +33,7 @@ def check_names(names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...
     warnings = []
     for name in names:
         if name not in KNOWN_COLUMNS and name not in RESULT_COLUMNS and len(name) <= MAX_SCENE:
-            near = [known for known in difflib.get_close_matches(name.lower(), KNOWN_COLUMNS, cutoff=0.8) if known not in names]
+            near = [known for known in _similar(name.lower(), KNOWN_COLUMNS, most=3, cutoff=0.8) if known not in names]
             if near:
                 warnings.append(f"Column {name!r} is carried through to the results unread; did you mean {near[0]!r}?")
     return problems, tuple(warnings)
@@ -43,8 +42,14 @@ def check_names(names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...
 def did_you_mean(expected: str, names: Iterable[str]) -> str:
     """A question to append to an error, where one of the names looks like the expected one; else nothing."""
     by_lower = {name.lower(): name for name in names if len(name) <= MAX_SCENE}
-    near = difflib.get_close_matches(expected, by_lower, n=1, cutoff=0.55)
+    near = _similar(expected, by_lower, most=1, cutoff=0.55)
     return f" Did you mean column {by_lower[near[0]]!r}?" if near else ""
+
+
+def _similar(name: str, names: Iterable[str], *, most: int, cutoff: float) -> list[str]:
+    import difflib  # only where a name is not known
+
+    return difflib.get_close_matches(name, names, n=most, cutoff=cutoff)
 
 
 def json_kind(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""The checks of one image: of its URL, its base64, and its bytes. Nothing is opened.
+"""The checks of one image: of its base64 and its bytes. Nothing is opened.
 
 What Kling would refuse minutes later (`Image pixel is invalid`) is refused here, before anything is spent.
 A URL is not loaded: Kling does that, and only Kling knows what it sees there.
@@ -11,14 +11,12 @@ import binascii
 import re
 from io import BytesIO
 from typing import TYPE_CHECKING, NoReturn
-from urllib.parse import unquote, unquote_to_bytes, urlsplit
+from urllib.parse import unquote, unquote_to_bytes
 
-from airflow_provider_kling.api import MAX_IMAGE_BYTES, MAX_IMAGE_RATIO, MIN_IMAGE_SIDE, is_url
+from airflow_provider_kling.api import MAX_IMAGE_BYTES, MAX_IMAGE_RATIO, MIN_IMAGE_SIDE
 from airflow_provider_kling.errors import KlingInputError
-from airflow_provider_kling.manifests.invisible import invisible_in
 from airflow_provider_kling.manifests.pixels import PixelBudget
 from airflow_provider_kling.manifests.png import WrongChecksum, picture_of
-from airflow_provider_kling.redaction import show_place
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -46,28 +44,6 @@ def check_image(data: bytes, *, label: str) -> None:
     # A JPEG of several frames (MPO, from many phones) shows its first one everywhere; an animated PNG does not.
     if format == "PNG" and frames > 1:
         raise KlingInputError(f"{label}: found an animated PNG of {frames} frames; wanted a still {WANTED}.")
-
-
-def check_url(url: str) -> None:
-    """Raise KlingInputError unless this is an http(s) URL that Kling can load."""
-    problem = ""
-    if re.search(r"[\s\x00-\x1f\x7f]", url):
-        problem = "it has a blank inside, which is to be written %20"
-    elif sign := invisible_in(url):
-        problem = f"it has an invisible character inside, {sign}"
-    elif not is_url(url):
-        problem = "two slashes are to follow its scheme"
-    else:
-        try:
-            parts = urlsplit(url)
-            if not parts.hostname or parts.port == 0:
-                problem = "it names no host" if not parts.hostname else "its port is 0"
-        except ValueError:
-            problem = "its host or port is malformed"
-    if problem:
-        raise KlingInputError(
-            f"{show_place(url)} is no URL that Kling can load: {problem}; wanted is one like https://host/image.jpg."
-        )
 
 
 def decode_inline(source: str, *, label: str) -> bytes:

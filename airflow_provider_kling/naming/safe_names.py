@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import unicodedata
 from collections.abc import Sequence
 from typing import Any
+
+from airflow_provider_kling.patterns import pattern
 
 MOST_BYTES = 224  # of a name in all cases; file systems take 255, and an unfinished file has 31 more than its video
 SOUGHT_BYTES = 200  # to which long values are cut
@@ -15,7 +16,7 @@ MOST_ID = 40  # bytes of a task's id
 _DIGEST = 8  # hexadecimal digits in the place of what was cut off
 
 # Reserved by Windows or by object stores, or read differently in URLs.
-FORBIDDEN = re.compile(r'[/\\:*?"<>|#%\x00-\x1f\x7f-\x9f]')
+FORBIDDEN = pattern(r'[/\\:*?"<>|#%\x00-\x1f\x7f-\x9f]')
 _ODD_KINDS = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})  # control, format (also of direction), private, unassigned
 _RESERVED = frozenset(
     ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$", *(f"{port}{number}" for port in ("COM", "LPT") for number in "0123456789¹²³")]

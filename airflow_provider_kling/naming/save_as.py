@@ -1,41 +1,25 @@
-"""How the videos of one task are named, and what is saved beside them."""
+"""How the videos of one task are named, and what is saved beside them.
+
+A worker that hands this over to the triggerer needs no template: what reads one is loaded when a name is asked for.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Collection, Mapping
+from dataclasses import field
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_kling.naming.safe_names import MOST_ID, cut, safe_name, safe_text
-from airflow_provider_kling.naming.templates import SUFFIX, Field, Template
+from airflow_provider_kling.values import value
+
+if TYPE_CHECKING:
+    from airflow_provider_kling.naming.templates import Template
+    from airflow_provider_kling.naming.video_names import VideoName
 
 DEFAULT = "{row_id}-{kling_task_id}.mp4"
 WITHOUT_ROW = "{kling_task_id}.mp4"
-WATERMARK = "-watermark"
-
-_PROVING_ID = re.compile(rf"[0-9]{{6,{MOST_ID}}}")  # neither the number of a video nor a word of a name looks like it
 
 
-@dataclass(frozen=True)
-class VideoName:
-    """The names that one video of a task may have below `save_to`, and how a file shows that it is this video.
-
-    - `name`: the wanted one. `with_id`: the one to take where a file of something else has it.
-    - `earlier`: the name that earlier versions of this package gave it, if that is another.
-    - `proves`, `id_proves`: whether `name`, and `with_id`, belong to this task alone. Without the first, the file itself holds
-      its `identity`.
-    """
-
-    name: str
-    with_id: str = ""
-    earlier: str | None = None
-    proves: bool = True
-    id_proves: bool = True
-    identity: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
+@value(kw_only=True)
 class SaveAs:
     """How the videos of a task are saved.
 
@@ -55,49 +39,33 @@ class SaveAs:
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON, with those fields that the template names."""
-        fields = {name: value for name, value in self.fields.items() if name in self.template.fields}
+        named: Collection[str] = ("row_id",) if self._has_row else ()  # of the default; only a task brings its id
+        if self.file_name is not None or "kling_task_id" in self.fields:
+            named = self.template.fields
+        fields = {name: value for name, value in self.fields.items() if name in named}
         return {"file_name": self.file_name, "fields": fields, "watermark": self.watermark, "sidecar": self.sidecar}
 
     @property
     def template(self) -> Template:
-        has_row = self.fields.get("row_id") not in (None, "")
-        return Template.parse(self.file_name or (DEFAULT if has_row else WITHOUT_ROW))
+        from airflow_provider_kling.naming.templates import Template
+
+        return Template.parse(self.file_name or (DEFAULT if self._has_row else WITHOUT_ROW))
+
+    @property
+    def _has_row(self) -> bool:
+        return self.fields.get("row_id") not in (None, "")
 
     def video(
         self, kling_task_id: str, external_task_id: str | None = None, *, index: int = 0, count: int = 1, watermark: bool = False
     ) -> VideoName:
         """The names of the video with this index (from 0) of `count` that the task has."""
-        task_id = cut(safe_text(kling_task_id), MOST_ID)
-        number = f"-{index + 1}" if count > 1 and "index" not in self.template.fields else ""
-        tail = number + (WATERMARK if watermark else "")
-        values = {**self.fields, "kling_task_id": task_id, "external_task_id": external_task_id, "index": index + 1}
-        id_proves = _PROVING_ID.fullmatch(kling_task_id) is not None
-        old = f"{kling_task_id}{f'_{index + 1}' if index else ''}{SUFFIX}"
-        name = self._rendered(values, tail)
-        return VideoName(
-            name,
-            with_id=self._rendered(values, f"-{task_id}{tail}"),
-            earlier=old if old != name and not watermark else None,
-            proves=id_proves and self.template.ends_with_task_id,
-            id_proves=id_proves,
-            identity={"kling_task_id": kling_task_id, "video": index, "watermark": watermark},
-        )
+        from airflow_provider_kling.naming.video_names import names_of
+
+        task: dict[str, Any] = {"kling_task_id": kling_task_id, "external_task_id": external_task_id}
+        return names_of(self.template, self.fields, **task, index=index, count=count, watermark=watermark)
 
     def name_of_row(self) -> str:
         """The name without what only a task brings: two rows with one name would have one file."""
-        return self._rendered(self.fields, "")
+        from airflow_provider_kling.naming.video_names import rendered
 
-    def _rendered(self, values: Mapping[str, Any], tail: str) -> str:
-        *folders, last = self.template.parts
-        names = [safe_name(_texts(part, values)) for part in folders]
-        return "/".join([*names, safe_name(_texts(last, values), suffix=tail + SUFFIX, empty="video")])
-
-
-def _texts(part: tuple[str | Field, ...], values: Mapping[str, Any]) -> list[tuple[str, bool]]:
-    """The pieces as texts, and whether each may be cut."""
-    return [
-        (piece, False)
-        if isinstance(piece, str)
-        else (safe_text(values.get(piece.name)), piece.name not in ("kling_task_id", "index", "date", "map_index"))
-        for piece in part
-    ]
+        return rendered(self.template, self.fields)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_kling.errors import KlingInputError
 from airflow_provider_kling.naming.safe_names import FORBIDDEN, safe_text
+from airflow_provider_kling.patterns import pattern
+from airflow_provider_kling.values import value
 
 ROW_FIELDS = ("row_id", "effect_scene", "kling_task_id", "external_task_id", "index")
 RUN_FIELDS = ("dag_id", "run_id", "task_id", "map_index", "date")
@@ -20,16 +21,16 @@ MOST_LITERAL = 60  # bytes of one name or folder that are no field
 MOST_LISTED = 30  # columns that an error lists
 MOST_SHOWN = 60  # characters of each
 
-_TOKEN = re.compile(r"\{\{|\}\}|\{[^{}]*\}|[{}]|[^{}]+")
+_TOKEN = pattern(r"\{\{|\}\}|\{[^{}]*\}|[{}]|[^{}]+")
 # What would be a literal brace here, and is meant for Jinja: `{{ ds }}`, `{{params.x}}`, `{% if … %}`.
-_JINJA = re.compile(
+_JINJA = pattern(
     r"\{[%#]|\{\{(?:\s|(?:ds|ts|dag|run_id|task|ti|params|var|conn|macros|logical_date|data_interval|map_index)\w*\b|(?:"
     + "|".join(FIELDS)
     + r")\}\})"
 )
 
 
-@dataclass(frozen=True)
+@value
 class Field:
     """The place of a value in a name."""
 
@@ -39,7 +40,7 @@ class Field:
 Piece = str | Field
 
 
-@dataclass(frozen=True)
+@value
 class Template:
     """A template, read: its folders, if it has some, and the name of the file without its suffix, each as pieces."""
 

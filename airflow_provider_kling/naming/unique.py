@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from airflow_provider_kling.errors import KlingManifestError
 from airflow_provider_kling.naming.safe_names import same_name_key
 from airflow_provider_kling.naming.save_as import SaveAs
 from airflow_provider_kling.naming.templates import FIELDS, MOST_LISTED, check_fields, columns_of
+from airflow_provider_kling.values import replace
 
 MOST_PROBLEMS = 50  # rows that an error names
 

@@ -181,8 +181,8 @@ class KlingEffectBatchOperator(BatchLineage, KlingOperator):
 
     def _job(self, context: Context, *, deadline: float) -> BatchJob:
         """What the batch does, from the rendered parameters. Raises KlingInputError for those that cannot work."""
+        from airflow_provider_kling.arguments import conn_ids
         from airflow_provider_kling.batch import BatchJob, shard_of
-        from airflow_provider_kling.dispatch import conn_ids
 
         self.take_places()
         self.show_links(False)

@@ -55,8 +55,8 @@ def left_of(cap: RunCap, context: Context, kling_conn_id: str | Iterable[str], *
     They have ended, so the account's list shows what they have made; their number alone would not tell, since each may have had
     another number of rows.
     """
+    from airflow_provider_kling.arguments import conn_ids
     from airflow_provider_kling.client import flows
-    from airflow_provider_kling.dispatch import conn_ids
     from airflow_provider_kling.hooks import KlingHook
 
     key = instance_key(context)

@@ -78,7 +78,7 @@ class KlingChargesOperator(KlingOperator):
             return self._execute()
 
     def _execute(self) -> dict[str, Any]:
-        from airflow_provider_kling.dispatch import conn_ids
+        from airflow_provider_kling.arguments import conn_ids
         from airflow_provider_kling.reconciling import check_sources, reconcile, span_of, write_charges
         from airflow_provider_kling.writable import check_writable
 

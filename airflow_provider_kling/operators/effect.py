@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
@@ -11,24 +10,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_kling.caps import RunCap
+from airflow_provider_kling import naming
 from airflow_provider_kling.client import seconds
 from airflow_provider_kling.lineage import TaskLineage
 from airflow_provider_kling.links import KlingVideoLink
-from airflow_provider_kling.metrics import CREATE_SPAN
-from airflow_provider_kling.naming import SaveAs
 from airflow_provider_kling.operator_base import DEFAULT_TIMEOUT, ROW_KEYS, KlingOperator
-from airflow_provider_kling.operators.capping import task_within
 from airflow_provider_kling.operators.checks import check_rendered, check_written
 from airflow_provider_kling.operators.inline_images import InlineImages
-from airflow_provider_kling.operators.reschedule import create_or_reschedule, log_level
-from airflow_provider_kling.operators.submissions import account_for, adoptable_task, deadline_of, submission_of
-from airflow_provider_kling.operators.waits import wait_for
 from airflow_provider_kling.outcomes import push_task_ids, recording_failures, task_of
 from airflow_provider_kling.retry_policy import use_default_policy
-from airflow_provider_kling.row_metrics import was_cleared, was_replaced
 from airflow_provider_kling.saving import save_as_of
-from airflow_provider_kling.task_end import end
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -143,7 +134,7 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
         self.wait_for_completion = wait_for_completion
         self.save_to: Any = save_to
         self.file_name, self.watermark, self.sidecar = file_name, watermark, sidecar
-        self.save_as = SaveAs()
+        self.save_as = naming.SaveAs()
         self.poll_interval = poll_interval
         self.timeout = timeout
         self.row_id: Any = row_id
@@ -170,8 +161,8 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
         self._hide_inline_images()
 
     def execute(self, context: Context) -> Any:
-        from airflow_provider_kling.client import Deadline, flows
-        from airflow_provider_kling.hooks import callback_address
+        from airflow_provider_kling.client import Deadline
+        from airflow_provider_kling.operators.submissions import account_for, called_back, deadline_of, log_level
 
         now = time.time()
         self.use_row(context)
@@ -186,23 +177,17 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
             hook = opened.enter_context(account_for(context, submission, self.kling_conn_id, log=self.log, level=level))
             self.log.log(level, "External id %s: asking Kling for %s", submission.external_id, self._description())
             record.account = hook.kling_conn_id
-            address = callback_address(submission.callback_url, hook.kling_conn_id)
-            submission = dataclasses.replace(submission, callback_url=address)
+            submission = called_back(submission, hook)
             made = self._task_made(context, hook, submission)
-            record.task = task = made or self._create(hook, submission, deadline, level)
-            record.counted = task.done and (was_cleared(context) or was_replaced(context))
-            record.effect_scene = self.effect_scene if submission.surely_made(task) else None
-            self.log.info("%s", flows.describe(task))
-            push_task_ids(context, task, row_id=self.row_id, effect_scene=record.effect_scene)
-            if not self.wait_for_completion:
-                return task.kling_task_id
-            if not task.done:
-                record.task = task = wait_for(self, hook, task, deadline, record.effect_scene)
-            return end(self, context, hook, task, record)
+            record.task = made or self._create(hook, submission, deadline, level)
+            from airflow_provider_kling.operators.waits import go_on  # not for a worker that has deferred
+
+            return go_on(self, context, hook, submission, record, deadline)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
         """Called after a trigger has fired: the task exists, and is done if the operator waits for its completion."""
         from airflow_provider_kling.hooks import hook_of
+        from airflow_provider_kling.task_end import end
 
         self.use_row(context)
         with recording_failures(context, row_id=self.row_id, effect_scene=self.effect_scene, account=self.kling_conn_id) as record:
@@ -227,6 +212,7 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
     def _submission(self, context: Context) -> Submission:
         from airflow_provider_kling.api import EffectRequest
         from airflow_provider_kling.manifests import load_image
+        from airflow_provider_kling.operators.submissions import submission_of
         from airflow_provider_kling.writable import check_writable
 
         check_rendered(self, self._unknown)
@@ -261,19 +247,29 @@ class KlingEffectOperator(TaskLineage, KlingOperator):
 
     def _task_made(self, context: Context, hook: KlingHook, submission: Submission) -> Task | None:
         """The task that there is, where no other may be created. Raises KlingCappedError if a cap is reached without it."""
+        if self.max_videos is None and self.max_units is None:
+            return None
+        from airflow_provider_kling.caps import RunCap
+        from airflow_provider_kling.operators.capping import task_within
+
         return task_within(context, hook, submission, RunCap.of(self.max_videos, self.max_units), log=self.log)
 
     # --- Three ways to create
 
     def _create(self, hook: KlingHook, submission: Submission, deadline: Deadline, level: int) -> Task:
         """The task: created on this worker, or adopted. Deferred, the triggerer or a later start of a worker creates it."""
-        from airflow_provider_kling.client import flows, last_answer_by
         from airflow_provider_kling.manifests import is_portable
+        from airflow_provider_kling.operators.submissions import adoptable_task
 
         if not self.deferrable:
+            from airflow_provider_kling.client import flows, last_answer_by
+            from airflow_provider_kling.metrics import CREATE_SPAN
+
             flow = flows.create_when_free(hook.product, submission, deadline=deadline.monotonic)
             return hook.run(flow, last_answer_by(deadline.monotonic), span=CREATE_SPAN)
         if not all(map(is_portable, self._sources())):
+            from airflow_provider_kling.operators.reschedule import create_or_reschedule
+
             return create_or_reschedule(hook, submission, deadline, log=self.log, level=level)
         # All creates of the triggerer wait in one queue for the slots. A create from here would jump the queue.
         return adoptable_task(hook, submission, log=self.log) or self._defer_create(hook, submission, deadline.unix)

@@ -11,19 +11,11 @@ from airflow_provider_kling.metrics import CREATE_SPAN
 from airflow_provider_kling.outcomes import AirflowRescheduleException
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
-
     from airflow_provider_kling.api import Task
     from airflow_provider_kling.client import Deadline, Submission
     from airflow_provider_kling.hooks import KlingHook
 
-LOG_EVERY = 20  # starts of a worker, about 5 minutes: what each of them found would fill the log for hours
 RESCHEDULE_AFTER = 10.0  # seconds, at least: a fast end would meet the race that triggers.HOLD_BACK describes
-
-
-def log_level(context: Context) -> int:
-    """The level for lines that each start of a rescheduled task repeats: INFO at the first start and now and then, else DEBUG."""
-    return logging.INFO if (context.get("task_reschedule_count", 0) or 0) % LOG_EVERY == 0 else logging.DEBUG
 
 
 def create_or_reschedule(hook: KlingHook, submission: Submission, deadline: Deadline, *, log: Any, level: int) -> Task:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_kling.client import seconds
 from airflow_provider_kling.instances import earlier_attempt, instance_key, may_have_created
-from airflow_provider_kling.metrics import ADOPTED
 from airflow_provider_kling.outcomes import first_start
+from airflow_provider_kling.values import replace
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from airflow_provider_kling.api import Task, TaskRequest
     from airflow_provider_kling.client import Submission
     from airflow_provider_kling.hooks import KlingHook
+
+LOG_EVERY = 20  # starts of a worker, about 5 minutes: what each of them found would fill the log for hours
 
 
 def submission_of(
@@ -59,9 +62,23 @@ def deadline_of(context: Context, timeout: float | timedelta, now: float) -> flo
     return start.timestamp() + seconds(timeout, "timeout")
 
 
+def called_back(submission: Submission, hook: KlingHook) -> Submission:
+    """The submission with the URL that Kling is to call, where there is one: that of the receiver for "auto"."""
+    if not submission.callback_url:
+        return submission
+    from airflow_provider_kling.hooks import callback_address
+
+    return replace(submission, callback_url=callback_address(submission.callback_url, hook.kling_conn_id))
+
+
+def log_level(context: Context) -> int:
+    """The level for lines that each start of a rescheduled task repeats: INFO at the first start and now and then, else DEBUG."""
+    return logging.INFO if (context.get("task_reschedule_count", 0) or 0) % LOG_EVERY == 0 else logging.DEBUG
+
+
 def account_for(context: Context, submission: Submission, kling_conn_id: str | Sequence[str], *, log: Any, level: int) -> KlingHook:
     """The account for this submission. It is the same in all tries."""
-    from airflow_provider_kling.dispatch import conn_ids
+    from airflow_provider_kling.arguments import conn_ids
     from airflow_provider_kling.hooks import account_of
 
     key = instance_key(context)
@@ -89,6 +106,8 @@ def adoptable_task(hook: KlingHook, submission: Submission, *, log: Any) -> Task
         return None
     if task is None or task.failed:
         return None
+    from airflow_provider_kling.metrics import ADOPTED
+
     hook.get_conn().sink.record(ADOPTED, conn_id=hook.kling_conn_id, scene=submission.scene)
     if submission.derived or submission.adopt_existing:
         log.info("%s", flows.describe_adopted(submission.external_id, task))

@@ -4,6 +4,6 @@ May import everything below operators. `scenes`, `tally` and `describe` are pure
 read results and ask Kling, which costs nothing.
 """
 
-from lazy_loader import attach_stub
+from airflow_provider_kling.faces import face
 
-__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = face(__name__, __file__)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pendulum
 
 from airflow_provider_kling.api import scenes
+from airflow_provider_kling.arguments import conn_ids
 from airflow_provider_kling.batch import in_shard, shard_of
 from airflow_provider_kling.caps import Allowance, RunCap
-from airflow_provider_kling.dispatch import conn_ids
 from airflow_provider_kling.instances import instance_key
 from airflow_provider_kling.manifests import BadRow, ManifestFile, Row
 from airflow_provider_kling.object_paths import location_of, storage_path

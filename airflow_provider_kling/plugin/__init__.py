@@ -4,6 +4,6 @@ May import everything below. Airflow loads the plugin in each of its processes, 
 and the rest are imported where the API server serves the first request.
 """
 
-from lazy_loader import attach_stub
+from airflow_provider_kling.faces import face
 
-__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = face(__name__, __file__)

@@ -80,8 +80,8 @@ def _ask(conn_ids: str, kling_task_id: str) -> Task:
 
 def _check(url: str, conn_ids: str) -> None:
     """Raise NoLinkError for a link to an address that is not public, unless a connection allows those or has its origin."""
+    from airflow_provider_kling.arguments import conn_ids as each
     from airflow_provider_kling.client import check_host, same_origin
-    from airflow_provider_kling.dispatch import conn_ids as each
     from airflow_provider_kling.hooks import KlingHook
 
     try:

@@ -4,6 +4,6 @@ Pure, but for `finding` (results), `accounts` (Kling) and `writing` (files). May
 `results` and `hooks`.
 """
 
-from lazy_loader import attach_stub
+from airflow_provider_kling.faces import face
 
-__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = face(__name__, __file__)

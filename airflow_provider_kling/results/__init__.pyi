@@ -23,16 +23,16 @@ from .statuses import (
     describe_counts as describe_counts,
     kind_of as kind_of,
 )
-from .summary import (
-    Summary as Summary,
+from .summary import Summary as Summary
+from .task_result import error_result as error_result, result_of as result_of, saved_result as saved_result
+from .unfinished import UNFINISHED as UNFINISHED
+from .units import (
     as_units as as_units,
     count_of as count_of,
     decimal_of as decimal_of,
     units_of as units_of,
     units_text as units_text,
 )
-from .task_result import error_result as error_result, result_of as result_of, saved_result as saved_result
-from .unfinished import UNFINISHED as UNFINISHED
 from .writing import RESULTS as RESULTS, report_title as report_title, write_lines as write_lines
 from .xcom_keys import (
     BATCH as BATCH,

@@ -14,7 +14,7 @@ from airflow_provider_kling.manifests import RESULT_COLUMNS
 from airflow_provider_kling.object_paths import location_of
 from airflow_provider_kling.redaction import show_place
 from airflow_provider_kling.results.statuses import ERROR, STATUSES
-from airflow_provider_kling.results.summary import is_units
+from airflow_provider_kling.results.units import is_units
 from airflow_provider_kling.storage import read_lines
 
 if TYPE_CHECKING:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from airflow_provider_kling.results.statuses import ERROR, STATUSES, describe_counts, kind_of
+from airflow_provider_kling.results.units import count_of, decimal_of, units_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,41 +71,3 @@ class Tally:
     def summary(self) -> Summary:
         kinds = dict(sorted(self._kinds.items(), key=lambda entry: (-entry[1], entry[0])))
         return Summary(counts=dict(self._counts), kinds=kinds, units=self._units, videos=self._videos)
-
-
-def is_units(value: Any) -> bool:
-    """Whether it is a decimal text of a sensible number of units, as results have it."""
-    return isinstance(value, str) and _number(value) is not None
-
-
-def as_units(value: Any) -> Decimal | None:
-    """A number of units as results have it, a decimal text; None for anything else."""
-    return _number(value) if isinstance(value, str) else None
-
-
-def decimal_of(units: Any) -> Decimal:
-    """A number of units; 0 for what is no sensible number."""
-    return (None if units is None else _number(str(units))) or Decimal(0)
-
-
-def _number(text: str) -> Decimal | None:
-    try:
-        number = Decimal(text[:100])
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() and abs(number.adjusted()) < 30 else None
-
-
-def count_of(number: int, noun: str) -> str:
-    """A number of things in a text: `1 row`, `1,200 rows`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def units_of(units: Decimal) -> str:
-    """A number of units in a text: `1 unit`, `35,000 units`; not `35.0` or `3.5E+1`."""
-    return f"{units.normalize():,f} {'unit' if units == 1 else 'units'}"
-
-
-def units_text(units: Decimal) -> str:
-    """A number of units as data: `35000`."""
-    return f"{units.normalize():f}"

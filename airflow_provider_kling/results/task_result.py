@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pendulum
 
-from airflow_provider_kling.api import SUCCEED, Task, Video, error_kind, scenes, task_failure
+from airflow_provider_kling import api
+from airflow_provider_kling.api import SUCCEED
 from airflow_provider_kling.errors import KlingAnswerError, KlingError
 from airflow_provider_kling.manifests import RESULT_COLUMNS
 from airflow_provider_kling.redaction import show_error, show_text
-from airflow_provider_kling.results.statuses import ERROR
 
 if TYPE_CHECKING:
+    from airflow_provider_kling.api import Task, Video
     from airflow_provider_kling.client.flows import SavedFiles
 
 Paths = Mapping[Any, str] | Sequence[str | None]
@@ -36,8 +37,8 @@ def result_of(
     Raises KlingTaskFailed for a task that failed, KlingAnswerError for one that is not done, or succeeded without a video.
     """
     if task.failed:
-        scene = scenes().get(effect_scene or "")
-        raise task_failure(task.kling_task_id, task.message, images=scene.images if scene else None)
+        scene = api.scene_of(effect_scene or "")
+        raise api.task_failure(task.kling_task_id, task.message, images=scene.images if scene else None)
     if not task.succeeded:
         known = "which is not its end" if task.known_status else "which this version of the provider does not know"
         raise KlingAnswerError(
@@ -75,9 +76,13 @@ def error_result(
     `status` is the error's `row_status`: `failed`, `invalid`, …; `error` for any other exception. `task` is the row's
     task, where it has one: what is known of it goes into the result, its videos included, because they are paid for.
     """
-    status = error.row_status if isinstance(error, KlingError) else ERROR
+    status = error.row_status if isinstance(error, KlingError) else KlingError.row_status
     facts = _facts(task, effect_scene, ()) if task else {**dict.fromkeys(RESULT_COLUMNS), "effect_scene": effect_scene}
-    about = {"error": show_error(error), "error_kind": error_kind(error), "refused_image": getattr(error, "refused_image", None)}
+    about = {
+        "error": show_error(error),
+        "error_kind": api.error_kind(error),
+        "refused_image": getattr(error, "refused_image", None),
+    }
     return {"row_id": row_id, **facts, "videos": facts["videos"] or None, "status": status, **about}
 
 

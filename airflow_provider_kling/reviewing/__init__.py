@@ -4,6 +4,6 @@ The question is one of Airflow's HITLOperator for all videos of some results, wi
 of `question`. `dags/kling_effects_reviewed.py` is a whole DAG. May import `results`, `manifests`, `publishing` and Airflow.
 """
 
-from lazy_loader import attach_stub
+from airflow_provider_kling.faces import face
 
-__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = face(__name__, __file__)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from airflow_provider_kling.arguments import is_known, is_output_of_mapped
 from airflow_provider_kling.errors import KlingInputError
+from airflow_provider_kling.values import value
 
 USE_MAPPING = "use `KlingTaskSensor.partial(…).expand(kling_task_id=…)`, which waits for each of them"
 SPACES = " \t\r\n"
 
 
-class AwaitedId(NamedTuple):
+@value
+class AwaitedId:
     """The id of the task to wait for, and the scene it was made with, if that is known."""
 
     kling_task_id: str

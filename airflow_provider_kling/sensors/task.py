@@ -15,12 +15,12 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
+from airflow_provider_kling import naming
 from airflow_provider_kling.arguments import check_rendered_value, check_text
 from airflow_provider_kling.client import seconds
 from airflow_provider_kling.instances import earlier_attempt
 from airflow_provider_kling.lineage import TaskLineage
 from airflow_provider_kling.links import KlingVideoLink
-from airflow_provider_kling.naming import SaveAs
 from airflow_provider_kling.operator_base import DEFAULT_TIMEOUT, KlingOperator
 from airflow_provider_kling.outcomes import (
     FailureRecord,
@@ -33,7 +33,6 @@ from airflow_provider_kling.row_metrics import row_scene_of, was_cleared
 from airflow_provider_kling.saving import check_saving, save_as_of
 from airflow_provider_kling.sensors.inputs import AwaitedId, check_written, read_input, row_id_of
 from airflow_provider_kling.sensors.skipping import skipping
-from airflow_provider_kling.task_end import end
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -101,7 +100,7 @@ class KlingTaskSensor(TaskLineage, KlingOperator, BaseSensorOperator):
         self.kling_task_id: Any = kling_task_id
         self.save_to: Any = save_to
         self.file_name, self.watermark, self.sidecar = file_name, watermark, sidecar
-        self.save_as = SaveAs()
+        self.save_as = naming.SaveAs()
         self.kling_conn_id: Any = kling_conn_id
         self.row_id: Any = row_id
         self.deferrable = deferrable
@@ -156,11 +155,14 @@ class KlingTaskSensor(TaskLineage, KlingOperator, BaseSensorOperator):
             self._first_poke = False
             if not task.done:
                 return False
+            from airflow_provider_kling.task_end import end  # only once it is done
+
             return PokeReturnValue(is_done=True, xcom_value=end(self, context, hook, task, record))
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Called after the trigger has fired."""
         from airflow_provider_kling.hooks import hook_of
+        from airflow_provider_kling.task_end import end
 
         self.use_row(context)
         self._use_row_id()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_kling.client import monotonic_deadline, monotonic_now
 from airflow_provider_kling.errors import KlingError, KlingTimeoutError
 from airflow_provider_kling.outcomes import error_event
+from airflow_provider_kling.values import value
 
 # Rows in Airflow's database name the classes by this path, which stays importable for ever.
 CLASS_PATHS = "airflow_provider_kling.triggers"
@@ -48,7 +49,8 @@ def check_version(version: int) -> None:
     raise error
 
 
-class Outcome(NamedTuple):
+@value
+class Outcome:
     """The result of a wait: the event that resumes the Airflow task on a worker.
 
     `return_value` is the return value of the Airflow task if the triggerer ends it; None if a worker is to end it.
@@ -56,6 +58,29 @@ class Outcome(NamedTuple):
 
     event: dict[str, Any]
     return_value: Any = None
+
+
+_LOADED: set[str] = set()
+
+
+def load_rest() -> None:
+    """Load what a trigger uses while it runs: a worker that defers does not need it, and the event loop is not to wait for it."""
+    from airflow_provider_kling import api, client, dispatch, hooks, manifests, naming, results
+
+    uses: dict[Any, tuple[str, ...]] = {
+        api: ("EFFECTS", "EffectRequest", "Task", "get_call", "create_call", "page_call", "error_kind"),
+        client: ("AsyncClient", "Attempts", "LevelLog", "Submission"),
+        client.flows: ("create_when_free", "wait", "save_files", "describe"),
+        dispatch: ("shared",),
+        hooks: ("KlingHook", "AirflowSink"),
+        manifests: ("load_image",),
+        naming: ("SaveAs", "Template", "VideoName"),
+        results: ("saved_result", "write_sidecars", "decimal_of", "CREATED_TASK"),
+    }
+    for room, names in uses.items():
+        for name in names:
+            getattr(room, name)
+    _LOADED.add("all")
 
 
 class OneEventTrigger(BaseTrigger):
@@ -78,6 +103,8 @@ class OneEventTrigger(BaseTrigger):
         held_until = min(monotonic_deadline(self.held_until), monotonic_now() + HOLD_BACK)
         try:
             check_version(self._row["version"])
+            if not _LOADED:
+                await asyncio.to_thread(load_rest)
             outcome = await self.outcome()
         except KlingTimeoutError as error:
             outcome = Outcome({"timeout": str(error)})

@@ -12,50 +12,49 @@ from airflow.providers.common.compat.sdk import BaseOperator
 from airflow.sdk import get_current_context
 from airflow.sdk.execution_time.xcom import XCom
 
+from airflow_provider_kling.arguments import conn_ids
 from airflow_provider_kling.client import flows
-from airflow_provider_kling.dispatch import conn_ids
-from airflow_provider_kling.hooks import KlingHook
 from airflow_provider_kling.manifests import is_portable
-from airflow_provider_kling.naming import SaveAs
 from airflow_provider_kling.redaction import show_place
 from airflow_provider_kling.row_metrics import row_scene_of
-from airflow_provider_kling.triggers.base import HOLD_BACK, VERSION, OneEventTrigger
-from airflow_provider_kling.triggers.waiting import TaskWaitTrigger
+from airflow_provider_kling.triggers.base import HOLD_BACK, VERSION
 
 if TYPE_CHECKING:
-    pass
+    from airflow_provider_kling.hooks import KlingHook
+    from airflow_provider_kling.naming import SaveAs
+    from airflow_provider_kling.triggers.base import OneEventTrigger
+    from airflow_provider_kling.triggers.waiting import TaskWaitTrigger
+
+    class CanDefer(Protocol):
+        """The part of any operator or sensor that a deferral uses."""
+
+        execution_timeout: timedelta | None
+
+        @property
+        def log(self) -> Any: ...
+
+        @property
+        def defer(self) -> Callable[..., NoReturn]: ...
+
+    class Deferrable(CanDefer, Protocol):
+        """The part of an operator or sensor for one task that this module uses."""
+
+        row_id: str | None
+        save_to: str | None
+        save_as: SaveAs
+        end_from_trigger: bool
+        end_if_possible: bool
+        do_xcom_push: bool
+        outlets: Any
+        on_success_callback: Any
+
+        def iter_mapped_dependants(self) -> Iterator[Any]: ...
+
 
 DEFER_GRACE = 300.0  # seconds past the deadline, after which Airflow fails the task if no triggerer runs
 
 # The methods that only a worker calls at the end of a task. Those of this package and of Airflow do nothing that is missed.
 AT_THE_END = ("execute_complete", "resume_execution", "post_execute")
-
-
-class CanDefer(Protocol):
-    """The part of any operator or sensor that a deferral uses."""
-
-    execution_timeout: timedelta | None
-
-    @property
-    def log(self) -> Any: ...
-
-    @property
-    def defer(self) -> Callable[..., NoReturn]: ...
-
-
-class Deferrable(CanDefer, Protocol):
-    """The part of an operator or sensor for one task that this module uses."""
-
-    row_id: str | None
-    save_to: str | None
-    save_as: SaveAs
-    end_from_trigger: bool
-    end_if_possible: bool
-    do_xcom_push: bool
-    outlets: Any
-    on_success_callback: Any
-
-    def iter_mapped_dependants(self) -> Iterator[Any]: ...
 
 
 def defer(operator: Deferrable, trigger: type[TaskWaitTrigger], *, hook: KlingHook, deadline: float, **kwargs: Any) -> NoReturn:
@@ -105,6 +104,8 @@ def bounded(operator: CanDefer, deadline: float) -> tuple[float, str]:
 
 def check_connections(kling_conn_id: str | Iterable[str]) -> None:
     """Raise KlingSettingsError on the worker for a connection that is missing or cannot work, before it defers."""
+    from airflow_provider_kling.hooks import KlingHook
+
     for conn_id in conn_ids(kling_conn_id):
         KlingHook(conn_id).settings  # noqa: B018 - reads and checks the connection
 

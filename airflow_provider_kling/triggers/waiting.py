@@ -12,14 +12,15 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.execution_time.xcom import XCom
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
-from airflow_provider_kling.client import LevelLog, flows
-from airflow_provider_kling.naming import SaveAs
+from airflow_provider_kling import client, naming
+from airflow_provider_kling.client import flows
 from airflow_provider_kling.triggers.base import CLASS_PATHS, OneEventTrigger, Outcome
+from airflow_provider_kling.values import value
 
 if TYPE_CHECKING:
     from airflow_provider_kling.api import EffectRequest, Task
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 XCOM_TIMEOUT = 60.0  # seconds for writing one XCom; after that, a worker writes it
 
 
-class AwaitedTask(NamedTuple):
+@value
+class AwaitedTask:
     """The task that a trigger has waited for.
 
     `recorded`: its ids are in the XCom that a worker would have written. `effect_scene`: the scene it was made with, if known.
@@ -130,11 +132,11 @@ class TaskWaitTrigger(OneEventTrigger):
         """Save the videos, and return the return value of the Airflow task; None if a worker is to do both."""
         from airflow_provider_kling.results import saved_result, write_sidecars
 
-        task, save_as = awaited.task, SaveAs.from_json(self.save_as or {"fields": {"row_id": self.row_id}})
+        task, save_as = awaited.task, naming.SaveAs.from_json(self.save_as or {"fields": {"row_id": self.row_id}})
         if not (task.succeeded and task.videos):
             return None
         try:
-            files = await account.save(task, self.save_to, log=LevelLog(self.log), save_as=save_as) if self.save_to else None
+            files = await account.save(task, self.save_to, log=client.LevelLog(self.log), save_as=save_as) if self.save_to else None
             result = saved_result(task, files, effect_scene=awaited.effect_scene, row_id=self.row_id)
             if files and save_as.sidecar:
                 await asyncio.to_thread(write_sidecars, result)
@@ -240,7 +242,7 @@ class KlingEffectTrigger(TaskWaitTrigger):
             adopt_existing=True,  # an earlier run of this trigger, here or in another triggerer, may have created the task
             max_attempts=self._max_attempts,  # such a run may have seen a task fail: it is not asked for again in this try
         )
-        task = await account.create(submission, deadline=self.deadline, group=self._group, log=LevelLog(self.log))
+        task = await account.create(submission, deadline=self.deadline, group=self._group, log=client.LevelLog(self.log))
         self.log.info("%s", flows.describe(task))
         effect_scene = self.effect_scene if submission.surely_made(task) else None
         # Before the wait: a user who marks the Airflow task as failed meanwhile must be able to find the paid task.

@@ -6,7 +6,8 @@ from collections import Counter
 
 import pytest
 
-from airflow_provider_kling.dispatch import conn_ids, turn
+from airflow_provider_kling.arguments import conn_ids
+from airflow_provider_kling.dispatch import turn
 from airflow_provider_kling.errors import KlingInputError
 
 

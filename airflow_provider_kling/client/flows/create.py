@@ -11,6 +11,7 @@ from airflow_provider_kling.client.flows.describe import describe_adopted
 from airflow_provider_kling.client.flows.earlier import listed
 from airflow_provider_kling.client.flows.lookup import LOST_AFTER, OWN_ID_LOOKUPS, find, look_up
 from airflow_provider_kling.client.flows.pauses import jittered, pause
+from airflow_provider_kling.client.flows.spans import RETRY_WAIT
 from airflow_provider_kling.client.flows.steps import (
     CheckCapacity,
     Count,
@@ -35,7 +36,6 @@ from airflow_provider_kling.metrics import ADOPTED, CREATED, REFUSED
 
 T = TypeVar("T")
 
-RETRY_WAIT = 1.0  # seconds before a create whose response was lost is sent again, doubling from there
 CREATE_TRIES = 4  # sends of one create in one attempt, with a lookup between any two
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from airflow_provider_kling.api import Product, Task
 from airflow_provider_kling.client.flows.create import KnownIds, create, failing_as_unknown
 from airflow_provider_kling.client.flows.describe import describe_adopted, describe_refusal
@@ -11,13 +9,14 @@ from airflow_provider_kling.client.flows.lookup import find
 from airflow_provider_kling.client.flows.pauses import (
     LONGEST_TROUBLE_PAUSE,
     asked_pause,
-    format_seconds,
     jittered,
 )
+from airflow_provider_kling.client.flows.spans import format_seconds
 from airflow_provider_kling.client.flows.steps import Count, Flow, Log, Sleep
 from airflow_provider_kling.client.flows.submission import MOST_FAILED, Submission
 from airflow_provider_kling.errors import KlingBusyError, KlingError, KlingSlotsFullError, KlingTimeoutError
 from airflow_provider_kling.metrics import ADOPTED, CREATED
+from airflow_provider_kling.values import replace
 
 SLOT_PAUSE = 1.0  # seconds before the first new attempt for a slot: the vendor advises at least 1
 SLOT_PAUSE_GROWTH = 1.5

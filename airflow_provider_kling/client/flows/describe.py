@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from airflow_provider_kling.api import Task
-from airflow_provider_kling.client.flows.pauses import format_seconds
+from typing import TYPE_CHECKING
+
+from airflow_provider_kling.client.flows.spans import format_seconds
 from airflow_provider_kling.errors import KlingSlotsFullError
+
+if TYPE_CHECKING:
+    from airflow_provider_kling.api import Task
 
 
 def describe(task: Task) -> str:

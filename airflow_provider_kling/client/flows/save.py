@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import NamedTuple
 
 from airflow_provider_kling.api import Product, Task
@@ -12,6 +11,7 @@ from airflow_provider_kling.client.flows.steps import Flow, Log, Saved, SaveVide
 from airflow_provider_kling.errors import KlingAnswerError, KlingDownloadError
 from airflow_provider_kling.naming import SaveAs, VideoName
 from airflow_provider_kling.redaction import show_place
+from airflow_provider_kling.values import replace
 
 PLAIN = SaveAs()
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
 from airflow_provider_kling.api import Call, Product, Task, TaskRequest
 from airflow_provider_kling.metrics import Metric
 from airflow_provider_kling.naming import VideoName
+from airflow_provider_kling.values import value
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+@value
 class Sleep:
     """Wait so many seconds. Brings the time at which the wait ended, on the driver's monotonic clock: that of an event loop,
     or `time.monotonic`.
@@ -27,7 +27,7 @@ class Sleep:
     for_slot: bool = False
 
 
-@dataclass(frozen=True)
+@value
 class CheckCapacity:
     """Check that the user permits one more running task. Brings nothing; raises KlingSlotsFullError if not."""
 
@@ -42,7 +42,7 @@ class Reserved(Enum):
     LIST_FIRST = "list first"  # the account's list must be read, and given as `listed` with the number of its pages
 
 
-@dataclass(frozen=True)
+@value
 class Reserve:
     """Take a place within the caps of the account (see `client.spending`) for a create of this external id and scene.
 
@@ -55,21 +55,21 @@ class Reserve:
     pages: int = 0
 
 
-@dataclass(frozen=True)
+@value
 class GiveBack:
     """Nothing was made under this external id: its place is free. Brings nothing."""
 
     external_id: str
 
 
-@dataclass(frozen=True)
+@value
 class LoadRequest:
     """Call `load`, which may block, and bring the request that it returns."""
 
     load: Callable[[], TaskRequest]
 
 
-@dataclass(frozen=True)
+@value
 class SaveVideo:
     """Store the video of this link as `name` in the folder or URI `destination`, unless it is saved already. Brings `Saved`.
 
@@ -86,7 +86,7 @@ class SaveVideo:
         return self.video or VideoName(self.name)
 
 
-@dataclass(frozen=True)
+@value
 class Saved:
     """Where a video is, whether this step has stored it, and what there is to say about its name."""
 
@@ -95,7 +95,7 @@ class Saved:
     note: str = ""
 
 
-@dataclass(frozen=True)
+@value
 class Log:
     """Write this sentence to the log of the caller, at this level of `logging`. Brings nothing."""
 
@@ -103,7 +103,7 @@ class Log:
     level: int = logging.INFO
 
 
-@dataclass(frozen=True)
+@value
 class Count:
     """Count an event of this kind, for a request with this scene, in the metrics. Brings nothing."""
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
+from typing import TYPE_CHECKING
 
-from airflow_provider_kling.api import Task, TaskRequest
+from airflow_provider_kling.patterns import pattern
+from airflow_provider_kling.values import value
+
+if TYPE_CHECKING:
+    from airflow_provider_kling.api import Task, TaskRequest
 
 MOST_FAILED = 100  # failed tasks that one submission may leave behind
-_DERIVED = re.compile(r"(airflow-[0-9a-f]{40})(?:-(\d+))?")
+_DERIVED = pattern(r"(airflow-[0-9a-f]{40})(?:-(\d+))?")
 _RUN, _ROW, _REQUEST = 10, 10, 20  # digits of a derived external id for each part of what it is made of
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(kw_only=True)
 class Submission:
     """One request for one task. Its external id is its idempotency key: Kling accepts each id once per account.
 

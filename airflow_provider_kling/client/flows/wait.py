@@ -5,7 +5,8 @@ from __future__ import annotations
 from airflow_provider_kling.api import Product, Task, get_call
 from airflow_provider_kling.client.flows.describe import describe
 from airflow_provider_kling.client.flows.lookup import LOST_AFTER, lost
-from airflow_provider_kling.client.flows.pauses import LONGEST_TROUBLE_PAUSE, format_seconds, jittered
+from airflow_provider_kling.client.flows.pauses import LONGEST_TROUBLE_PAUSE, jittered
+from airflow_provider_kling.client.flows.spans import format_seconds
 from airflow_provider_kling.client.flows.steps import Flow, Log, Sleep
 from airflow_provider_kling.errors import KlingError, KlingTaskNotFound, KlingTimeoutError
 

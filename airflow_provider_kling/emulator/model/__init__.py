@@ -4,6 +4,6 @@ Everything here is pure: callers pass the time and any random key in. Nothing he
 decodes a picture. May import `errors` and `api`.
 """
 
-from lazy_loader import attach_stub
+from airflow_provider_kling.faces import face
 
-__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = face(__name__, __file__)

@@ -3,6 +3,6 @@
 PIL and PyAV are imported only here, where they are used. May import `errors`, `api` and the model.
 """
 
-from lazy_loader import attach_stub
+from airflow_provider_kling.faces import face
 
-__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = face(__name__, __file__)

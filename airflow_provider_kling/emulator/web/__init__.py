@@ -3,6 +3,6 @@
 Only this room knows aiohttp's server. May import `errors`, `redaction`, `api`, the model, the videos and the core.
 """
 
-from lazy_loader import attach_stub
+from airflow_provider_kling.faces import face
 
-__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = face(__name__, __file__)

@@ -15,25 +15,47 @@ from collections.abc import Sequence
 # Commands of Airflow whose processes fork tasks; of a scheduler, it depends on its executor.
 SCHEDULER, WORKERS = "scheduler", (("celery", "worker"), ("edge", "worker"))
 
-MODULES = (
-    # What each task loads of Airflow's own.
+AIRFLOWS = (
     "airflow.sdk.execution_time.supervisor",
     "airflow.sdk.execution_time.task_runner",
+    "airflow.sdk.observability.stats",
     "airflow.providers.standard.decorators.python",
     "airflow.providers.standard.operators.python",
     "jinja2.ext",
-    # What a task loads that asks for videos, waits for them and saves them, and the libraries that these need.
-    "airflow_provider_kling.operators.effect",
-    "airflow_provider_kling.operators.batch",
-    "airflow_provider_kling.sensors.task",
-    "airflow_provider_kling.decorators.operator",
-    "airflow_provider_kling.mapping",
-    "airflow_provider_kling.triggers.deferral",
-    "airflow_provider_kling.client.requests_transport",
-    "airflow_provider_kling.client.sync_client",
-    "airflow_provider_kling.manifests.loading",
-    "airflow_provider_kling.saved_videos",
+    "upath.implementations.local",
 )
+"""What each task loads of Airflow's own, or because of Airflow. Not every version has all of it."""
+
+OURS = (
+    "operators.effect",
+    "operators.batch",
+    "operators.submissions",
+    "operators.waits",
+    "sensors.task",
+    "decorators.operator",
+    "mapping",
+    "hooks.accounts",
+    "hooks.saving",
+    "hooks.telemetry",
+    "triggers.deferral",
+    "triggers.waiting",
+    "writable",
+    "manifests.loading",
+    "naming.video_names",
+    "api.effects",
+    "client.requests_transport",
+    "client.sync_client",
+    "client.flows.create_when_free",
+    "client.flows.save",
+    "saved_videos",
+    "results.task_result",
+    "results.units",
+    "results.xcom_keys",
+    "task_end",
+)
+"""What a task loads that asks for videos, waits for them and saves them, with the libraries that these need."""
+
+MODULES = (*AIRFLOWS, *(f"airflow_provider_kling.{name}" for name in OURS))
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +79,8 @@ def import_modules(modules: Sequence[str] = MODULES) -> None:
         try:
             importlib.import_module(name)
         except Exception as error:  # noqa: BLE001 - a scheduler that starts is worth more
+            if isinstance(error, ModuleNotFoundError) and name in AIRFLOWS:
+                continue
             log.warning("%s is not preloaded: %s: %s", name, type(error).__name__, error)
 
 

@@ -1,9 +1,9 @@
 """One segment: what one process of a worker does with a task, from the DAG file until the task defers or ends.
 
-`python tests/one_segment.py SEGMENT FOLDER [EVENT]` runs one of SEGMENTS and prints, as JSON, the `state` of the task and the
+`python tests/one_segment.py SEGMENT FOLDER [EVENT] [--preload]` runs one of SEGMENTS and prints, as JSON, the `state` of the task and the
 modules that were loaded for it alone: `dag_file` until the DAG is there, `execute` from then on. What each task loads in any
 case counts for nothing: before, a task of another operator that asks for a connection, defers and resumes has run in the same
-process. Lines `SEGMENT …` on stderr divide the output of `-X importtime`.
+process; with `--preload`, so has what the product preloads. Lines `SEGMENT …` on stderr divide the output of `-X importtime`.
 """
 
 from __future__ import annotations
@@ -38,10 +38,11 @@ def done_event() -> str:
 
 
 def run_segment(
-    segment: str, folder: Path, event: str, *, options: tuple[str, ...] = (), env: Mapping[str, str] | None = None
+    segment: str, folder: Path, event: str, *more: str, options: tuple[str, ...] = (), env: Mapping[str, str] | None = None
 ) -> tuple[dict[str, Any], str]:
-    """Run a segment in a process of its own. Returns what it prints, and its stderr. `event` is for those that resume."""
-    command = [sys.executable, *options, __file__, segment, str(folder), *([] if segment.endswith("defers") else [event])]
+    """Run a segment in a process of its own. Returns what it prints, and its stderr. `event` is for those that resume; `options`
+    are Python's, `more` those of this script."""
+    command = [sys.executable, *options, __file__, segment, str(folder), *([] if segment.endswith("defers") else [event]), *more]
     done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
     if done.returncode:
         raise AssertionError(done.stderr[-5000:])
@@ -96,7 +97,7 @@ def in_dag_file(segment: str, save_to: str | None) -> BaseOperator:
         return KlingTaskSensor(task_id="t", kling_task_id=created, save_to=save_to, deferrable=True)
 
 
-def main(segment: str, folder: str, event: str = "") -> None:
+def main(segment: str, folder: str, event: str = "", *, preload: bool = False) -> None:
     """Run this segment, and print what it has loaded."""
     loaded: dict[str, Any] = {}
 
@@ -109,6 +110,10 @@ def main(segment: str, folder: str, event: str = "") -> None:
         loaded[name] = sorted(set(sys.modules) - before)
 
     load_airflow()
+    if preload:
+        from airflow_provider_kling.preload import import_modules
+
+        import_modules()
     gc.collect()
     gc.freeze()  # a collection of all that Airflow has loaded would be measured as part of some module
     with part("dag_file"):
@@ -120,4 +125,4 @@ def main(segment: str, folder: str, event: str = "") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(*(each for each in sys.argv[1:] if each != "--preload"), preload="--preload" in sys.argv)

@@ -60,8 +60,8 @@ def loaded(kling, tmp_path) -> Any:
     """The modules that a segment loads, by its name."""
 
     @functools.cache
-    def run(segment: str) -> set[str]:
-        report, _ = run_segment(segment, tmp_path / "videos", "" if segment.endswith("defers") else done_event())
+    def run(segment: str, *options: str) -> set[str]:
+        report, _ = run_segment(segment, tmp_path / "videos", "" if segment.endswith("defers") else done_event(), *options)
         assert report["state"] == ("deferred" if segment.endswith("defers") else "success"), report["error"]
         assert segment.endswith("saves") == any((tmp_path / "videos").glob("*.mp4"))
         return {*report["dag_file"], *report["execute"]}
@@ -76,3 +76,8 @@ def test_a_start_of_a_worker_loads_what_it_uses(loaded, segment):
     found = [name for name in MUST_NOT[segment] if any(one == name or one.startswith(f"{name}.") for one in own)]
     assert not found, f"{segment}: loads {', '.join(found)}"
     assert ("requests" in names) == segment.endswith("saves")
+
+
+@pytest.mark.parametrize("segment", ["operator defers", "operator saves", "sensor defers", "sensor saves"])
+def test_after_preloading_a_start_of_a_worker_loads_nothing_more(loaded, segment):
+    assert loaded(segment, "--preload") == set()

@@ -8,7 +8,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from task_runs import FakeAirflow
 
 from airflow_provider_kling.dispatch import schedule
-from airflow_provider_kling.manifests import loading
+from airflow_provider_kling.manifests import sources
 
 
 @pytest.fixture
@@ -28,6 +28,6 @@ def kling(kling, monkeypatch):
 def store(monkeypatch):
     """An object store that another machine has as well."""
     attach("memory", fs=MemoryFileSystem())
-    monkeypatch.setattr(loading, "_LOCAL_SCHEMES", frozenset({"file", "local"}))
+    monkeypatch.setattr(sources, "_LOCAL_SCHEMES", frozenset({"file", "local"}))
     yield f"memory://{uuid.uuid4().hex}"
     MemoryFileSystem.store.clear()

@@ -1,9 +1,9 @@
 """One segment: what one process of a worker does with a task, from the DAG file until the task defers or ends.
 
-`python tests/one_segment.py SEGMENT FOLDER [EVENT] [--preload]` runs one of SEGMENTS and prints, as JSON, the `state` of the task and the
-modules that were loaded for it alone: `dag_file` until the DAG is there, `execute` from then on. What each task loads in any
-case counts for nothing: before, a task of another operator that asks for a connection, defers and resumes has run in the same
-process; with `--preload`, so has what the product preloads. Lines `SEGMENT …` on stderr divide the output of `-X importtime`.
+`python tests/one_segment.py SEGMENT FOLDER [EVENT] [--preload]` runs one of SEGMENTS and prints, as JSON, the `state` of the task
+and the modules that were loaded for it alone: `dag_file` until the DAG is there, `execute` from then on. What each task loads in
+any case counts for nothing: before, a task of another operator that asks for a connection, defers and resumes has run in the same
+process. Neither does what the product preloads, with `--preload`. Lines `SEGMENT …` on stderr divide the output of `-X importtime`.
 """
 
 from __future__ import annotations

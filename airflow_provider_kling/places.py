@@ -11,28 +11,10 @@ from urllib.parse import unquote
 from airflow_provider_kling.patterns import pattern
 
 # Parameters that may be shown with their values. Any other may be a secret: signatures and tokens have many names.
-_HARMLESS_PARAMETERS = frozenset(
-    {
-        *(
-            "alt",
-            "crop",
-            "dpr",
-            "ext",
-            "file",
-            "filename",
-            "fit",
-            "fm",
-            "format",
-            "h",
-            "height",
-            "id",
-            "index",
-            "lang",
-            "mode",
-            "n",
-        ),
-        *("name", "page", "q", "quality", "rev", "row", "size", "type", "v", "version", "versionid", "w", "width", "x", "y", "z"),
-    }
+_HARMLESS_PARAMETERS = pattern(
+    "alt|crop|dpr|ext|file|filename|fit|fm|format|h|height|id|index|lang|mode|n|name|page|q|quality|rev|row|size|type|v|"
+    "version|versionid|w|width|x|y|z",
+    re.IGNORECASE,
 )
 HIDDEN = "…"
 LONGEST_PATH = 4096  # bytes, PATH_MAX of Linux
@@ -111,7 +93,7 @@ def hide_parameters(query: str) -> str:
 
 def _is_harmless(parameter: str) -> bool:
     name, equals, value = parameter.partition("=")
-    return bool(equals) and name.lower() in _HARMLESS_PARAMETERS and len(value) <= 100 and "//" not in unquote(value)
+    return bool(equals and _HARMLESS_PARAMETERS.fullmatch(name)) and len(value) <= 100 and "//" not in unquote(value)
 
 
 def secrets_in(place: str) -> list[str]:

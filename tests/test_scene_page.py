@@ -131,11 +131,11 @@ def test_the_sample_dag_for_two_images_makes_its_video(kling, tmp_path):
 
 @pytest.mark.integration
 def test_a_dag_file_pays_little_for_the_names():
-    """No module but the lists' own is loaded for them, beside Python's: nothing of this package, and no other package."""
+    """No module but the lists' own, and what makes a scene a value, is loaded for them, beside Python's: no other package."""
     code = "import airflow.sdk, sys, airflow_provider_kling.api; before = set(sys.modules);"
     code += "from airflow_provider_kling.api import scene_names; scene_names(images=1);"
     code += "own = [name for name in sys.modules if name.startswith('airflow_provider_kling.api.')];"
     code += "others = {name for name in sys.modules if name.split('.')[0] not in sys.stdlib_module_names} - before;"
     code += "print(*own, *(others - set(own)))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert loaded.splitlines()[-1].split() == ["airflow_provider_kling.api.known_scenes"]
+    assert loaded.splitlines()[-1].split() == ["airflow_provider_kling.api.known_scenes", "airflow_provider_kling.values"]

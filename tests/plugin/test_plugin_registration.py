@@ -40,6 +40,7 @@ def test_other_processes_than_the_api_server_pay_next_to_nothing():
     costly = {"fastapi", "starlette", "requests", "aiohttp", "PIL", "jwt", "jinja2"}
     assert costly.isdisjoint(name.partition(".")[0] for name in loaded)
     assert {name for name in loaded if name.startswith("airflow_provider_kling.")} == {
+        "airflow_provider_kling.faces",
         "airflow_provider_kling.links",
         "airflow_provider_kling.plugin",
         "airflow_provider_kling.plugin.registration",

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TextIO
 
+from airflow_provider_kling.arguments import conn_ids
 from airflow_provider_kling.commands.output import write_table
 from airflow_provider_kling.errors import KlingInputError
 from airflow_provider_kling.redaction import harmless
@@ -64,7 +65,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace, out: TextIO) -> None:
-    from airflow_provider_kling.arguments import conn_ids
     from airflow_provider_kling.reconciling import check_sources, reconcile, span_of
 
     if not 0 <= arguments.lateness <= 24 * 365:

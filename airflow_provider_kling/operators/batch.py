@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.providers.common.compat.sdk import conf
 
+from airflow_provider_kling.arguments import conn_ids
 from airflow_provider_kling.asset_events import add_summary
 from airflow_provider_kling.caps import RunCap
 from airflow_provider_kling.client import seconds
@@ -181,7 +182,6 @@ class KlingEffectBatchOperator(BatchLineage, KlingOperator):
 
     def _job(self, context: Context, *, deadline: float) -> BatchJob:
         """What the batch does, from the rendered parameters. Raises KlingInputError for those that cannot work."""
-        from airflow_provider_kling.arguments import conn_ids
         from airflow_provider_kling.batch import BatchJob, shard_of
 
         self.take_places()

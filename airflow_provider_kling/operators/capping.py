@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_kling.arguments import conn_ids
 from airflow_provider_kling.caps import RunCap
 from airflow_provider_kling.errors import KlingInputError
 from airflow_provider_kling.instances import instance_key
@@ -55,7 +56,6 @@ def left_of(cap: RunCap, context: Context, kling_conn_id: str | Iterable[str], *
     They have ended, so the account's list shows what they have made; their number alone would not tell, since each may have had
     another number of rows.
     """
-    from airflow_provider_kling.arguments import conn_ids
     from airflow_provider_kling.client import flows
     from airflow_provider_kling.hooks import KlingHook
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_kling.arguments import check_rendered_value, check_text, is_known
+from airflow_provider_kling.arguments import check_rendered_value, check_text, conn_ids, is_known
 from airflow_provider_kling.errors import KlingError, KlingInputError
 from airflow_provider_kling.links import KlingChargesLink
 from airflow_provider_kling.operator_base import KlingOperator
@@ -78,7 +78,6 @@ class KlingChargesOperator(KlingOperator):
             return self._execute()
 
     def _execute(self) -> dict[str, Any]:
-        from airflow_provider_kling.arguments import conn_ids
         from airflow_provider_kling.reconciling import check_sources, reconcile, span_of, write_charges
         from airflow_provider_kling.writable import check_writable
 

@@ -6,6 +6,7 @@ from collections import Counter
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_kling.arguments import conn_ids
 from airflow_provider_kling.caps import Allowance, RunCap
 from airflow_provider_kling.operators.capping import book_for
 
@@ -65,7 +66,6 @@ def _allowance(cap: RunCap, costs: list[tuple[int, Decimal | None]], log: Any) -
 
 def warn_if_short(job: BatchJob, manifest: ManifestFile, *, log: Any) -> None:
     """Log a warning if the account's resource packs will run out before the manifest does, as far as prices are known."""
-    from airflow_provider_kling.arguments import conn_ids
     from airflow_provider_kling.batch import in_shard
     from airflow_provider_kling.manifests import Row
     from airflow_provider_kling.planning import warn_if_short

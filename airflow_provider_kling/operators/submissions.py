@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_kling.arguments import conn_ids
 from airflow_provider_kling.client import seconds
 from airflow_provider_kling.instances import earlier_attempt, instance_key, may_have_created
 from airflow_provider_kling.outcomes import first_start
@@ -78,7 +79,6 @@ def log_level(context: Context) -> int:
 
 def account_for(context: Context, submission: Submission, kling_conn_id: str | Sequence[str], *, log: Any, level: int) -> KlingHook:
     """The account for this submission. It is the same in all tries."""
-    from airflow_provider_kling.arguments import conn_ids
     from airflow_provider_kling.hooks import account_of
 
     key = instance_key(context)

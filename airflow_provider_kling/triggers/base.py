@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -60,7 +61,7 @@ class Outcome:
     return_value: Any = None
 
 
-_LOADED: set[str] = set()
+_LOADED = threading.Event()  # the rest
 
 
 def load_rest() -> None:
@@ -80,7 +81,7 @@ def load_rest() -> None:
     for room, names in uses.items():
         for name in names:
             getattr(room, name)
-    _LOADED.add("all")
+    _LOADED.set()
 
 
 class OneEventTrigger(BaseTrigger):
@@ -103,7 +104,7 @@ class OneEventTrigger(BaseTrigger):
         held_until = min(monotonic_deadline(self.held_until), monotonic_now() + HOLD_BACK)
         try:
             check_version(self._row["version"])
-            if not _LOADED:
+            if not _LOADED.is_set():
                 await asyncio.to_thread(load_rest)
             outcome = await self.outcome()
         except KlingTimeoutError as error:

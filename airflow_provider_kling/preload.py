@@ -1,7 +1,7 @@
-"""Imports what tasks with this package's operators need, in the processes that fork tasks: each task then has it already.
+"""Imports what DAG files and tasks with this package's operators need, in the processes that fork those who read and run them.
 
 One line in `airflow_local_settings.py` does it: `from airflow_provider_kling import preload`. Airflow imports that file in each of
-its processes; in those that fork no tasks, and on systems without fork, nothing is imported here. An error is logged, and no more.
+its processes; in those that fork neither, and on systems without fork, nothing is imported here. An error is logged, and no more.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-# Commands of Airflow whose processes fork tasks; of a scheduler, it depends on its executor.
-SCHEDULER, WORKERS = "scheduler", (("celery", "worker"), ("edge", "worker"))
+# Commands of Airflow whose processes fork for each task, or each time that a DAG file is read. A scheduler's executor decides.
+SCHEDULER, FORKING = "scheduler", (("celery", "worker"), ("edge", "worker"), ("dag-processor",))
 
 AIRFLOWS = (
     "airflow.sdk.execution_time.supervisor",
@@ -49,7 +49,7 @@ OURS = (
     "manifests.loading",
     "naming.video_names",
     "api.effects",
-    "client.requests_transport",
+    "client.urllib3_transport",
     "client.sync_client",
     "client.flows.create_when_free",
     "client.flows.save",
@@ -66,11 +66,11 @@ MODULES = (*AIRFLOWS, *(f"airflow_provider_kling.{name}" for name in OURS))
 log = logging.getLogger(__name__)
 
 
-def forks_tasks(arguments: Sequence[str]) -> bool:
-    """Whether a process that was started with these arguments of the `airflow` command forks tasks."""
-    if not hasattr(os, "fork") or sys.platform == "darwin":  # there, Airflow starts a new interpreter for each task
+def forks(arguments: Sequence[str]) -> bool:
+    """Whether a process that was started with these arguments of the `airflow` command forks tasks, or readers of DAG files."""
+    if not hasattr(os, "fork") or sys.platform == "darwin":  # there, Airflow starts a new interpreter for each
         return False
-    if tuple(arguments[:2]) in WORKERS:
+    if any(tuple(arguments[: len(command)]) == command for command in FORKING):
         return True
     if tuple(arguments[:1]) != (SCHEDULER,):
         return False
@@ -90,5 +90,5 @@ def import_modules(modules: Sequence[str] = MODULES) -> None:
             log.warning("%s is not preloaded: %s: %s", name, type(error).__name__, error)
 
 
-if forks_tasks(sys.argv[1:]):
+if forks(sys.argv[1:]):
     import_modules()

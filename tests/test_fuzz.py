@@ -28,7 +28,7 @@ from vendor import QUERY_ANSWER
 
 from airflow_provider_kling import api, outcomes
 from airflow_provider_kling.api import ApiKey, Call, EffectRequest, Refusal, ResourcePack, Response, Task
-from airflow_provider_kling.client import AiohttpTransport, KlingSettings, RequestsTransport, flows
+from airflow_provider_kling.client import AiohttpTransport, KlingSettings, Urllib3Transport, flows
 from airflow_provider_kling.errors import KlingDownloadError, KlingError
 from airflow_provider_kling.hooks import KlingHook
 from airflow_provider_kling.manifests import BadRow, Row, parse_rows, records
@@ -314,7 +314,7 @@ def test_any_page_and_any_credentials_are_read_or_rejected(page: str, header: st
 # --- Links -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [RequestsTransport, AiohttpTransport])
+@pytest.mark.parametrize("kind", [Urllib3Transport, AiohttpTransport])
 @pytest.mark.parametrize(
     "url",
     [

@@ -1,4 +1,4 @@
-"""Imports in the processes that fork tasks, and in no others."""
+"""Imports in the processes that fork tasks or readers of DAG files, and in no others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_kling import preload
 
-REPORT = "; print(int('requests' in sys.modules), int('airflow_provider_kling.operators.effect' in sys.modules))"
+REPORT = "; print(int('urllib3' in sys.modules), int('airflow_provider_kling.operators.effect' in sys.modules))"
 
 
 @pytest.mark.parametrize(
@@ -25,14 +25,15 @@ REPORT = "; print(int('requests' in sys.modules), int('airflow_provider_kling.op
         (["celery", "flower"], "CeleryExecutor", False),
         (["api-server"], "LocalExecutor", False),
         (["triggerer"], "LocalExecutor", False),
-        (["dag-processor"], "LocalExecutor", False),
+        (["dag-processor"], "KubernetesExecutor", True),
+        (["dag-processor", "--bundle-name", "videos"], "LocalExecutor", True),
         (["dags", "test", "scheduler"], "LocalExecutor", False),
         ([], "LocalExecutor", False),
     ],
 )
-def test_processes_that_fork_tasks_preload(monkeypatch, arguments, executor, wanted):
+def test_processes_that_fork_preload(monkeypatch, arguments, executor, wanted):
     monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", executor)
-    assert preload.forks_tasks(arguments) is wanted
+    assert preload.forks(arguments) is wanted
 
 
 def test_one_line_in_the_local_settings_preloads_everything_in_a_scheduler(tmp_path):

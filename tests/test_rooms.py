@@ -73,12 +73,12 @@ OPENS = [
     "reconciling.finding",
     "reconciling.writing",
 ]
-IMPURE = {"airflow", "requests", "aiohttp", "socket", "os", "pathlib", "time", "asyncio", "subprocess", "tempfile"}
+IMPURE = {"airflow", "urllib3", "aiohttp", "socket", "os", "pathlib", "time", "asyncio", "subprocess", "tempfile"}
 
 # Libraries that are costly to import, and the modules that may: wherever else they are needed, it is through these.
 HOMES = {
     "jwt": ["api.credentials"],
-    "requests": ["client.requests_transport"],
+    "urllib3": ["client.connections"],
     "aiohttp": ["client.aiohttp_transport"],
 }
 

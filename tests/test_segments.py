@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from one_segment import SEGMENTS, done_event, run_segment
 
-# Libraries that no worker needs before it talks to Kling, and modules that are for a name that is not known.
-LIBRARIES = ["requests", "urllib3", "charset_normalizer", "aiohttp", "jwt", "PIL", "difflib", "http.cookies", "statistics", "socks"]
+# Libraries that no worker needs for a row or, of urllib3, before it talks to Kling; and modules for a name that is not known.
+NEVER = ["requests", "charset_normalizer", "aiohttp", "jwt", "PIL", "difflib", "http.cookies", "statistics", "socks"]
+LIBRARIES = ["urllib3", *NEVER]
 
 # Rooms of this package that are for other work than that of a single row, or for the triggerer.
 OTHER_WORK = ["batch", "batch_trigger", "by_date", "callbacks", "commands", "decorators", "dispatch", "emulator", "ended_rows"]
@@ -26,7 +27,7 @@ OTHER_WORK += ["manifests.loading", "manifests.rows", "manifests.parsing", "mani
 OTHER_WORK += ["manifests.formats", "results.lines", "results.summary", "results.report", "results.reading", "results.writing"]
 
 # What is for a video that is saved, or for a call to Kling.
-SAVING = ["saved_videos", "storage", "mp4", "client.sync_client", "client.requests_transport", "client.retrying"]
+SAVING = ["saved_videos", "storage", "mp4", "client.sync_client", "client.urllib3_transport", "client.retrying"]
 SAVING += [
     "client.flows.save",
     "client.flows.steps",
@@ -50,8 +51,8 @@ MUST_NOT = {
     "sensor defers": [*LIBRARIES, *OTHER_WORK, *SAVING, *ENDING, "api.effect_request"],
     "operator resumes": [*LIBRARIES, *OTHER_WORK, *SAVING, *STARTING],
     "sensor resumes": [*LIBRARIES, *OTHER_WORK, *SAVING, *STARTING],
-    "operator saves": ["aiohttp", "jwt", "PIL", "difflib", *OTHER_WORK, "triggers", "writable"],
-    "sensor saves": ["aiohttp", "jwt", "PIL", "difflib", *OTHER_WORK, "triggers", "writable"],
+    "operator saves": [*NEVER, *OTHER_WORK, "triggers", "writable"],
+    "sensor saves": [*NEVER, *OTHER_WORK, "triggers", "writable"],
 }
 
 
@@ -75,7 +76,7 @@ def test_a_start_of_a_worker_loads_what_it_uses(loaded, segment):
     own = {name.removeprefix("airflow_provider_kling.") for name in names}
     found = [name for name in MUST_NOT[segment] if any(one == name or one.startswith(f"{name}.") for one in own)]
     assert not found, f"{segment}: loads {', '.join(found)}"
-    assert ("requests" in names) == segment.endswith("saves")
+    assert ("urllib3" in names) == segment.endswith("saves")
 
 
 @pytest.mark.parametrize("segment", ["operator defers", "operator saves", "sensor defers", "sensor saves"])

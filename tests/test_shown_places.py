@@ -17,7 +17,7 @@ from test_secrets import Server, call
 
 from airflow_provider_kling import by_date, mapping, results
 from airflow_provider_kling.api import ApiKey, EffectRequest, Task, Video
-from airflow_provider_kling.client import AiohttpTransport, KlingSettings, RequestsTransport
+from airflow_provider_kling.client import AiohttpTransport, KlingSettings, Urllib3Transport
 from airflow_provider_kling.emulator import KlingEmulator
 from airflow_provider_kling.errors import KlingError, KlingInputError
 from airflow_provider_kling.hooks import KlingHook
@@ -197,7 +197,7 @@ async def fetch_async(url: str) -> None:
 
 
 def fetch(url: str) -> None:
-    client = transport(RequestsTransport)
+    client = transport(Urllib3Transport)
     try:
         client.fetch(url, lambda _: None)
     finally:

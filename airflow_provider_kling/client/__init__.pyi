@@ -14,9 +14,9 @@ from .downloads import DOWNLOADS as DOWNLOADS, Downloads as Downloads
 from .flows import Submission as Submission, external_id_of as external_id_of, format_seconds as format_seconds
 from .link_check import link_problem as link_problem
 from .logs import LevelLog as LevelLog
-from .requests_transport import RequestsTransport as RequestsTransport
 from .retrying import Attempts as Attempts
 from .settings import KlingSettings as KlingSettings
 from .spending import Spending as Spending
 from .sync_client import Client as Client
+from .urllib3_transport import Urllib3Transport as Urllib3Transport
 from .webhooks import check_signature as check_signature

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import math
-import os
 import socket
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +15,7 @@ import yarl
 from airflow_provider_kling.api import Call, Response
 from airflow_provider_kling.client.addresses import MOST_HOPS, REDIRECTS, check_address, next_link, too_many_hops
 from airflow_provider_kling.client.bodies import ACCEPTED, ResponseBody, VideoBody
+from airflow_provider_kling.client.certificates import tls_context
 from airflow_provider_kling.client.proxies import proxy_for
 from airflow_provider_kling.client.settings import CONNECT_TIMEOUT, KlingSettings
 from airflow_provider_kling.client.transport import (
@@ -26,7 +24,6 @@ from airflow_provider_kling.client.transport import (
     POOL_SIZE,
     USER_AGENT,
     body_of,
-    ca_bundle,
     check_proxy,
     check_video,
     connection_error,
@@ -39,7 +36,7 @@ from airflow_provider_kling.client.transport import (
 )
 
 _ERRORS = (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError)
-_LONGEST_HEADER = 64 * 1024  # bytes, as for requests
+_LONGEST_HEADER = 64 * 1024  # bytes, as for urllib3
 
 
 @dataclass
@@ -159,7 +156,7 @@ def _session(settings: KlingSettings, **options: Any) -> aiohttp.ClientSession:
     trace.on_connection_create_end.append(_connected)
     trace.on_connection_reuseconn.append(_connected)
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=POOL_SIZE, ssl=_ssl(settings), **options),
+        connector=aiohttp.TCPConnector(limit=POOL_SIZE, ssl=tls_context(settings.verify), **options),
         headers={"User-Agent": USER_AGENT},
         cookie_jar=aiohttp.DummyCookieJar(),
         trace_configs=[trace],
@@ -186,18 +183,6 @@ def _timeout(settings: KlingSettings, left: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(
         total=left, sock_connect=min(CONNECT_TIMEOUT, left), sock_read=settings.timeout, ceil_threshold=math.inf
     )
-
-
-def _ssl(settings: KlingSettings) -> ssl.SSLContext | bool:
-    path = ca_bundle(settings)
-    return _trusting(path, os.stat(path).st_mtime_ns) if path else bool(settings.verify)
-
-
-@functools.lru_cache(maxsize=8)
-def _trusting(path: str, changed_at: int) -> ssl.SSLContext:
-    """A context for all sessions of this process until the file changes: reading certifi's takes 20 ms of a processor."""
-    folder = os.path.isdir(path)
-    return ssl.create_default_context(cafile=None if folder else path, capath=path if folder else None)
 
 
 def _as_written(url: str) -> yarl.URL:

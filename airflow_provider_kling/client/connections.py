@@ -2,15 +2,84 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
+import ssl
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote
 
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyManager, Timeout, make_headers
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
+from urllib3.util import parse_url
 
 from airflow_provider_kling.client.addresses import PrivateAddressError, check_address
+from airflow_provider_kling.client.proxies import Proxy
+from airflow_provider_kling.client.transport import POOL_SIZE
 from airflow_provider_kling.client.watchdog import current
+
+ERRORS = (OSError, ValueError, HTTPError, http.client.HTTPException)  # all that a request can raise
+
+
+class Connections:
+    """Keep-alive connections, by where they lead and the proxy they lead through. Nothing here reads the environment."""
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        self._tls = tls
+        self._managers: dict[tuple[str | None, bool], PoolManager] = {}
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        connect: float,
+        read: float,
+        proxy: Proxy | None,
+        body: bytes | None = None,
+        public_only: bool = False,
+    ) -> BaseHTTPResponse:
+        """The response, whose body is still to be read. Follows no redirect and repeats nothing. Raises one of ERRORS.
+
+        `connect` and `read` are seconds: for a connection, and between two parts of the response. With `public_only`, it connects
+        only to addresses of the public internet.
+        """
+        manager = self._manager(proxy, public_only=public_only)
+        return manager.urlopen(
+            method,
+            url,
+            body=body,
+            headers={"Accept": "*/*", **headers},
+            timeout=Timeout(connect=connect, read=read),
+            redirect=False,
+            retries=False,
+            preload_content=False,
+            decode_content=False,
+        )
+
+    def close(self) -> None:
+        for manager in self._managers.values():
+            manager.clear()
+
+    def _manager(self, proxy: Proxy | None, *, public_only: bool) -> PoolManager:
+        key = (proxy.url if proxy else None, public_only)
+        if key not in self._managers:
+            options: dict[str, Any] = {"num_pools": 4, "maxsize": POOL_SIZE, "ssl_context": self._tls}
+            if proxy is None:
+                manager = PoolManager(**options)
+            else:
+                manager = ProxyManager(proxy.url, proxy_headers=_login(proxy.url), proxy_ssl_context=self._tls, **options)
+            manager.pool_classes_by_scheme = PUBLIC_POOLS if public_only else POOLS
+            self._managers.setdefault(key, manager)
+        return self._managers[key]
+
+
+def _login(proxy: str) -> dict[str, str]:
+    """The header with the user and the password in the URL of a proxy, if it has any."""
+    auth = parse_url(proxy).auth
+    return dict(make_headers(proxy_basic_auth=unquote(auth))) if auth else {}
 
 
 class _Watched(HTTPConnection):

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from http.client import HTTPException
 from typing import Any
 
-import urllib3
-
 from airflow_provider_kling.client.addresses import MOST_HOPS, REDIRECTS, check_host, next_link
-from airflow_provider_kling.client.connections import POOLS, PUBLIC_POOLS
+from airflow_provider_kling.client.certificates import tls_context
+from airflow_provider_kling.client.connections import ERRORS, Connections
 from airflow_provider_kling.client.proxies import proxy_for
 from airflow_provider_kling.client.transport import USER_AGENT
+from airflow_provider_kling.client.watchdog import Watchdog
 from airflow_provider_kling.errors import KlingDownloadError
 from airflow_provider_kling.redaction import show_place
 
-TIMEOUT = urllib3.Timeout(connect=5.0, read=10.0)
+CONNECT_LIMIT, READ_LIMIT = 5.0, 10.0  # seconds
+TIME_LIMIT = 20.0  # seconds for one answer, whatever trickles in
 GONE = (404, 410)
 IMAGES = ("image/jpeg", "image/jpg", "image/png")
 
@@ -24,35 +24,45 @@ def link_problem(url: str, *, allow_private: bool = False) -> str | None:
 
     A store may refuse the head of a link that is signed for a whole read, so then its first byte is asked for.
     """
+    connections = Connections(tls_context(verify=True))
     try:
         for _ in range(1 + MOST_HOPS):
             if not allow_private:
                 check_host(url)
-            response = _ask(url, "HEAD", allow_private)
+            response = _ask(connections, url, "HEAD", public_only=not allow_private)
             if response.status in REDIRECTS:
                 url = next_link(url, response.headers.get("Location"))
                 continue
             if response.status >= 400:
-                response = _ask(url, "GET", allow_private)
+                response = _ask(connections, url, "GET", public_only=not allow_private)
             return _problem(url, response)
     except KlingDownloadError:
         return f"{show_place(url)}: the URL leads nowhere that Kling can reach."
-    except (OSError, ValueError, urllib3.exceptions.HTTPError, HTTPException):
+    except ERRORS:
         return None  # from this machine; Kling's network may reach it
+    finally:
+        connections.close()
     return f"{show_place(url)}: the URL is redirected more than {MOST_HOPS} times."
 
 
-def _ask(url: str, method: str, allow_private: bool) -> Any:
-    pools = POOLS if allow_private else PUBLIC_POOLS
-    proxy = proxy_for({}, url)
-    manager: Any = urllib3.ProxyManager(proxy.url, cert_reqs="CERT_REQUIRED") if proxy else urllib3.PoolManager()
-    manager.pool_classes_by_scheme = pools
+def _ask(connections: Connections, url: str, method: str, *, public_only: bool) -> Any:
     headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
     if method == "GET":
         headers["Range"] = "bytes=0-0"
-    response = manager.request(method, url, headers=headers, redirect=False, retries=False, timeout=TIMEOUT, preload_content=False)
-    response.close()
-    return response
+    proxy = proxy_for({}, url)  # it connects in our place, and its own address may be private
+    with (
+        Watchdog(TIME_LIMIT),
+        connections.request(
+            method,
+            url,
+            headers=headers,
+            connect=CONNECT_LIMIT,
+            read=READ_LIMIT,
+            proxy=proxy,
+            public_only=public_only and proxy is None,
+        ) as response,
+    ):
+        return response
 
 
 def _problem(url: str, response: Any) -> str | None:

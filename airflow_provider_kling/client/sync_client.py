@@ -1,4 +1,4 @@
-"""A Kling account over requests, for workers."""
+"""A Kling account over urllib3, for workers."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from airflow_provider_kling.client.flows import (
     Step,
 )
 from airflow_provider_kling.client.logs import write_line
-from airflow_provider_kling.client.requests_transport import RequestsTransport
 from airflow_provider_kling.client.retrying import READ_TRIES, Attempts
 from airflow_provider_kling.client.spending import Spending
+from airflow_provider_kling.client.urllib3_transport import Urllib3Transport
 from airflow_provider_kling.errors import KlingError
 from airflow_provider_kling.metrics import SILENT, Sink
 
@@ -49,7 +49,7 @@ class Client:
     ) -> None:
         self.settings = attempts.settings
         self._attempts = attempts
-        self._transport = RequestsTransport(attempts.settings)
+        self._transport = Urllib3Transport(attempts.settings)
         self._log = log
         self._spending = spending
         self.sink = sink  # of metrics and spans

@@ -1,4 +1,4 @@
-"""What the transports of requests and of aiohttp share: URLs, proxies, certificates, checks and errors.
+"""What the transports of urllib3 and of aiohttp share: URLs, proxies, checks and errors.
 
 A transport decides neither what to send nor what a response means. An API call follows no redirect, and its bearer token
 goes only to the API's host; videos are downloaded by a session without a token. Each library has a module of its own, so
@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from typing import Any
 from urllib.parse import urlencode
-
-import certifi
 
 from airflow_provider_kling import __version__
 from airflow_provider_kling.api import Call
 from airflow_provider_kling.client.addresses import check_host, check_link, refusal_in, refused, same_origin
 from airflow_provider_kling.client.proxies import Proxy, proxies_known, proxy_for
 from airflow_provider_kling.client.settings import KlingSettings
-from airflow_provider_kling.errors import KlingConnectionError, KlingDownloadError, KlingSettingsError
-from airflow_provider_kling.redaction import show_host, show_place, show_reason
+from airflow_provider_kling.errors import KlingConnectionError, KlingDownloadError
+from airflow_provider_kling.redaction import show_host, show_reason
 
 USER_AGENT = f"airflow-provider-kling/{__version__}"
 CHUNK = 64 * 1024  # bytes that are read at once
@@ -95,23 +92,6 @@ def url_of(settings: KlingSettings, call: Call[Any]) -> str:
 
 def body_of(call: Call[Any]) -> bytes | None:
     return None if call.body is None else json.dumps(call.body, ensure_ascii=False).encode()
-
-
-def ca_bundle(settings: KlingSettings) -> str | None:
-    """The file or folder of CA certificates: the connection's, the environment's, or certifi's. None to check nothing."""
-    path = settings.verify if isinstance(settings.verify, str) else None
-    if path and not os.path.exists(path):
-        raise KlingSettingsError(
-            f"The connection's verify is {show_place(path)!r}, which does not exist here; wanted is true, false, or a CA bundle."
-        )
-    if path or not settings.verify:
-        return path
-    for variable in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
-        if named := os.environ.get(variable):
-            if not os.path.exists(named):
-                raise KlingSettingsError(f"The environment's {variable} is {show_place(named)!r}, which does not exist here.")
-            return named
-    return certifi.where()
 
 
 def connection_error(

@@ -114,11 +114,12 @@ class TaskWaitTrigger(OneEventTrigger):
         return Outcome(event)
 
     async def event_of(self, outcome: Outcome) -> TriggerEvent:
-        if outcome.return_value is None or not await self._write_xcoms(outcome.return_value):
+        if outcome.return_value is None or not await self.write_xcom("return_value", outcome.return_value):
             return await super().event_of(outcome)
-        if isinstance(outcome.return_value, dict):  # a result; an operator that does not wait has none yet
-            self._count()
-        return TaskSuccessEvent()
+        if not isinstance(outcome.return_value, dict):  # an operator that does not wait has no result yet
+            return TaskSuccessEvent()
+        self._count()
+        return TaskSuccessEvent(xcoms=self._link())
 
     def _count(self) -> None:
         """Count the end in the metrics: no worker will."""
@@ -145,15 +146,16 @@ class TaskWaitTrigger(OneEventTrigger):
             return None
         return result
 
-    async def _write_xcoms(self, return_value: Any) -> bool:
-        """Write the XComs of a worker: the return value and the extra link. Returns whether that worked."""
+    def _link(self) -> dict[str, Any]:
+        """The XCom of the extra link, which Airflow writes together with the state of the task instance.
+
+        As of a worker's, it writes it without a backend of XComs. It stores the value as JSON in JSON; of all readers, its
+        routes for links and for XComs take both off again (`XComOperatorLink.get_link`, `XComModel.deserialize_value`).
+        """
         from airflow_provider_kling.links import KlingVideoLink
 
-        written = await self.write_xcom("return_value", return_value)
-        if written and isinstance(return_value, dict):
-            link = KlingVideoLink()
-            written = await self.write_xcom(link.xcom_key, link.get_link(None, ti_key=self.task_instance))  # type: ignore[arg-type]
-        return written
+        link = KlingVideoLink()
+        return {link.xcom_key: link.get_link(None, ti_key=self.task_instance)}  # type: ignore[arg-type]
 
     async def write_xcom(self, key: str, value: Any) -> bool:
         """Write an XCom of the task instance. Returns whether that worked."""

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from hook_calls import Caller
 
+from airflow_provider_kling.client import link_problem
 from airflow_provider_kling.errors import KlingConnectionError
 
 
@@ -44,6 +45,11 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
 
     def log_message(self, *_: object) -> None:
         pass
@@ -74,3 +80,17 @@ def test_a_bundle_counts_as_it_is_now(account, mode, tmp_path, monkeypatch) -> N
     bundle.write_bytes(known.read_bytes())
     for _ in range(2):
         assert Caller(mode).list_tasks() == []
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_without_verify_any_certificate_will_do(account, mode, monkeypatch) -> None:
+    connection = {"conn_type": "kling", "password": "k", "host": account[0], "extra": {"verify": False}}
+    monkeypatch.setenv("AIRFLOW_CONN_KLING_DEFAULT", json.dumps(connection))
+    assert Caller(mode).list_tasks() == []
+
+
+def test_a_link_is_checked_with_the_bundle_of_the_environment(account, monkeypatch) -> None:
+    url, known = account
+    assert link_problem(f"{url}/a.jpg", allow_private=True) is None  # a server that is not trusted proves nothing
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(known))
+    assert "leads to text/html" in str(link_problem(f"{url}/a.jpg", allow_private=True))

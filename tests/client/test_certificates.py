@@ -82,6 +82,7 @@ def test_a_bundle_counts_as_it_is_now(account, mode, tmp_path, monkeypatch) -> N
         assert Caller(mode).list_tasks() == []
 
 
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")  # of urllib3, to one who has asked for it
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_without_verify_any_certificate_will_do(account, mode, monkeypatch) -> None:
     connection = {"conn_type": "kling", "password": "k", "host": account[0], "extra": {"verify": False}}

@@ -261,6 +261,16 @@ async def test_a_task_that_does_not_end_in_time_is_named_with_its_last_status(kl
             await video(account, "w", timeout=1.5)
 
 
+@pytest.mark.kling_emulator(manual_clock=True)
+async def test_what_the_create_has_shown_counts_as_seen_where_no_poll_comes_to_an_end(kling):
+    async with KlingHook.dispatched() as account:
+        task = await account.create(submission("w"), deadline=time.time() + 30, log=discard)
+        kling.fault("slow", on="any", seconds=60, times=None)
+        options = {"deadline": time.time() + 0.2, "poll_interval": 0.1, "status": task.status, "log": discard}
+        with pytest.raises(errors.KlingTimeoutError, match="last seen: submitted"):
+            await account.wait(task.kling_task_id, **options)
+
+
 @pytest.mark.kling_emulator(duration=1, videos="clip")
 async def test_passing_faults_of_polls_are_waited_out(kling, monkeypatch):
     async with KlingHook.dispatched() as account:

@@ -27,7 +27,7 @@ class Watch:
         self._started = started
         self._status = status
         self._not_found = 0  # polls in a row
-        self._last_seen = "nothing"
+        self._last_seen = status or "nothing"  # polls that bring nothing new are not told
 
     def observe(self, news: Task | KlingError) -> list[str]:
         """Take note of what a poll has brought: the task, or its error. Returns what is new, as lines for the log."""
